@@ -1,0 +1,21 @@
+# Every library this project links, found once. The packages are installed by build.sh.
+find_package(Threads REQUIRED)
+find_package(absl REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(gRPC CONFIG REQUIRED)
+find_package(CLI11 CONFIG REQUIRED)
+find_package(spdlog CONFIG REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
+find_package(GnuTLS REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_path(ASIO_INCLUDE_DIR asio.hpp REQUIRED)
+find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)
+
+add_library(p2p_asio INTERFACE)
+target_include_directories(p2p_asio SYSTEM INTERFACE ${ASIO_INCLUDE_DIR})
+target_compile_definitions(p2p_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+target_link_libraries(p2p_asio INTERFACE Threads::Threads)
+
+add_library(p2p_toml INTERFACE)
+target_include_directories(p2p_toml SYSTEM INTERFACE ${TOMLPLUSPLUS_INCLUDE_DIR})
+target_compile_definitions(p2p_toml INTERFACE TOML_EXCEPTIONS=0)

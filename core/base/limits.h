@@ -1,0 +1,82 @@
+// Every limit of the system: its unit, its reason, and what happens when it is reached.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace p2p::limits {
+
+// --- The shape of content ---------------------------------------------------------------------------
+// The unit of request, storage and announcement. Fixed by the original protocol.
+inline constexpr uint32_t kChunkBytes = 524'288;
+// The unit of hashing. Fixed by BEP 52.
+inline constexpr uint32_t kLeafBytes = 16'384;
+inline constexpr uint32_t kLeavesPerChunk = kChunkBytes / kLeafBytes;
+// Largest file or share: chunk numbers then fit 31 bits. Larger ones are refused (422).
+inline constexpr uint64_t kMaxFileBytes = uint64_t{1} << 50;
+// Largest info dictionary taken from a peer: about half a million files. Larger ones are refused.
+inline constexpr size_t kMaxManifestBytes = 64 << 20;
+// Files of one share; beyond it the share is refused with advice to pack it.
+inline constexpr uint32_t kMaxFiles = 1'000'000;
+// Depth of a directory share, and of bencoded input (recursion is bounded by it).
+inline constexpr int kMaxPathDepth = 100;
+
+// --- Lines and names --------------------------------------------------------------------------------
+// A text line with its LF. Longer: ERROR 413 and the connection closes.
+inline constexpr size_t kMaxLineBytes = 4'096;
+inline constexpr size_t kMaxNameBytes = 1'024;
+// One component of a name: what common file systems hold.
+inline constexpr size_t kMaxComponentBytes = 255;
+// Digits of a file size: 2^50 has 16.
+inline constexpr size_t kMaxSizeDigits = 16;
+// An original chunk header, "524288\n".
+inline constexpr size_t kMaxChunkHeaderBytes = 7;
+// Malformed lines a connection may send before it is closed.
+inline constexpr int kMaxBadLines = 8;
+
+// --- Conversations ----------------------------------------------------------------------------------
+// Payload of one HASHES message, in chunk hashes.
+inline constexpr uint32_t kMaxHashesPerMessage = 8'192;
+// Payload of one HAVE-BITS message in bytes (524,288 chunks).
+inline constexpr size_t kMaxHaveBitsBytes = 65'536;
+// Payload of a message this version does not know; more closes the connection.
+inline constexpr size_t kMaxUnknownPayloadBytes = 1 << 20;
+// Chunks one extension connection may have asked for and not yet been given; more are rejected (429).
+inline constexpr uint32_t kMaxQueuedChunks = 4'096;
+// Requests of the original protocol queued on a connection; then it is not read until one is answered.
+inline constexpr int kMaxPipelinedRequests = 64;
+// Peers in one answer of a tracker or of a peer.
+inline constexpr int kMaxPeersPerAnswer = 64;
+// Unsent text on one connection. Beyond it the connection is not read; after kSlowReaderTimeout it closes.
+inline constexpr size_t kMaxSendBacklogBytes = 1 << 20;
+
+// --- Times ------------------------------------------------------------------------------------------
+// The first request must be whole by then; slow-loris connections end here.
+inline constexpr absl::Duration kFirstRequestTimeout = absl::Seconds(10);
+// A connection on which nothing happens closes after this.
+inline constexpr absl::Duration kIdleTimeout = absl::Seconds(120);
+// An unended line counts as ended after this pause, on a connection that has not said HELLO.
+inline constexpr absl::Duration kLinePause = absl::Milliseconds(200);
+// A transfer that moves less than kMinTransferBytes in this time is given up.
+inline constexpr absl::Duration kSlowReaderTimeout = absl::Seconds(30);
+inline constexpr uint64_t kMinTransferBytes = 30 * 1'024;
+inline constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
+// A peer that has not answered HELLO by then speaks only the original protocol.
+inline constexpr absl::Duration kHelloTimeout = absl::Seconds(3);
+// A registration lives this long at a tracker unless it is renewed.
+inline constexpr absl::Duration kRegistrationTtl = absl::Seconds(120);
+
+// --- Per address ------------------------------------------------------------------------------------
+// Connections of one address, and new ones a second. Beyond it the newcomer is closed.
+inline constexpr int kMaxConnectionsPerAddress = 64;
+inline constexpr int kMaxNewConnectionsPerSecond = 100;
+// Registrations of one address at a tracker. Beyond it ERROR 429.
+inline constexpr int kMaxRegistrationsPerAddress = 1'000;
+
+// --- Memory -----------------------------------------------------------------------------------------
+// Chunk buffers of the whole process. When they are all leased, connections are not read until one is back.
+inline constexpr size_t kChunkPoolBytes = 32 << 20;
+
+}  // namespace p2p::limits

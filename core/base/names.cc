@@ -1,0 +1,86 @@
+#include "core/base/names.h"
+
+#include <cstdint>
+
+#include "core/base/limits.h"
+
+namespace p2p {
+namespace {
+
+// Decodes one code point at `*at` and moves past it; -1 when it is not well-formed UTF-8 (RFC 3629).
+int32_t NextCodePoint(absl::string_view text, size_t* at) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const uint8_t lead = byte(*at);
+  size_t length = 1;
+  int32_t code = lead;
+  int32_t smallest = 0;
+  if (lead >= 0x80) {
+    if (lead >= 0xf5 || lead < 0xc2) return -1;
+    length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    smallest = length == 4 ? 0x10000 : length == 3 ? 0x800 : 0x80;
+    code = lead & (0xff >> (length + 1));
+  }
+  if (text.size() - *at < length) return -1;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(*at + i) & 0xc0) != 0x80) return -1;
+    code = (code << 6) | (byte(*at + i) & 0x3f);
+  }
+  if (code < smallest || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return -1;
+  *at += length;
+  return code;
+}
+
+bool IsControl(int32_t code) { return code < 0x20 || (code >= 0x7f && code <= 0x9f); }
+
+// Characters that make text show in another order than it is stored (Unicode UAX #9), and line separators.
+bool IsBidiOrSeparator(int32_t code) {
+  return code == 0x061c || (code >= 0x200e && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+         (code >= 0x2066 && code <= 0x2069);
+}
+
+}  // namespace
+
+bool IsValidUtf8(absl::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    if (NextCodePoint(text, &at) < 0) return false;
+  }
+  return true;
+}
+
+absl::Status CheckNameComponent(absl::string_view component) {
+  if (component.empty()) return absl::InvalidArgumentError("name has an empty component");
+  if (component == "." || component == "..") {
+    return absl::InvalidArgumentError("name has a '.' or '..' component");
+  }
+  if (component.size() > limits::kMaxComponentBytes) {
+    return absl::InvalidArgumentError("name has a component longer than 255 bytes");
+  }
+  for (size_t at = 0; at < component.size();) {
+    const int32_t code = NextCodePoint(component, &at);
+    if (code < 0) return absl::InvalidArgumentError("name is not valid UTF-8");
+    if (code == '/') return absl::InvalidArgumentError("name has a '/' in a component");
+    if (IsControl(code)) {
+      return absl::InvalidArgumentError("name has a control character such as a line break");
+    }
+    if (IsBidiOrSeparator(code)) {
+      return absl::InvalidArgumentError("name has a character that reverses or breaks text");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckName(absl::string_view name) {
+  if (name.empty()) return absl::InvalidArgumentError("name is empty");
+  if (name.size() > limits::kMaxNameBytes) {
+    return absl::InvalidArgumentError("name is longer than 1024 bytes");
+  }
+  if (name.front() == '/') return absl::InvalidArgumentError("name is an absolute path");
+  while (true) {
+    const size_t slash = name.find('/');
+    absl::Status component = CheckNameComponent(name.substr(0, slash));
+    if (!component.ok() || slash == absl::string_view::npos) return component;
+    name.remove_prefix(slash + 1);
+  }
+}
+
+}  // namespace p2p

@@ -1,0 +1,140 @@
+// The engine: owns transfers, swarms and all decisions, and is the only part that knows both network and disk.
+// Everything public here may be called from any thread: calls are posted to the engine loop and, where they answer,
+// wait for it. Nothing here blocks on a file, a name service or a peer.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "core/base/ids.h"
+
+namespace p2p::engine {
+
+struct EngineOptions {
+  std::string state_dir;
+  std::string download_dir;
+  std::string listen;                 // "HOST:PORT" with a literal host; port 0 takes a free one
+  std::vector<std::string> trackers;  // "HOST:PORT"
+  int io_threads = 0;                 // 0: chosen by cores
+  int worker_threads = 0;             // 0: chosen by cores
+};
+
+enum class TransferState { kHashing, kQueued, kDownloading, kSeeding, kPaused, kChecking, kComplete, kError };
+enum class TransferKind { kShare, kDownload };
+
+// One transfer as a user sees it.
+struct TransferInfo {
+  TransferId id;
+  TransferKind kind = TransferKind::kShare;
+  TransferState state = TransferState::kQueued;
+  std::string name;
+  std::string content_id;  // hex, "" when not yet known or none
+  std::string magnet;      // "" without a content id
+  bool verified = false;   // every byte it claims was checked against the content id
+  uint64_t bytes_total = 0;
+  uint64_t bytes_done = 0;
+  double rate_down = 0;    // bytes a second
+  double rate_up = 0;
+  uint32_t peers = 0;      // connected
+  std::string path;        // absolute; may hold any bytes
+  std::string error;       // the reason when the state is kError; else what it waits for ("no peer found yet"), or ""
+};
+
+struct PeerInfo {
+  std::string address;
+  std::string peer_id;  // hex, "" for original peers
+  std::string agent;    // "" for original peers
+  bool original = false;
+  bool connected = false;
+  bool dialled = false;
+  double rate_down = 0;
+  double rate_up = 0;
+  uint64_t bytes_down = 0;
+  uint64_t bytes_up = 0;
+  uint64_t chunks_have = 0;
+  std::string problem;  // why it is not used, or ""
+};
+
+struct TrackerInfo {
+  std::string address;
+  bool ok = false;
+  std::string state;  // "ok", "connecting", "not reached: connection refused; next try in 4 s"
+};
+
+struct DaemonInfo {
+  std::string version;
+  std::string peer_id;
+  std::string listen;  // with the real port
+  std::vector<TrackerInfo> trackers;
+  std::string state_dir;
+  std::string download_dir;
+  uint64_t transfers = 0;
+  uint64_t connections = 0;
+  uint64_t bytes_down = 0;  // payload since the start
+  uint64_t bytes_up = 0;
+  double rate_down = 0;
+  double rate_up = 0;
+  int64_t uptime_seconds = 0;
+  int io_threads = 0;
+  int worker_threads = 0;
+  std::string hash_implementation;
+  std::string problem;  // something that needs the operator, or ""
+};
+
+class Engine {
+ public:
+  // Opens the state directory (FailedPrecondition when another daemon has it), listens, loads transfers, starts
+  // threads. Returns when the daemon is ready to serve.
+  static absl::StatusOr<std::unique_ptr<Engine>> Start(EngineOptions options);
+  // Stop() if it was not called.
+  ~Engine();
+
+  // Commits everything, tells the trackers, closes. Gives up waiting for others at `deadline` (a duration).
+  void Stop(absl::Duration deadline);
+
+  // `path` absolute. The same unchanged path again gives the same transfer. Returns at once; hashing goes on.
+  absl::StatusOr<TransferId> Share(const std::string& path, const std::string& name);
+  // `source`: a name, a content id or a magnet link. `output` absolute or "" for the download directory; a directory
+  // that exists, or a trailing '/', means: into it.
+  absl::StatusOr<TransferId> Download(const std::string& source, const std::string& output);
+  absl::Status Pause(TransferId id);
+  absl::Status Resume(TransferId id);
+  absl::Status Remove(TransferId id, bool with_data);
+  // Hashes what is there again; the outcome shows as state and error.
+  absl::Status Verify(TransferId id);
+
+  // `what`: an id, a content id (or a unique beginning of at least 8 digits), or a unique name. NotFound says so;
+  // FailedPrecondition lists the candidates.
+  absl::StatusOr<TransferId> Find(const std::string& what);
+
+  absl::StatusOr<TransferInfo> Transfer(TransferId id);
+  // Those with an id above `after`, in id order, at most `most`.
+  std::vector<TransferInfo> Transfers(TransferId after, size_t most);
+  absl::StatusOr<std::vector<PeerInfo>> Peers(TransferId id);
+  DaemonInfo Daemon();
+
+  // Grows with every change that a watcher should see at once (states, transfers added or removed).
+  uint64_t revision() const;
+  // Waits until revision() differs from `seen` or `timeout` is over; returns the current one.
+  uint64_t WaitForChange(uint64_t seen, absl::Duration timeout);
+
+  // SIGHUP: what can change while running (trackers, download_dir). Others are ignored with a log line.
+  void Reconfigure(const EngineOptions& options);
+
+ private:
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+const char* StateName(TransferState state);  // "hashing", ... as promised to scripts
+const char* KindName(TransferKind kind);
+
+}  // namespace p2p::engine

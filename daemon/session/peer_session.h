@@ -1,0 +1,180 @@
+// One conversation with a peer, as a state machine without I/O: bytes and `now` in; bytes, events and a
+// wake-up time out. Owned by its driver, on the loop of its connection.
+//
+// A dialled session says HELLO first unless it is told to speak the original protocol. An accepted one waits:
+// the first line decides which of the two protocols is spoken.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "absl/types/span.h"
+#include "absl/types/variant.h"
+#include "core/base/buffers.h"
+#include "core/base/ids.h"
+#include "core/content/merkle.h"
+
+namespace p2p::session {
+
+// --- Events: what the other side said or asked -------------------------------------------------------
+
+// The other side speaks the extension.
+struct PeerHello {
+  PeerId peer_id;
+  uint16_t listen_port = 0;  // 0: takes no connections
+  std::string agent;
+};
+// Dialled with HELLO and the answer was none: the other side speaks only the original protocol. The session has
+// ended; dial again with `original`.
+struct PeerIsOriginal {};
+// OPEN from the other side: answer with AnswerOpen. At most one content a connection.
+struct OpenAsked { ContentId content_id; };
+// The other side's answer to our OPEN.
+struct OpenAnswered {
+  bool accepted = false;
+  std::string reason;  // when not accepted
+};
+// WHICH: which contents does this peer share under that name? Answer with AnswerWhich.
+struct WhichAsked { std::string name; };
+struct WhichAnswered { std::vector<ContentId> content_ids; };
+struct ManifestAsked { uint32_t max_hashes = 0; };
+struct ManifestReceived { std::string info; };  // not verified yet
+struct HashesAsked { FileIndex file; uint32_t first = 0; };
+struct HashesReceived { FileIndex file; content::HashRange range; };  // not verified yet
+// The other side refused GET-MANIFEST or GET-HASHES.
+struct ManifestRefused { std::string reason; };
+struct HashesRefused { FileIndex file; uint32_t first = 0; std::string reason; };
+// The other side wants our have-set and its changes: answer with SendHave, then with changes.
+struct SubscribeAsked {};
+struct HaveReceived { ChunkIndex first; uint32_t count = 0; };
+struct LostReceived { ChunkIndex first; uint32_t count = 0; };
+struct HaveBitsReceived { ChunkIndex first; std::string bits; };
+struct PeersAsked {};
+struct PeersReceived { std::vector<std::string> addresses; };
+// Prepare one chunk to be sent, then call SendChunk or RefuseChunk. At most kServeAhead are asked for at a time;
+// the rest waits in the session and may still be cancelled.
+struct ServeChunk { ChunkIndex chunk; };
+// The same for the original protocol: SendOriginalChunk or SendError, in the order asked.
+struct ServeOriginalChunk { std::string name; uint64_t chunk_id = 0; };
+// A whole chunk that was asked for, unverified. For an original peer too.
+struct ChunkReceived {
+  ChunkIndex chunk;
+  ChunkBuffer data;
+};
+// Part of a chunk came in (for rates); several reads may be summed up in one event.
+struct ProgressMade { uint64_t bytes = 0; };
+// The other side will not send this chunk. `code` as in docs/protocol.md.
+struct ChunkRejected {
+  ChunkIndex chunk;
+  int code = 0;
+  std::string reason;
+};
+// The session is over: the driver closes the connection after sending what TakeOutput() still gives.
+// `protocol_error` when the other side broke the rules.
+struct SessionEnded {
+  std::string reason;
+  bool protocol_error = false;
+};
+
+using PeerEvent =
+    absl::variant<PeerHello, PeerIsOriginal, OpenAsked, OpenAnswered, WhichAsked, WhichAnswered,
+                  ManifestAsked, ManifestReceived, HashesAsked, HashesReceived, ManifestRefused,
+                  HashesRefused, SubscribeAsked, HaveReceived, LostReceived, HaveBitsReceived,
+                  PeersAsked, PeersReceived, ServeChunk, ServeOriginalChunk, ChunkReceived,
+                  ProgressMade, ChunkRejected, SessionEnded>;
+
+// What to send, in order.
+using Output = absl::variant<std::string, FileSlice>;
+
+struct PeerSessionOptions {
+  bool dialled = false;
+  bool original = false;  // dialled only: speak the original protocol from the start
+  PeerId self;
+  uint16_t listen_port = 0;
+  std::string agent;  // "p2pd/0.1.0"
+};
+
+class PeerSession {
+ public:
+  // Chunks that the session asks its driver to prepare before earlier ones have left.
+  static constexpr int kServeAhead = 4;
+
+  PeerSession(PeerSessionOptions options, std::shared_ptr<ChunkPool> pool, absl::Time now);
+  ~PeerSession();
+
+  // --- Input ---------------------------------------------------------------------------------------
+  // Where the next bytes of the connection belong. kLines: read into the driver's scratch memory and pass them to
+  // OnBytes. kPayload: read straight into `payload`, then call OnPayload. kPause: do not read: either every chunk
+  // buffer is leased (wait for ChunkPool::WhenFree, then ask again) or too much is queued for the other side.
+  enum class ReadMode { kLines, kPayload, kPause };
+  struct ReadPlan {
+    ReadMode mode = ReadMode::kLines;
+    absl::Span<uint8_t> payload;
+    bool waits_for_pool = false;
+  };
+  ReadPlan PlanRead();
+  void OnBytes(absl::string_view bytes, absl::Time now);
+  void OnPayload(size_t size, absl::Time now);
+  void OnEndOfStream(absl::Time now);
+  // `unsent_bytes`: what the connection still holds after `sent` bytes left.
+  void OnSent(size_t sent, size_t unsent_text_bytes, size_t unsent_bytes, absl::Time now);
+  void OnTime(absl::Time now);
+
+  // --- Output --------------------------------------------------------------------------------------
+  std::vector<Output> TakeOutput();
+  std::vector<PeerEvent> TakeEvents();
+  absl::Time WakeUpTime() const;
+  bool ended() const;
+
+  // --- Commands: ours to the other side --------------------------------------------------------------
+  // May be called before the HELLO of the other side is here: sent along with ours.
+  void Open(const ContentId& content_id);
+  void AskWhich(absl::string_view name);
+  // Also asks for up to `max_hashes` chunk hashes, which follow as HASHES.
+  void AskManifest(uint32_t max_hashes);
+  void AskHashes(FileIndex file, uint32_t first);
+  void Subscribe();
+  void AskPeers();
+  // Asks for chunks first..first+lengths.size()-1, whose lengths are given.
+  void RequestChunks(ChunkIndex first, absl::Span<const uint32_t> lengths, absl::Time now);
+  // The answer may still be the chunk; else ChunkRejected(499) follows.
+  void CancelChunk(ChunkIndex chunk);
+  // Original peers: one at a time.
+  void RequestOriginalChunk(absl::string_view name, ChunkIndex chunk, uint32_t length, absl::Time now);
+
+  // --- Commands: answers -----------------------------------------------------------------------------
+  void AcceptOpen(uint32_t chunk_count);  // bounds what the other side may ask for
+  void RefuseOpen(int code, absl::string_view reason);
+  void AnswerWhich(absl::Span<const ContentId> content_ids);
+  void SendManifest(std::shared_ptr<const std::string> info);
+  void RefuseManifest(int code, absl::string_view reason);
+  void SendHashes(FileIndex file, const content::HashRange& range);
+  void RefuseHashes(FileIndex file, uint32_t first, int code, absl::string_view reason);
+  void SendHave(ChunkIndex first, uint32_t count);
+  void SendHaveBits(ChunkIndex first, absl::string_view bits);
+  void SendLost(ChunkIndex first, uint32_t count);
+  void SendPeers(absl::Span<const std::string> addresses);
+  void SendChunk(ChunkIndex chunk, FileSlice slice);
+  void RefuseChunk(ChunkIndex chunk, int code, absl::string_view reason);
+  void SendOriginalChunk(FileSlice slice);
+  void SendOriginalError(int code, absl::string_view reason);
+
+  // Bounds have messages once the manifest is known (dialled sessions; AcceptOpen does it for accepted ones).
+  void SetChunkCount(uint32_t chunk_count);
+
+  // Chunks asked of us and not yet handed to SendChunk; chunks we asked for and do not have.
+  int queued_to_serve() const;
+  int requested() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace p2p::session

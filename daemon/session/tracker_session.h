@@ -1,0 +1,77 @@
+// One conversation with a tracker, as a state machine without I/O. Speaks the extension where the tracker answers
+// HELLO, the original protocol else. Owned by its driver, on its loop.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "absl/types/span.h"
+#include "absl/types/variant.h"
+#include "core/base/ids.h"
+
+namespace p2p::session {
+
+struct Announcement {
+  std::string name;
+  ByteCount total_bytes;
+  absl::optional<ContentId> content_id;
+};
+
+// Answers come in the order of the questions, each with the token of its question.
+struct Announced { uint64_t token = 0; absl::Duration ttl; };      // one for the whole batch
+struct Withdrawn { uint64_t token = 0; };
+// The contents of a name. `originals`: peers that share the name without a content id (original ones), with their
+// size; when the tracker is original, all peers of the name are here.
+struct NameFound {
+  uint64_t token = 0;
+  struct Version { ContentId content_id; ByteCount total_bytes; std::vector<std::string> peers; };
+  std::vector<Version> versions;
+  struct Original { ByteCount total_bytes; std::vector<std::string> peers; };
+  absl::optional<Original> originals;
+};
+struct PeersFound {
+  uint64_t token = 0;
+  std::vector<std::string> peers;
+};
+// The tracker refused this question (its words), or does not know it.
+struct TrackerRefused { uint64_t token = 0; int code = 0; std::string reason; };
+struct TrackerEnded { std::string reason; };
+
+using TrackerEvent = absl::variant<Announced, Withdrawn, NameFound, PeersFound, TrackerRefused, TrackerEnded>;
+
+class TrackerSession {
+ public:
+  // `self_address` is "IP:PORT" as this connection's own side of the socket and the daemon's listening port give it.
+  TrackerSession(std::string self_address, absl::Time now);
+  ~TrackerSession();
+
+  void OnBytes(absl::string_view bytes, absl::Time now);
+  void OnEndOfStream(absl::Time now);
+  void OnTime(absl::Time now);
+  std::string TakeOutput();
+  std::vector<TrackerEvent> TakeEvents();
+  absl::Time WakeUpTime() const;
+  bool ended() const;
+
+  // Pipelined in batches; one Announced for all of them, or TrackerRefused with the first refusal.
+  void Announce(uint64_t token, std::vector<Announcement> announcements, absl::Time now);
+  // The original protocol can only withdraw all of an address: there this does nothing but answer Withdrawn.
+  void Withdraw(uint64_t token, const ContentId& content_id, absl::Time now);
+  void WithdrawAll(uint64_t token, absl::Time now);
+  void FindName(uint64_t token, absl::string_view name, absl::Time now);
+  void FindPeers(uint64_t token, const ContentId& content_id, absl::Time now);
+
+  // Known once the tracker has answered: whether it speaks the extension.
+  absl::optional<bool> speaks_extension() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace p2p::session

@@ -1,0 +1,40 @@
+// Threads that hash, read, write and sync. Jobs see what came with them; results are posted by the job itself.
+// Thread-safe.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/synchronization/mutex.h"
+
+namespace p2p::store {
+
+class WorkerPool {
+ public:
+  using Job = absl::AnyInvocable<void()>;
+  // kUrgent: what a peer or a user waits for (chunks in flight, reads to serve); kBulk: hashing of shares,
+  // verification, syncs. At least one thread takes urgent jobs only when there are two or more.
+  enum class Priority { kUrgent, kBulk };
+
+  WorkerPool(int threads, std::string thread_name);
+  // Runs what is queued, then joins.
+  ~WorkerPool();
+
+  void Submit(Priority priority, Job job);
+  int threads() const { return static_cast<int>(threads_.size()); }
+
+ private:
+  void Run(int number);
+
+  absl::Mutex mutex_;
+  std::deque<Job> urgent_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Job> bulk_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace p2p::store
