@@ -20,6 +20,11 @@ inline constexpr uint64_t kMaxFileBytes = uint64_t{1} << 50;
 inline constexpr size_t kMaxManifestBytes = 64 << 20;
 // Files of one share; beyond it the share is refused with advice to pack it.
 inline constexpr uint32_t kMaxFiles = 1'000'000;
+// Bytes of all paths of a share together: what a manifest of shared prefixes may grow to in memory. Beyond
+// it the share is refused with advice to pack it.
+inline constexpr size_t kMaxPathBytes = 128 << 20;
+// Trackers, and peers, taken from one magnet link; more are ignored.
+inline constexpr size_t kMaxMagnetAddresses = 16;
 // Depth of a directory share, and of bencoded input (recursion is bounded by it).
 inline constexpr int kMaxPathDepth = 100;
 
@@ -49,6 +54,8 @@ inline constexpr uint32_t kMaxQueuedChunks = 4'096;
 inline constexpr int kMaxPipelinedRequests = 64;
 // Peers in one answer of a tracker or of a peer.
 inline constexpr int kMaxPeersPerAnswer = 64;
+// Versions of one name in an answer of a tracker; the most shared ones are given.
+inline constexpr int kMaxVersionsPerAnswer = 16;
 // Unsent text on one connection. Beyond it the connection is not read; after kSlowReaderTimeout it closes.
 inline constexpr size_t kMaxSendBacklogBytes = 1 << 20;
 
@@ -63,20 +70,71 @@ inline constexpr absl::Duration kLinePause = absl::Milliseconds(200);
 inline constexpr absl::Duration kSlowReaderTimeout = absl::Seconds(30);
 inline constexpr uint64_t kMinTransferBytes = 30 * 1'024;
 inline constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
+// How long a connection that has sent its last byte waits for the other side to end; then it closes.
+inline constexpr absl::Duration kCloseLinger = absl::Seconds(5);
+// No connection is accepted for this long after descriptors ran out, so that accepting does not spin.
+inline constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
 // A peer that has not answered HELLO by then speaks only the original protocol.
 inline constexpr absl::Duration kHelloTimeout = absl::Seconds(3);
 // A registration lives this long at a tracker unless it is renewed.
 inline constexpr absl::Duration kRegistrationTtl = absl::Seconds(120);
+// A tracker that leaves a question open for this long is given up, and asked again later.
+inline constexpr absl::Duration kTrackerAnswerTimeout = absl::Seconds(30);
 
 // --- Per address ------------------------------------------------------------------------------------
 // Connections of one address, and new ones a second. Beyond it the newcomer is closed.
 inline constexpr int kMaxConnectionsPerAddress = 64;
 inline constexpr int kMaxNewConnectionsPerSecond = 100;
+// Connections of one listener, of all addresses. Beyond it the newcomer is closed.
+inline constexpr int kMaxConnections = 100'000;
 // Registrations of one address at a tracker. Beyond it ERROR 429.
 inline constexpr int kMaxRegistrationsPerAddress = 1'000;
+// Memory of a tracker's registry, estimated (about 400 bytes and the name for each registration). Beyond it ERROR 503:
+// nobody's registration is dropped for a newcomer's.
+inline constexpr size_t kMaxRegistryBytes = size_t{1} << 30;
+
+// --- Asking for chunks ------------------------------------------------------------------------------
+// Bytes kept asked for on one link. Requests are lines, not memory: the cap only bounds what a link that stalls
+// holds up.
+inline constexpr uint64_t kMinRequestWindowBytes = 2 << 20;
+inline constexpr uint64_t kStartRequestWindowBytes = 4 << 20;
+inline constexpr uint64_t kMaxRequestWindowBytes = 32 << 20;
+// Chunks kept asked for on one link: well below what the other side refuses.
+inline constexpr uint32_t kMaxRequestedChunks = kMaxQueuedChunks / 2;
+// A link that brings nothing of what it was asked for this long (or 4 times what a chunk should take, at most
+// kMaxSnubTimeout) is snubbed: its chunks are asked of others, and it gets one at a time.
+inline constexpr absl::Duration kSnubTimeout = absl::Seconds(5);
+inline constexpr absl::Duration kMaxSnubTimeout = absl::Seconds(60);
+// A chunk that a link refused is not asked of it again for this long, doubled while it only refuses.
+inline constexpr absl::Duration kRejectBackOff = absl::Seconds(3);
+inline constexpr absl::Duration kMaxRejectBackOff = absl::Seconds(48);
+// Refused chunks remembered a link. With so many it is asked for nothing until one may be asked for again.
+inline constexpr size_t kMaxRejectedChunks = 256;
+// A link may withdraw each chunk this often; beyond it the link is dropped: each change costs us work.
+inline constexpr uint64_t kMaxLostPerChunk = 4;
 
 // --- Memory -----------------------------------------------------------------------------------------
 // Chunk buffers of the whole process. When they are all leased, connections are not read until one is back.
 inline constexpr size_t kChunkPoolBytes = 32 << 20;
+
+// --- Control ----------------------------------------------------------------------------------------
+// Bytes of a Unix socket path: sun_path without its NUL. A longer one is a configuration error.
+inline constexpr size_t kMaxSocketPathBytes = 107;
+// Open control connections. Beyond it the newcomer is told "busy" and closed.
+inline constexpr int kMaxControlConnections = 256;
+// One request or answer of the control API; gRPC refuses larger ones (RESOURCE_EXHAUSTED).
+inline constexpr int kMaxControlMessageBytes = 4 << 20;
+// Memory that gRPC may use for all control connections together; beyond it gRPC refuses calls.
+inline constexpr size_t kMaxControlMemoryBytes = 32 << 20;
+// WatchTransfers streams at a time. Beyond it RESOURCE_EXHAUSTED.
+inline constexpr int kMaxControlWatchers = 1'000;
+// Items in one page of a list. More asked for gives this many.
+inline constexpr int kMaxControlPageItems = 1'000;
+// Items in a page when the caller does not say; transfers in one message of a watch.
+inline constexpr int kDefaultControlPageItems = 100;
+// A path in a request; the system takes no longer one (PATH_MAX with its NUL).
+inline constexpr size_t kMaxLocalPathBytes = 4'095;
+// Between two messages about progress on one watch.
+inline constexpr absl::Duration kControlProgressInterval = absl::Milliseconds(200);
 
 }  // namespace p2p::limits

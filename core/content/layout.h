@@ -1,7 +1,7 @@
 // The shape of a share: its files and how they divide into chunks. Immutable value; any thread.
 //
-// A chunk never spans two files; a file's last chunk is shorter; an empty file has no chunk. Chunks are
-// counted over all files in order, as BEP 52 counts pieces.
+// A chunk never spans two files; a file's last chunk is shorter; an empty file has no chunk. Chunks
+// are counted over all files in order, as BEP 52 counts pieces.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@
 namespace p2p::content {
 
 struct LayoutFile {
-  std::string path;  // components divided by '/', below the share's name; the name itself for a single file
+  std::string
+      path;  // components divided by '/', below the share's name; the name itself for a single file
   ByteCount length;
   bool executable = false;
   ChunkIndex first_chunk;    // filled in by Layout::Make
@@ -33,9 +34,14 @@ struct ChunkPlace {
 class Layout {
  public:
   Layout() = default;
-  // `files` in the order in which their chunks are counted. Checks names (core/base/names.h), sizes, and the
-  // limits of limits.h. A single-file share has exactly one file whose path is `name`.
-  static absl::StatusOr<Layout> Make(std::string name, bool is_directory, std::vector<LayoutFile> files);
+  // `files` in the order in which their chunks are counted, which is that of PathLess. Checks names
+  // (core/base/names.h), sizes, order, that no path is there twice or both a file and a directory,
+  // and the limits of limits.h. A single-file share has exactly one file whose path is `name`.
+  //
+  // A directory that holds nothing but one file of the directory's own name is refused: BEP 52
+  // writes it exactly as that single file.
+  static absl::StatusOr<Layout> Make(std::string name, bool is_directory,
+                                     std::vector<LayoutFile> files);
 
   const std::string& name() const { return name_; }
   bool is_directory() const { return is_directory_; }
@@ -57,5 +63,11 @@ class Layout {
   uint32_t chunk_count_ = 0;
   ByteCount total_bytes_;
 };
+
+// The order of a bencoded file tree: bytewise, component by component ("a/z" before "a.b").
+bool PathLess(absl::string_view a, absl::string_view b);
+
+// The chunks of a file of `length` bytes, which must be at most limits::kMaxFileBytes.
+uint32_t ChunkCountOf(ByteCount length);
 
 }  // namespace p2p::content

@@ -11,13 +11,13 @@
 
 namespace p2p::content {
 
-// The hash of one chunk of a file of `file_bytes` bytes. A file of one chunk: its root, leaves padded with
-// zero hashes to the next power of two. A larger file: padded to the 32 leaves of a chunk.
-// This is what the manifest's piece layer (or pieces root) holds for the chunk.
+// The hash of one chunk of a file of `file_bytes` bytes. A file of one chunk: its root, leaves
+// padded with zero hashes to the next power of two. A larger file: padded to the 32 leaves of a
+// chunk. This is what the manifest's piece layer (or pieces root) holds for the chunk.
 Hash256 ChunkHash(absl::Span<const uint8_t> chunk, ByteCount file_bytes);
 
-// The root over a file's chunk hashes (at least one), padded with the root of 32 zero leaves to the next
-// power of two. With one chunk hash: that hash.
+// The root over a file's chunk hashes (at least one), padded with the root of 32 zero leaves to the
+// next power of two. With one chunk hash: that hash.
 Hash256 FileRoot(absl::Span<const Hash256> chunk_hashes);
 
 // A run of a file's chunk hashes with what proves them against the file root.
@@ -27,16 +27,21 @@ struct HashRange {
   std::vector<Hash256> proof;   // uncle hashes from the span's root upwards to below the file root
 };
 
-// The largest span (a power of two, at most limits::kMaxHashesPerMessage) that runs of this file are cut in:
-// min(next power of two of chunk_count, kMaxHashesPerMessage). Runs start at multiples of it.
+// The largest span (a power of two, at most limits::kMaxHashesPerMessage) that runs of this file
+// are cut in: min(next power of two of chunk_count, kMaxHashesPerMessage). Runs start at multiples
+// of it.
 uint32_t SpanOf(uint32_t chunk_count);
 
-// The run that starts at `first`, from all chunk hashes of a file. InvalidArgument when `first` is no multiple
-// of the span or beyond the end.
+// The run that starts at `first`, from all chunk hashes of a file. InvalidArgument when `first` is
+// no multiple of the span or beyond the end.
 absl::StatusOr<HashRange> MakeHashRange(absl::Span<const Hash256> chunk_hashes, uint32_t first);
 
-// OK when `range` has exactly the hashes and proof length that a file of `chunk_count` chunks has there, and
-// they lead to `file_root`; InvalidArgument otherwise.
-absl::Status VerifyHashRange(const HashRange& range, uint32_t chunk_count, const Hash256& file_root);
+// All runs of a file in order, as MakeHashRange gives each of them, for the price of one.
+std::vector<HashRange> MakeHashRanges(absl::Span<const Hash256> chunk_hashes);
+
+// OK when `range` has exactly the hashes and proof length that a file of `chunk_count` chunks has
+// there, and they lead to `file_root`; InvalidArgument otherwise.
+absl::Status VerifyHashRange(const HashRange& range, uint32_t chunk_count,
+                             const Hash256& file_root);
 
 }  // namespace p2p::content

@@ -27,7 +27,8 @@ absl::Span<const HashImplementation> HashImplementations();
 // The fastest of them for 16 KiB leaves; chosen once.
 const HashImplementation& BestHashImplementation();
 
-// The SHA-256 of each 16 KiB leaf of `data` (the last may be shorter) into out[0..ceil(size/16 KiB)).
+// The SHA-256 of each 16 KiB leaf of `data` (the last may be shorter) into out[0..ceil(size/16
+// KiB)).
 void HashLeaves(absl::Span<const uint8_t> data, Hash256* out);
 // Hashes pairs: out[i] = SHA-256(in[2i] || in[2i+1]) for i < pairs. `out` may be `in`.
 void HashPairs(const Hash256* in, size_t pairs, Hash256* out);

@@ -1,24 +1,26 @@
-// One TCP connection: moves bytes between a socket and its handler, text from memory and payload from files
-// (sendfile). Knows no protocol. Belongs to one loop's thread for life.
+// One TCP connection: moves bytes between a socket and its handler, text from memory and payload
+// from files (sendfile). Knows no protocol. Belongs to one loop's thread for life.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "asio/ip/tcp.hpp"
 #include "core/base/buffers.h"
+#include "core/base/limits.h"
 #include "core/net/address.h"
 #include "core/net/event_loop.h"
 
 namespace p2p::net {
 
-// What a connection asks and tells. Called on the loop's thread; any call may end in Connection::Close.
+// What a connection asks and tells. Called on the loop's thread; any call may end in
+// Connection::Close.
 class ConnectionHandler {
  public:
   virtual ~ConnectionHandler() = default;
@@ -28,20 +30,23 @@ class ConnectionHandler {
   virtual void OnRead(size_t size) = 0;
   // The other side will send no more; it may still read.
   virtual void OnEndOfStream() = 0;
-  // Unsent bytes fell below the low-water mark given to the connection, or some were sent (progress).
+  // Unsent bytes fell below the low-water mark given to the connection, or some were sent
+  // (progress).
   virtual void OnSent(size_t sent_bytes) = 0;
-  // A file slice could not be read (disk error or shortened file); its header may have left already. The
-  // connection closes after this call.
+  // A file slice could not be read (disk error or shortened file); its header may have left
+  // already. The connection closes after this call.
   virtual void OnFileError(const absl::Status& status) = 0;
   // The connection is gone. Last call. OK when Close() was called or both sides ended.
   virtual void OnClosed(const absl::Status& status) = 0;
 };
 
 struct ConnectionOptions {
-  // Unsent bytes that the kernel may hold beyond what is on the wire (TCP_NOTSENT_LOWAT): control messages wait
-  // behind no more than this.
+  // Unsent bytes that the kernel may hold beyond what is on the wire (TCP_NOTSENT_LOWAT): control
+  // messages wait behind no more than this.
   uint32_t not_sent_low_water_bytes = 512 << 10;
   std::string congestion_control;  // "" leaves the system's
+  absl::Duration close_linger = limits::kCloseLinger;
+  absl::Duration slow_reader_timeout = limits::kSlowReaderTimeout;
 };
 
 class Connection {
@@ -49,6 +54,7 @@ class Connection {
   // Takes a connected, non-blocking socket. Reading starts with Start().
   Connection(EventLoop* loop, asio::ip::tcp::socket socket, const ConnectionOptions& options,
              ConnectionHandler* handler);
+  // Closes without OnClosed when that was not called yet. Allowed inside any call of the handler.
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -56,33 +62,37 @@ class Connection {
   void Start();
   void ResumeReading();
 
-  // Queue in order. Sent as soon as the socket takes them.
+  // Queue in order. Sent as soon as the socket takes them, after the running handler; dropped when
+  // the connection is closed or FinishSending was called.
   void SendText(std::string text);
   void SendFile(FileSlice slice);
   // Bytes queued and not yet taken by the kernel: text alone, and all.
-  size_t unsent_text_bytes() const { return unsent_text_bytes_; }
-  size_t unsent_bytes() const { return unsent_bytes_; }
+  size_t unsent_text_bytes() const;
+  size_t unsent_bytes() const;
 
-  // Sends what is queued, then ends the sending side.
+  // Sends what is queued, then ends the sending side. What comes in from now on is read and
+  // dropped: unread bytes would make the system reset the connection, and the last bytes sent could
+  // be lost. OnClosed follows when the other side ends too, or does not within `close_linger` of
+  // the last byte (OK), or takes less than limits::kMinTransferBytes in `slow_reader_timeout`
+  // (DeadlineExceeded).
   void FinishSending();
   // Closes now; OnClosed(OK) follows from the loop, not from within this call.
   void Close();
 
-  const Endpoint& remote() const { return remote_; }
-  const Endpoint& local() const { return local_; }
+  const Endpoint& remote() const;
+  const Endpoint& local() const;
+  // As TCP measures it; zero where unknown.
+  absl::Duration RoundTripTime() const;
 
  private:
   struct Impl;
-  friend struct Impl;
-  Endpoint remote_;
-  Endpoint local_;
-  size_t unsent_text_bytes_ = 0;
-  size_t unsent_bytes_ = 0;
   std::shared_ptr<Impl> impl_;
 };
 
-// Connects to `to` from `loop`; `done` runs on `loop` with the socket or the reason. Gives up after `timeout`.
-// Returns a function that cancels (then `done` is not called).
+// Connects to `to` from `loop`'s thread; `done` runs on `loop`, later, with the socket or the
+// reason. Gives up after `timeout`. Returns a function that cancels (then `done` is not called).
+// Codes of the reason: Unavailable: refused or not reachable; DeadlineExceeded: no answer; Aborted:
+// reset; ResourceExhausted: this process has no descriptor left.
 std::function<void()> Connect(EventLoop* loop, const Endpoint& to, absl::Duration timeout,
                               std::function<void(absl::StatusOr<asio::ip::tcp::socket>)> done);
 

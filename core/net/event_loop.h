@@ -1,13 +1,17 @@
-// One thread that waits for sockets and timers, and runs what is posted to it. Owned by a composition root;
-// Post is thread-safe, all else belongs to the loop's thread.
+// One thread that waits for sockets and timers, and runs what is posted to it. Owned by a
+// composition root; Post is thread-safe, all else belongs to the loop's thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "asio/executor_work_guard.hpp"
 #include "asio/io_context.hpp"
 
 namespace p2p::net {
@@ -25,23 +29,37 @@ class EventLoop {
   // Ends the loop after the handler that runs; what was posted and not run is destroyed, not run.
   void Stop();
 
-  // Runs `task` on the loop's thread, in the order of posting. From any thread.
+  // Runs `task` on the loop's thread, in the order of posting. From any thread; never runs after
+  // Stop.
   void Post(std::function<void()> task);
-  // Runs `task` on the loop's thread and waits for it. Not from the loop's own thread; the loop must run.
+  // Runs `task` on the loop's thread and waits for it. Not from the loop's own thread; the loop
+  // must run.
   void RunAndWait(std::function<void()> task);
   bool IsInLoop() const;
+
+  // Post for threads that may outlive the loop: does nothing once it is gone.
+  using WeakPoster = std::function<void(std::function<void()>)>;
+  WeakPoster MakeWeakPoster();
+
+  // Memory that is free for use until the running handler returns: 64 KiB, made when first asked
+  // for.
+  absl::Span<uint8_t> Scratch();
 
   asio::io_context& context() { return context_; }
 
  private:
+  struct Gate;
+
   const std::string thread_name_;
+  std::shared_ptr<Gate> gate_;
+  std::vector<uint8_t> scratch_;
   asio::io_context context_;
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   std::thread thread_;
 };
 
-// A one-shot timer on the monotonic clock. Belongs to its loop's thread; destroyed or re-armed, an earlier
-// arming never fires.
+// A one-shot timer on the monotonic clock. Belongs to its loop's thread; destroyed or re-armed, an
+// earlier arming never fires. Arming again for a later time costs no system call.
 class Timer {
  public:
   explicit Timer(EventLoop* loop);
@@ -52,6 +70,7 @@ class Timer {
   // Calls `fire` at `when` (core/base/clock.h's time). absl::InfiniteFuture() only disarms.
   void Arm(absl::Time when, std::function<void()> fire);
   void Disarm();
+  // absl::InfiniteFuture() when not armed.
   absl::Time due() const;
 
  private:

@@ -3,6 +3,10 @@
 //
 // A dialled session says HELLO first unless it is told to speak the original protocol. An accepted one waits:
 // the first line decides which of the two protocols is spoken.
+//
+// Every call, PlanRead and the commands included, may add output and events and may begin or end a pause. So after
+// each of them take the output and the events and, where reading is paused, ask PlanRead again. When the chunk pool
+// has room again, call OnTime first.
 #pragma once
 
 #include <deque>
@@ -57,10 +61,11 @@ struct LostReceived { ChunkIndex first; uint32_t count = 0; };
 struct HaveBitsReceived { ChunkIndex first; std::string bits; };
 struct PeersAsked {};
 struct PeersReceived { std::vector<std::string> addresses; };
-// Prepare one chunk to be sent, then call SendChunk or RefuseChunk. At most kServeAhead are asked for at a time;
-// the rest waits in the session and may still be cancelled.
+// Prepare one chunk to be sent, then call SendChunk or RefuseChunk. So many are asked for at a time as kServeAhead
+// says; the rest waits in the session and may still be cancelled.
 struct ServeChunk { ChunkIndex chunk; };
-// The same for the original protocol: SendOriginalChunk or SendError, in the order asked.
+// The same for the original protocol: answer with SendOriginalChunk or SendOriginalError. The next one is asked for
+// after that answer: answers are in the order of the requests.
 struct ServeOriginalChunk { std::string name; uint64_t chunk_id = 0; };
 // A whole chunk that was asked for, unverified. For an original peer too.
 struct ChunkReceived {
@@ -102,7 +107,8 @@ struct PeerSessionOptions {
 
 class PeerSession {
  public:
-  // Chunks that the session asks its driver to prepare before earlier ones have left.
+  // Chunks that the session asks its driver to prepare before earlier ones have left. Of shorter chunks up to 16
+  // times as many, as long as they are no more bytes than so many whole ones.
   static constexpr int kServeAhead = 4;
 
   PeerSession(PeerSessionOptions options, std::shared_ptr<ChunkPool> pool, absl::Time now);
@@ -163,6 +169,7 @@ class PeerSession {
   void SendChunk(ChunkIndex chunk, FileSlice slice);
   void RefuseChunk(ChunkIndex chunk, int code, absl::string_view reason);
   void SendOriginalChunk(FileSlice slice);
+  // 500 also ends the session: a disk that fails is no use to the other side.
   void SendOriginalError(int code, absl::string_view reason);
 
   // Bounds have messages once the manifest is known (dialled sessions; AcceptOpen does it for accepted ones).

@@ -20,6 +20,8 @@ struct Announcement {
   std::string name;
   ByteCount total_bytes;
   absl::optional<ContentId> content_id;
+  // Not whole here yet: told to peers that know the content id, never to original clients.
+  bool partial = false;
 };
 
 // Answers come in the order of the questions, each with the token of its question.
@@ -38,7 +40,8 @@ struct PeersFound {
   uint64_t token = 0;
   std::vector<std::string> peers;
 };
-// The tracker refused this question (its words), or does not know it.
+// The tracker refused this question (its words), or knows no such name or content (404, of either protocol). Code 0:
+// the conversation ended before the answer; ask again on the next connection. Those come right before TrackerEnded.
 struct TrackerRefused { uint64_t token = 0; int code = 0; std::string reason; };
 struct TrackerEnded { std::string reason; };
 
@@ -46,8 +49,10 @@ using TrackerEvent = absl::variant<Announced, Withdrawn, NameFound, PeersFound, 
 
 class TrackerSession {
  public:
-  // `self_address` is "IP:PORT" as this connection's own side of the socket and the daemon's listening port give it.
-  TrackerSession(std::string self_address, absl::Time now);
+  // `self_address` is "IP:PORT" as this connection's own side of the socket and the daemon's listening port give it; it
+  // is registered, and left out of the peers found. `original`: the tracker is known to speak only the original
+  // protocol (an earlier session's speaks_extension() was false), so there is no HELLO.
+  TrackerSession(std::string self_address, absl::Time now, bool original = false);
   ~TrackerSession();
 
   void OnBytes(absl::string_view bytes, absl::Time now);
@@ -66,7 +71,8 @@ class TrackerSession {
   void FindName(uint64_t token, absl::string_view name, absl::Time now);
   void FindPeers(uint64_t token, const ContentId& content_id, absl::Time now);
 
-  // Known once the tracker has answered: whether it speaks the extension.
+  // Known once the tracker has answered or failed to answer HELLO: whether it speaks the extension. Where it closes
+  // the connection instead, this is false and the session ends: connect again with `original`.
   absl::optional<bool> speaks_extension() const;
 
  private:

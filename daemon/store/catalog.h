@@ -42,22 +42,26 @@ struct TransferContent {
   std::string chunk_hashes;                // content::ChunkHashes::Encode(); "" when not yet complete
   std::vector<FileIdentity> identities;    // whole content only
   std::string have;                        // ChunkSet::ToBytes(), "" for none; downloads only
+  bool damaged = false;                    // a part was not what had been saved and is left empty: get or hash
+                                           // it again
 };
 
 class Catalog {
  public:
-  // Opens or makes `state_dir`/catalog.db. An unreadable or damaged catalog is set aside as
-  // catalog.db.corrupt-<time> and `*recovered` says so. One written by a newer version is refused.
+  // Opens or makes `state_dir`/catalog.db. A damaged catalog is set aside as catalog.db.corrupt-<time>; what can be
+  // read of it and proves to be as it was saved is taken over, have-sets excepted; `*recovered` tells this as a
+  // sentence ("" when all was well). One written by a newer version is refused.
   static absl::StatusOr<std::unique_ptr<Catalog>> Open(const std::string& state_dir, std::string* recovered);
   ~Catalog();
 
   absl::StatusOr<std::vector<TransferRecord>> LoadTransfers();
   absl::StatusOr<TransferContent> LoadContent(TransferId id);
 
-  // Every call below is one durable commit.
+  // Every call below is one durable commit. ResourceExhausted when the disk is full: the catalog is as it was
+  // before. Update and Remove then use a reserve that was put by at the start, so that pausing and removing work.
   absl::StatusOr<TransferId> Add(const TransferRecord& record);   // gives the id; ids are never reused
-  absl::Status Update(const TransferRecord& record);
-  absl::Status Remove(TransferId id);
+  absl::Status Update(const TransferRecord& record);             // NotFound when there is none of that id
+  absl::Status Remove(TransferId id);                             // OK when there is none of that id
   absl::Status SaveManifest(TransferId id, absl::string_view info, absl::string_view chunk_hashes);
   absl::Status SaveIdentities(TransferId id, const std::vector<FileIdentity>& identities);
   // Only chunks that FileChunkManager::Sync() has made durable.
@@ -73,10 +77,13 @@ class Catalog {
   std::unique_ptr<Impl> impl_;
 };
 
+// Makes a directory and those above it, the last with `mode` (the umask applies); OK when it is there.
+absl::Status MakeDirectories(const std::string& path, uint32_t mode);
+
 // Holds a lock file in the state directory for the life of the process.
 class StateDirLock {
  public:
-  // FailedPrecondition "... is in use by another p2pd (process N)" when another process holds it.
+  // Makes the directory (mode 0700) when it is not there. FailedPrecondition "... is in use by another p2pd (process N)" when another process holds it.
   static absl::StatusOr<std::unique_ptr<StateDirLock>> Acquire(const std::string& state_dir);
   ~StateDirLock();
 

@@ -12,7 +12,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -24,10 +23,13 @@
 
 namespace p2p::store {
 
+class PartFiles;
+
 class FileChunkManager {
  public:
   // A share or a finished download at `path` (absolute; its last component is the file or directory).
-  // `identities` by FileIndex, as they were when the content was verified. Opens nothing but the parent.
+  // `identities` by FileIndex, as they were when the content was verified; a missing one counts as changed.
+  // Opens nothing but the parent.
   static absl::StatusOr<std::shared_ptr<FileChunkManager>> OpenWhole(
       FileSystem* files, const std::string& path, std::shared_ptr<const content::Layout> layout,
       std::vector<FileIdentity> identities);
@@ -45,6 +47,14 @@ class FileChunkManager {
       FileSystem* files, const std::string& target, std::shared_ptr<const content::Layout> layout,
       ChunkSet* intact);
 
+  // A download that an earlier run renamed but did not get to record as finished: no .part is there, and `target`
+  // is, with every file at its size (else NotFound). Also for a target that stood there before. Identities are
+  // taken now; nothing is verified: hash all chunks before any of them is claimed.
+  static absl::StatusOr<std::shared_ptr<FileChunkManager>> AdoptFinished(
+      FileSystem* files, const std::string& target, std::shared_ptr<const content::Layout> layout);
+
+  ~FileChunkManager();
+
   // Whether an error is one of the kinds that pass by themselves (disk full) or not.
   static bool IsDiskFull(const absl::Status& status) { return absl::IsResourceExhausted(status); }
 
@@ -55,17 +65,22 @@ class FileChunkManager {
   // NotFound when it is gone, both meaning that it needs to be hashed again. Brings the range into the page cache.
   absl::StatusOr<FileSlice> PrepareToSend(ChunkIndex chunk);
 
-  // Makes everything written so far durable.
+  // Makes everything durable whose WriteChunk() returned before the call. When it fails, every chunk written since
+  // the last Sync() that did not fail must be taken as lost: write it again (a later OK does not cover it).
   absl::Status Sync();
-  // Syncs, gives it its final name without replacing anything, syncs the directory, remembers identities.
-  // The manager then is one of whole content.
+  // Makes empty files, sets executable bits, syncs, gives it its final name without replacing anything, syncs the
+  // directory, remembers identities. The manager then is one of whole content. May be called again after an error.
   absl::Status Finish();
   // Removes the .part (while unfinished) or, for whole content, the files of the layout and directories left empty.
+  // A file that is not what it was is somebody else's work: it is left, and FailedPrecondition names it.
   absl::Status RemoveFiles();
 
   // Whether each file still is what it was: the indexes of files that changed or are gone.
   std::vector<FileIndex> ChangedFiles();
-  // After a file was hashed again and found equal.
+  // Before a file is hashed again: what it is now, and that it is opened anew (VerifyChunks does it by itself).
+  absl::Status NoteIdentity(FileIndex file);
+  // After a file was hashed again and found equal. Aborted when it changed since NoteIdentity(), FailedPrecondition
+  // when its size is not the layout's.
   absl::Status RefreshIdentity(FileIndex file);
   std::vector<FileIdentity> identities() const;
   // Chunks of an unfinished download that may hold data (SEEK_DATA): what is worth re-hashing after a crash.
@@ -75,7 +90,42 @@ class FileChunkManager {
   const content::Layout& layout() const { return *layout_; }
   absl::StatusOr<uint64_t> FreeBytes();
 
-  // Add or change private members as the implementation needs them.
+ private:
+  using LayoutPtr = std::shared_ptr<const content::Layout>;
+
+  FileChunkManager(FileSystem* files, std::string parent, std::string name, LayoutPtr layout);
+  static absl::StatusOr<std::shared_ptr<FileChunkManager>> MakeForPart(FileSystem* files,
+                                                                       const std::string& target,
+                                                                       LayoutPtr layout);
+
+  std::string NameOf(FileIndex file) const ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
+  std::string ShownPath(FileIndex file) const;
+  absl::StatusOr<std::shared_ptr<Directory>> Root() ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
+  absl::StatusOr<std::shared_ptr<File>> Handle(FileIndex file, bool make)
+      ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
+  absl::StatusOr<FileIdentity> CurrentIdentity(FileIndex file) ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
+  absl::StatusOr<std::shared_ptr<File>> UnchangedHandle(FileIndex file)
+      ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
+  absl::Status Rename(const PartFiles& part);
+  absl::Status TakeIdentities() ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
+  absl::Status RemoveWholeFiles();
+  absl::Status RemoveUnchanged(Directory* root, FileIndex file) ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
+  std::shared_ptr<PartFiles> part() const;
+
+  FileSystem* const files_;
+  const std::string parent_path_;
+  const std::string name_;  // the final one
+  const LayoutPtr layout_;
+  const uint64_t owner_;  // in OpenFiles
+  std::atomic<bool> is_part_{false};
+
+  // Written when the content gets its final name, so that nobody looks for a file meanwhile. Readers hold it over
+  // the opening of a file.
+  mutable absl::Mutex name_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<PartFiles> part_ ABSL_GUARDED_BY(mutex_);  // nullptr for whole content
+  std::vector<FileIdentity> identities_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<uint32_t, FileIdentity> noted_ ABSL_GUARDED_BY(mutex_);
 };
 
 // What a path that someone wants to share holds, in manifest order.

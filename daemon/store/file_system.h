@@ -44,14 +44,18 @@ class File {
   virtual absl::Status ReadAt(uint64_t offset, absl::Span<uint8_t> data) = 0;
   virtual absl::Status WriteAt(uint64_t offset, absl::Span<const uint8_t> data) = 0;
   virtual absl::Status Truncate(uint64_t size) = 0;
-  // Reserves disk space for [0, size) without changing the file's length; OK where it is not supported.
-  virtual absl::Status Allocate(uint64_t size) = 0;
+  // Reserves disk space for the range without changing the file's length. OK without doing anything where
+  // that is not supported, costs as much as writing, or would leave the disk nearly full.
+  virtual absl::Status Allocate(uint64_t offset, uint64_t length) = 0;
   virtual absl::Status SyncData() = 0;
   virtual absl::StatusOr<FileInfo> Info() = 0;
   // The start of the first region at or after `offset` that may hold written data; the file's size if none.
   virtual absl::StatusOr<uint64_t> NextData(uint64_t offset) = 0;
-  // Brings the range into the page cache (blocks), so that a later sendfile does not.
-  virtual void ReadAhead(uint64_t offset, uint64_t length) = 0;
+  // Brings the range into the page cache (blocks), so that a later sendfile does not. Errors as ReadAt's.
+  virtual absl::Status ReadAhead(uint64_t offset, uint64_t length) = 0;
+  // The file will be read from front to back.
+  virtual void AdviseSequential() = 0;
+  // Executable for everyone who may read it.
   virtual absl::Status SetExecutable() = 0;
   virtual int descriptor() const = 0;  // for sendfile only
 };

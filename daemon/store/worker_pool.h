@@ -17,20 +17,24 @@ class WorkerPool {
  public:
   using Job = absl::AnyInvocable<void()>;
   // kUrgent: what a peer or a user waits for (chunks in flight, reads to serve); kBulk: hashing of shares,
-  // verification, syncs. At least one thread takes urgent jobs only when there are two or more.
+  // verification, syncs. At least one thread takes urgent jobs only when there are two or more. A bulk job
+  // that takes longer than some milliseconds cuts itself into several.
   enum class Priority { kUrgent, kBulk };
 
   WorkerPool(int threads, std::string thread_name);
-  // Runs what is queued, then joins.
+  // Runs what is queued, and what that queues, then joins.
   ~WorkerPool();
 
   void Submit(Priority priority, Job job);
   int threads() const { return static_cast<int>(threads_.size()); }
 
  private:
-  void Run(int number);
+  void Run(bool urgent_only);
+  bool HasUrgentWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool HasAnyWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
-  absl::Mutex mutex_;
+  const std::string thread_name_;
+  mutable absl::Mutex mutex_;
   std::deque<Job> urgent_ ABSL_GUARDED_BY(mutex_);
   std::deque<Job> bulk_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,5 +1,5 @@
-// Who has what of one content, and what to ask of whom. Pure policy: no clock, socket, file or thread; time is
-// an argument. Owned by the engine, on its loop.
+// Who has what of one content, and what to ask of whom. Pure policy: no clock, socket, file or
+// thread; time is an argument. Owned by the engine, on its loop.
 //
 // Facts go in (OnX), Decide(now) gives commands. A link is one connection to one peer.
 #pragma once
@@ -8,7 +8,6 @@
 #include <memory>
 #include <vector>
 
-#include "absl/random/random.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/chunk_set.h"
@@ -57,10 +56,13 @@ class Swarm {
   void OnLost(LinkId link, ChunkIndex first, uint32_t count);
   void OnHaveBits(LinkId link, ChunkIndex first, absl::string_view bits);
 
-  // Payload came in, whole chunks or parts of them: for rates and snubbing.
+  // Payload came in, whole chunks or parts of them: for rates and snubbing. Every payload byte is
+  // counted here; OnChunkReceived counts none.
   void OnProgress(LinkId link, ByteCount bytes, absl::Time now);
   // A whole chunk came in and is being checked. False when nobody waits for it any more (drop it).
   bool OnChunkReceived(LinkId link, ChunkIndex chunk, absl::Time now);
+  // A cancelled chunk is just free; any other is not asked of the link again for a while, or until
+  // it says HAVE.
   void OnRejected(LinkId link, ChunkIndex chunk, absl::Time now);
   // The check's outcome. Failed: wanted again, not from that peer.
   void OnChunkVerified(ChunkIndex chunk);
@@ -69,7 +71,8 @@ class Swarm {
   void OnChunkNotStored(ChunkIndex chunk);
   // A verified chunk turned out bad or lost on disk.
   void OnChunkLostHere(ChunkIndex chunk);
-  // Chunks whose hash is not yet known are not asked for. All are known from the start unless this was called.
+  // Chunks whose hash is not yet known are not asked for. All are known from the start unless this
+  // was called.
   void SetKnown(ChunkIndex first, uint32_t count, bool known);
 
   Commands Decide(absl::Time now);
@@ -79,6 +82,8 @@ class Swarm {
   const ChunkSet& have() const;
   ByteCount bytes_have() const;
   bool Complete() const;
+  // The peer sent wrong bytes. Its links are dropped, also those that are added later.
+  bool IsBanned(uint64_t peer) const;
   // Links that have something that we still want.
   int useful_links() const;
   double rate_down(LinkId link) const;  // bytes a second, smoothed

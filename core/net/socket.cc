@@ -1,0 +1,229 @@
+#include "core/net/socket.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "core/base/status.h"
+
+#if defined(__linux__) && !defined(P2P_PORTABLE)
+#define P2P_LINUX_SOCKETS 1
+#include <sys/sendfile.h>
+#endif
+
+namespace p2p::net {
+namespace {
+
+#ifdef MSG_NOSIGNAL
+constexpr int kNoSignal = MSG_NOSIGNAL;
+#else
+constexpr int kNoSignal = 0;  // SO_NOSIGPIPE does it
+#endif
+
+void SetOption(int fd, int level, int name, int value) {
+  (void)setsockopt(fd, level, name, &value, sizeof value);
+}
+
+#ifndef P2P_LINUX_SOCKETS
+// -errno, with `fd` closed, when it cannot be prepared.
+int Prepare(int fd) {
+  if (fd < 0) return -errno;
+  const int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+      fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+    const int error_number = errno;
+    close(fd);
+    return -error_number;
+  }
+  return fd;
+}
+#endif
+
+FileSent CopyFromFile(int fd, int file_fd, uint64_t offset, size_t length,
+                      absl::Span<uint8_t> scratch) {
+  ssize_t got;
+  do {
+    got = pread(file_fd, scratch.data(), std::min(length, scratch.size()),
+                static_cast<off_t>(offset));
+  } while (got < 0 && errno == EINTR);
+  if (got <= 0) return {0, got == 0 ? 0 : errno, /*of_file=*/true};
+  const iovec piece = {scratch.data(), static_cast<size_t>(got)};
+  const ssize_t sent = SendPieces(fd, {&piece, 1}, static_cast<size_t>(got) < length);
+  if (sent < 0) return {0, static_cast<int>(-sent), /*of_file=*/false};
+  return {static_cast<size_t>(sent), 0, /*of_file=*/false};
+}
+
+#ifdef P2P_LINUX_SOCKETS
+bool IsSocketError(int error_number) {
+  switch (error_number) {
+    case EAGAIN:
+    case EPIPE:
+    case ECONNRESET:
+    case ECONNABORTED:
+    case ECONNREFUSED:
+    case ENOTCONN:
+    case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case ENETRESET:
+      return true;
+    default:
+      return false;
+  }
+}
+#endif
+
+}  // namespace
+
+Endpoint EndpointOf(const sockaddr& address, socklen_t size) {
+  Endpoint endpoint;
+  std::memcpy(endpoint.data(), &address, std::min<size_t>(size, endpoint.capacity()));
+  return Unmapped(endpoint);
+}
+
+absl::Status SocketStatus(int error_number) {
+  switch (error_number) {
+    case ECONNREFUSED:
+      return absl::UnavailableError("connection refused");
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case EADDRNOTAVAIL:
+      return absl::UnavailableError("not reachable from here");
+    case ETIMEDOUT:
+      return absl::DeadlineExceededError("no answer");
+    case ECONNRESET:
+    case ECONNABORTED:
+    case EPIPE:
+      return absl::AbortedError("the other side reset the connection");
+    case EAFNOSUPPORT:
+      return absl::UnavailableError("this machine has no network of that kind");
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      return absl::ResourceExhaustedError(ErrnoStatus(error_number, "no connection").message());
+    default:
+      return ErrnoStatus(error_number, "connection failed");
+  }
+}
+
+int OpenSocket(int family) {
+#ifdef P2P_LINUX_SOCKETS
+  const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+  return fd < 0 ? -errno : fd;
+#else
+  return Prepare(socket(family, SOCK_STREAM, IPPROTO_TCP));
+#endif
+}
+
+int AcceptSocket(int listening, Endpoint* from) {
+  sockaddr_storage address = {};
+  socklen_t size = sizeof address;
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  int fd;
+  do {
+#ifdef P2P_LINUX_SOCKETS
+    fd = accept4(listening, generic, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) fd = -errno;
+#else
+    fd = Prepare(accept(listening, generic, &size));
+#endif
+  } while (fd == -EINTR);
+  if (fd >= 0) *from = EndpointOf(*generic, size);
+  return fd;
+}
+
+void CloseSocket(int fd) { close(fd); }
+
+int TakeSocketError(int fd) {
+  int error_number = 0;
+  socklen_t size = sizeof error_number;
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error_number, &size) != 0) return errno;
+  return error_number;
+}
+
+void TuneConnection(int fd, uint32_t not_sent_low_water_bytes,
+                    const std::string& congestion_control) {
+  SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  SetOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+#ifdef SO_NOSIGPIPE
+  SetOption(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
+#endif
+#ifdef TCP_NOTSENT_LOWAT
+  if (not_sent_low_water_bytes != 0) {
+    SetOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(not_sent_low_water_bytes));
+  }
+#else
+  (void)not_sent_low_water_bytes;
+#endif
+#ifdef TCP_CONGESTION
+  if (!congestion_control.empty()) {
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion_control.data(),
+                     static_cast<socklen_t>(congestion_control.size()));
+  }
+#else
+  (void)congestion_control;
+#endif
+}
+
+ssize_t Receive(int fd, absl::Span<uint8_t> buffer) {
+  ssize_t got;
+  do {
+    got = recv(fd, buffer.data(), buffer.size(), 0);
+  } while (got < 0 && errno == EINTR);
+  return got < 0 ? -errno : got;
+}
+
+ssize_t SendPieces(int fd, absl::Span<const iovec> pieces, bool more) {
+  int flags = kNoSignal;
+#ifdef MSG_MORE
+  if (more) flags |= MSG_MORE;
+#else
+  (void)more;
+#endif
+  msghdr message = {};
+  message.msg_iov = const_cast<iovec*>(pieces.data());
+  message.msg_iovlen = pieces.size();
+  ssize_t sent;
+  do {
+    sent = sendmsg(fd, &message, flags);
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : sent;
+}
+
+FileSent SendFromFile(int fd, int file_fd, uint64_t offset, size_t length,
+                      absl::Span<uint8_t> scratch) {
+#ifdef P2P_LINUX_SOCKETS
+  off_t position = static_cast<off_t>(offset);
+  ssize_t sent;
+  do {
+    sent = sendfile(fd, file_fd, &position, length);
+  } while (sent < 0 && errno == EINTR);
+  if (sent >= 0) return {static_cast<size_t>(sent), 0, /*of_file=*/sent == 0};
+  if (IsSocketError(errno)) return {0, errno, /*of_file=*/false};
+    // What is left may be the file's fault, or a file system that has no sendfile: copying tells
+    // them apart.
+#endif
+  return CopyFromFile(fd, file_fd, offset, length, scratch);
+}
+
+absl::Duration TcpRoundTripTime(int fd) {
+#ifdef P2P_LINUX_SOCKETS
+  tcp_info info = {};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return absl::ZeroDuration();
+  return absl::Microseconds(info.tcpi_rtt);
+#else
+  (void)fd;
+  return absl::ZeroDuration();
+#endif
+}
+
+}  // namespace p2p::net

@@ -1,0 +1,61 @@
+// The socket calls of the system that core/net is made of, each with its portable branch. Errors
+// are returned as negative errno values; interrupted calls are repeated, and no call raises SIGPIPE
+// on the thread of a loop. Any thread; inside core/net only.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "core/base/buffers.h"
+#include "core/net/address.h"
+
+namespace p2p::net {
+
+Endpoint EndpointOf(const sockaddr& address, socklen_t size);
+
+// Why a connection failed, as a sentence. Unavailable: refused or not reachable. DeadlineExceeded:
+// no answer. Aborted: reset by the other side. ResourceExhausted: this process has no descriptor or
+// memory left.
+absl::Status SocketStatus(int error_number);
+
+// A new TCP socket, non-blocking and closed on exec. `family` is AF_INET or AF_INET6.
+int OpenSocket(int family);
+// The same for the next connection of a listening socket; `from` is unmapped.
+int AcceptSocket(int listening, Endpoint* from);
+void CloseSocket(int fd);
+// The error that waits at the socket, which is taken away by this; 0 when none.
+int TakeSocketError(int fd);
+
+// What every connection gets: no delay, keep-alive, and the given limits ("" and 0 leave the
+// system's). Failures are ignored: they cost speed only.
+void TuneConnection(int fd, uint32_t not_sent_low_water_bytes,
+                    const std::string& congestion_control);
+
+// Bytes received; 0 at the end of the stream.
+ssize_t Receive(int fd, absl::Span<uint8_t> buffer);
+// Bytes sent of `pieces`, in order. `more` tells that payload follows at once and may share the
+// last packet.
+ssize_t SendPieces(int fd, absl::Span<const iovec> pieces, bool more);
+
+// `bytes` are sent, or `error_number` says why not, of the socket or of the file.
+struct FileSent {
+  size_t bytes = 0;
+  int error_number = 0;
+  bool of_file = false;  // the file could not be read; error_number 0: it ends before `offset`
+};
+// Sends from `length` bytes at `offset` of `file_fd`. `scratch` is used where the system cannot
+// send from files.
+FileSent SendFromFile(int fd, int file_fd, uint64_t offset, size_t length,
+                      absl::Span<uint8_t> scratch);
+
+// The smoothed round-trip time as TCP measures it; zero where unknown.
+absl::Duration TcpRoundTripTime(int fd);
+
+}  // namespace p2p::net

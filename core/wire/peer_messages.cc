@@ -1,0 +1,390 @@
+#include "core/wire/peer_messages.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/types/optional.h"
+#include "core/base/limits.h"
+#include "core/base/names.h"
+#include "core/base/status.h"
+#include "core/base/text.h"
+#include "core/wire/error_line.h"
+#include "core/wire/fields.h"
+#include "core/wire/peer_address.h"
+
+namespace p2p::wire::peer {
+namespace {
+
+constexpr size_t kMaxReasonBytes = 200;
+constexpr size_t kMaxAgentBytes = 64;
+constexpr size_t kMaxVerbBytes = 32;
+
+// The words of a line, taken from the left; a payload mark from the right.
+class Fields {
+ public:
+  explicit Fields(absl::string_view rest) : rest_(rest) {}
+
+  // The next word; "" when there is none.
+  absl::string_view Word() { return TakeFirstWord(&rest_); }
+  absl::string_view Rest() const { return rest_; }
+
+  absl::Status Number(const char* field, uint64_t max, uint32_t* number) {
+    const absl::optional<uint64_t> value = ParseDecimal(Word(), max);
+    if (!value) return Wrong(field);
+    *number = static_cast<uint32_t>(*value);
+    return absl::OkStatus();
+  }
+
+  absl::Status Id(const char* field, Hash256* hash) {
+    absl::StatusOr<Hash256> parsed = Hash256::FromHex(Word());
+    if (!parsed.ok()) return Wrong(field);
+    *hash = *parsed;
+    return absl::OkStatus();
+  }
+
+  // "<code> <text>" at the line's end.
+  absl::Status Reason(int* code, std::string* reason) {
+    const absl::optional<uint64_t> value = ParseDecimal(Word(), 999);
+    if (!value || *value < 100) return Wrong("code");
+    *code = static_cast<int>(*value);
+    *reason = Printable(Rest(), kMaxReasonBytes);
+    return absl::OkStatus();
+  }
+
+  // The "+<n>" that ends the line.
+  absl::Status Payload(uint64_t max, uint32_t* payload_bytes) {
+    const absl::optional<size_t> bytes = PayloadBytes(rest_);
+    if (!bytes || *bytes > max) return Wrong("payload length");
+    *payload_bytes = static_cast<uint32_t>(*bytes);
+    TakeLastWord(&rest_);
+    return absl::OkStatus();
+  }
+
+  static absl::Status Wrong(absl::string_view field) {
+    return absl::InvalidArgumentError(absl::StrCat("wrong or missing field: ", field));
+  }
+
+ private:
+  absl::string_view rest_;
+};
+
+// A run of chunks: not empty, and within the chunk numbers.
+absl::Status Run(Fields* fields, ChunkIndex* first, uint32_t* count) {
+  uint32_t number = 0;
+  P2P_RETURN_IF_ERROR(fields->Number("first", kMaxChunkCount - 1, &number));
+  P2P_RETURN_IF_ERROR(fields->Number("count", kMaxChunkCount - number, count));
+  if (*count == 0) return Fields::Wrong("count");
+  *first = ChunkIndex(number);
+  return absl::OkStatus();
+}
+
+absl::Status ChunkField(Fields* fields, ChunkIndex* chunk) {
+  uint32_t number = 0;
+  P2P_RETURN_IF_ERROR(fields->Number("index", kMaxChunkCount - 1, &number));
+  *chunk = ChunkIndex(number);
+  return absl::OkStatus();
+}
+
+absl::Status FileField(Fields* fields, FileIndex* file) {
+  uint32_t number = 0;
+  P2P_RETURN_IF_ERROR(fields->Number("file", limits::kMaxFiles - 1, &number));
+  *file = FileIndex(number);
+  return absl::OkStatus();
+}
+
+absl::Status Read(Fields* fields, Hello* message) {
+  const absl::optional<uint64_t> version = ParseDecimal(fields->Word(), 1'000'000);
+  if (!version || *version < 2) return Fields::Wrong("version");
+  bool has_id = false;
+  for (absl::string_view word = fields->Word(); !word.empty(); word = fields->Word()) {
+    if (absl::ConsumePrefix(&word, "id=")) {
+      absl::StatusOr<Hash256> id = Hash256::FromHex(word);
+      if (!id.ok()) return Fields::Wrong("id");
+      message->peer_id = PeerId{*id};
+      has_id = true;
+    } else if (absl::ConsumePrefix(&word, "port=")) {
+      const absl::optional<uint64_t> port = ParseDecimal(word, 65'535);
+      if (!port) return Fields::Wrong("port");
+      message->listen_port = static_cast<uint16_t>(*port);
+    } else if (absl::ConsumePrefix(&word, "agent=")) {
+      message->agent = Printable(word, kMaxAgentBytes);
+    }
+  }
+  return has_id ? absl::OkStatus() : Fields::Wrong("id");
+}
+
+absl::Status Read(Fields* fields, Open* message) {
+  return fields->Id("content id", &message->content_id.hash);
+}
+absl::Status Read(Fields* fields, Opened* message) {
+  return fields->Number("chunk count", kMaxChunkCount, &message->chunk_count);
+}
+absl::Status Read(Fields* fields, Refused* message) {
+  return fields->Reason(&message->code, &message->reason);
+}
+absl::Status Read(Fields* fields, Which* message) {
+  message->name = std::string(fields->Rest());
+  return CheckName(message->name);
+}
+
+absl::Status Read(Fields* fields, Contents* message) {
+  for (absl::string_view word = fields->Word(); !word.empty(); word = fields->Word()) {
+    absl::StatusOr<ContentId> id = ContentIdFromHex(word);
+    if (!id.ok()) return Fields::Wrong("content id");
+    if (message->content_ids.size() == kMaxContents) return Fields::Wrong("content ids: too many");
+    message->content_ids.push_back(*id);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Read(Fields* fields, GetManifest* message) {
+  return fields->Number("max hashes", kMaxChunkCount, &message->max_hashes);
+}
+
+absl::Status Read(Fields* fields, Manifest* message) {
+  P2P_RETURN_IF_ERROR(fields->Payload(limits::kMaxManifestBytes, &message->payload_bytes));
+  return message->payload_bytes == 0 ? Fields::Wrong("payload length") : absl::OkStatus();
+}
+
+absl::Status Read(Fields* fields, NoManifest* message) {
+  return fields->Reason(&message->code, &message->reason);
+}
+
+absl::Status Read(Fields* fields, GetHashes* message) {
+  P2P_RETURN_IF_ERROR(FileField(fields, &message->file));
+  return fields->Number("first", kMaxChunkCount - 1, &message->first);
+}
+
+absl::Status Read(Fields* fields, Hashes* message) {
+  uint32_t payload_bytes = 0;
+  constexpr uint64_t kMost = 32 * (limits::kMaxHashesPerMessage + kMaxProofHashes);
+  P2P_RETURN_IF_ERROR(fields->Payload(kMost, &payload_bytes));
+  P2P_RETURN_IF_ERROR(FileField(fields, &message->file));
+  P2P_RETURN_IF_ERROR(fields->Number("first", kMaxChunkCount - 1, &message->first));
+  P2P_RETURN_IF_ERROR(fields->Number("count", limits::kMaxHashesPerMessage, &message->count));
+  P2P_RETURN_IF_ERROR(fields->Number("proof count", kMaxProofHashes, &message->proof_count));
+  if (message->count == 0) return Fields::Wrong("count");
+  return payload_bytes == message->payload_bytes() ? absl::OkStatus()
+                                                   : Fields::Wrong("payload length");
+}
+
+absl::Status Read(Fields* fields, NoHashes* message) {
+  P2P_RETURN_IF_ERROR(FileField(fields, &message->file));
+  P2P_RETURN_IF_ERROR(fields->Number("first", kMaxChunkCount - 1, &message->first));
+  return fields->Reason(&message->code, &message->reason);
+}
+
+absl::Status Read(Fields* fields, Have* message) {
+  return Run(fields, &message->first, &message->count);
+}
+absl::Status Read(Fields* fields, Lost* message) {
+  return Run(fields, &message->first, &message->count);
+}
+
+absl::Status Read(Fields* fields, HaveBits* message) {
+  P2P_RETURN_IF_ERROR(fields->Payload(limits::kMaxHaveBitsBytes, &message->payload_bytes));
+  P2P_RETURN_IF_ERROR(ChunkField(fields, &message->first));
+  if (message->payload_bytes == 0) return Fields::Wrong("payload length");
+  return message->first.value() % 8 == 0 ? absl::OkStatus() : Fields::Wrong("first");
+}
+
+absl::Status Read(Fields* fields, Request* message) {
+  P2P_RETURN_IF_ERROR(Run(fields, &message->first, &message->count));
+  return message->count <= limits::kMaxQueuedChunks ? absl::OkStatus() : Fields::Wrong("count");
+}
+absl::Status Read(Fields* fields, Cancel* message) {
+  return Run(fields, &message->first, &message->count);
+}
+
+absl::Status Read(Fields* fields, Chunk* message) {
+  P2P_RETURN_IF_ERROR(fields->Payload(limits::kChunkBytes, &message->payload_bytes));
+  if (message->payload_bytes == 0) return Fields::Wrong("payload length");
+  return ChunkField(fields, &message->chunk);
+}
+
+absl::Status Read(Fields* fields, Reject* message) {
+  P2P_RETURN_IF_ERROR(ChunkField(fields, &message->chunk));
+  return fields->Reason(&message->code, &message->reason);
+}
+
+absl::Status Read(Fields* fields, Peers* message) {
+  for (absl::string_view word = fields->Word(); !word.empty(); word = fields->Word()) {
+    if (message->addresses.size() == limits::kMaxPeersPerAnswer) {
+      return Fields::Wrong("addresses: too many");
+    }
+    // What is no literal address is left out: later versions may know other kinds.
+    if (PeerAddress::Parse(word)) message->addresses.emplace_back(word);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Read(Fields* fields, Error* message) {
+  const absl::optional<WireError> error = ParseErrorLine(absl::StrCat("ERROR ", fields->Rest()));
+  *message = Error{error->code, error->text};
+  return absl::OkStatus();
+}
+
+absl::Status Read(Fields*, Subscribe*) { return absl::OkStatus(); }
+absl::Status Read(Fields*, GetPeers*) { return absl::OkStatus(); }
+absl::Status Read(Fields*, Ping*) { return absl::OkStatus(); }
+absl::Status Read(Fields*, Pong*) { return absl::OkStatus(); }
+
+template <typename T>
+absl::StatusOr<Message> ReadAs(absl::string_view rest) {
+  Fields fields(rest);
+  T message;
+  P2P_RETURN_IF_ERROR(Read(&fields, &message));
+  return Message(std::move(message));
+}
+
+struct Verb {
+  absl::string_view name;
+  absl::StatusOr<Message> (*read)(absl::string_view rest);
+};
+
+constexpr Verb kVerbs[] = {
+    {"CHUNK", ReadAs<Chunk>},
+    {"REQUEST", ReadAs<Request>},
+    {"HAVE", ReadAs<Have>},
+    {"HAVE-BITS", ReadAs<HaveBits>},
+    {"LOST", ReadAs<Lost>},
+    {"CANCEL", ReadAs<Cancel>},
+    {"REJECT", ReadAs<Reject>},
+    {"HELLO", ReadAs<Hello>},
+    {"OPEN", ReadAs<Open>},
+    {"OPENED", ReadAs<Opened>},
+    {"REFUSED", ReadAs<Refused>},
+    {"WHICH", ReadAs<Which>},
+    {"CONTENTS", ReadAs<Contents>},
+    {"GET-MANIFEST", ReadAs<GetManifest>},
+    {"MANIFEST", ReadAs<Manifest>},
+    {"NO-MANIFEST", ReadAs<NoManifest>},
+    {"GET-HASHES", ReadAs<GetHashes>},
+    {"HASHES", ReadAs<Hashes>},
+    {"NO-HASHES", ReadAs<NoHashes>},
+    {"SUBSCRIBE", ReadAs<Subscribe>},
+    {"GET-PEERS", ReadAs<GetPeers>},
+    {"PEERS", ReadAs<Peers>},
+    {"PING", ReadAs<Ping>},
+    {"PONG", ReadAs<Pong>},
+    {"ERROR", ReadAs<Error>},
+};
+
+bool IsVerb(absl::string_view word) {
+  return !word.empty() && word.size() <= kMaxVerbBytes && absl::ascii_isupper(word.front()) &&
+         std::all_of(word.begin(), word.end(), [](char c) {
+           return absl::ascii_isupper(c) || absl::ascii_isdigit(c) || c == '-' || c == '_';
+         });
+}
+
+absl::StatusOr<Message> ReadUnknown(absl::string_view rest) {
+  const size_t bytes = PayloadBytes(rest).value_or(0);
+  if (bytes > limits::kMaxUnknownPayloadBytes) {
+    return absl::InvalidArgumentError("unknown message with too long a payload");
+  }
+  return Message(Unknown{static_cast<uint32_t>(bytes)});
+}
+
+std::string WithReason(absl::string_view start, int code, absl::string_view reason) {
+  return absl::StrCat(start, " ", code, " ", Printable(reason, kMaxReasonBytes), "\n");
+}
+
+std::string FormatRun(absl::string_view verb, ChunkIndex first, uint32_t count) {
+  return absl::StrCat(verb, " ", first.value(), " ", count, "\n");
+}
+
+}  // namespace
+
+bool IsHello(absl::string_view line) { return line == "HELLO" || absl::StartsWith(line, "HELLO "); }
+
+absl::StatusOr<Message> Parse(absl::string_view line) {
+  absl::string_view rest = line;
+  const absl::string_view name = TakeFirstWord(&rest);
+  for (const Verb& verb : kVerbs) {
+    if (verb.name == name) {
+      absl::StatusOr<Message> message = verb.read(rest);
+      if (!message.ok()) return Annotate(message.status(), name);
+      return message;
+    }
+  }
+  if (!IsVerb(name)) return absl::InvalidArgumentError("the line does not begin with a verb");
+  return ReadUnknown(rest);
+}
+
+std::string Format(const Hello& message) {
+  return absl::StrCat("HELLO 2 id=", message.peer_id.Hex(), " port=", message.listen_port,
+                      message.agent.empty() ? "" : " agent=", message.agent, "\n");
+}
+std::string Format(const Open& message) {
+  return absl::StrCat("OPEN ", message.content_id.Hex(), "\n");
+}
+std::string Format(const Opened& message) {
+  return absl::StrCat("OPENED ", message.chunk_count, "\n");
+}
+std::string Format(const Refused& message) {
+  return WithReason("REFUSED", message.code, message.reason);
+}
+std::string Format(const Which& message) { return absl::StrCat("WHICH ", message.name, "\n"); }
+
+std::string Format(const Contents& message) {
+  std::string line = "CONTENTS";
+  for (const ContentId& id : message.content_ids) absl::StrAppend(&line, " ", id.Hex());
+  return line + "\n";
+}
+
+std::string Format(const GetManifest& message) {
+  return absl::StrCat("GET-MANIFEST ", message.max_hashes, "\n");
+}
+std::string Format(const Manifest& message) {
+  return absl::StrCat("MANIFEST +", message.payload_bytes, "\n");
+}
+std::string Format(const NoManifest& message) {
+  return WithReason("NO-MANIFEST", message.code, message.reason);
+}
+std::string Format(const GetHashes& message) {
+  return absl::StrCat("GET-HASHES ", message.file.value(), " ", message.first, "\n");
+}
+std::string Format(const Hashes& message) {
+  return absl::StrCat("HASHES ", message.file.value(), " ", message.first, " ", message.count, " ",
+                      message.proof_count, " +", message.payload_bytes(), "\n");
+}
+std::string Format(const NoHashes& message) {
+  return WithReason(absl::StrCat("NO-HASHES ", message.file.value(), " ", message.first),
+                    message.code, message.reason);
+}
+std::string Format(const Subscribe&) { return "SUBSCRIBE\n"; }
+std::string Format(const Have& message) { return FormatRun("HAVE", message.first, message.count); }
+std::string Format(const Lost& message) { return FormatRun("LOST", message.first, message.count); }
+std::string Format(const HaveBits& message) {
+  return absl::StrCat("HAVE-BITS ", message.first.value(), " +", message.payload_bytes, "\n");
+}
+std::string Format(const Request& message) {
+  return FormatRun("REQUEST", message.first, message.count);
+}
+std::string Format(const Cancel& message) {
+  return FormatRun("CANCEL", message.first, message.count);
+}
+std::string Format(const Chunk& message) {
+  return absl::StrCat("CHUNK ", message.chunk.value(), " +", message.payload_bytes, "\n");
+}
+std::string Format(const Reject& message) {
+  return WithReason(absl::StrCat("REJECT ", message.chunk.value()), message.code, message.reason);
+}
+std::string Format(const GetPeers&) { return "GET-PEERS\n"; }
+
+std::string Format(const Peers& message) {
+  std::string line = "PEERS";
+  for (const std::string& address : message.addresses) absl::StrAppend(&line, " ", address);
+  return line + "\n";
+}
+
+std::string Format(const Ping&) { return "PING\n"; }
+std::string Format(const Pong&) { return "PONG\n"; }
+std::string Format(const Error& message) { return FormatError(message.code, message.reason); }
+
+}  // namespace p2p::wire::peer

@@ -1,0 +1,18 @@
+// p2pctl pause: stops a transfer.
+#include "ctl/commands.h"
+
+namespace p2p::ctl {
+
+int RunPause(const Session& session, const Arguments& arguments) {
+  const absl::Status utf8 = CheckUtf8("the id", arguments.words[0]);
+  if (!utf8.ok()) return Fail(utf8);
+  const auto client = Client::Connect(session.socket_path);
+  if (!client.ok()) return Fail(client.status());
+  v1::PauseRequest request;
+  request.set_transfer(arguments.words[0]);
+  const auto answer = (*client)->Call(&v1::Control::Stub::Pause, request);
+  if (!answer.ok()) return Fail(answer.status());
+  return PrintChanged(session, "paused", answer->transfer());
+}
+
+}  // namespace p2p::ctl

@@ -1,0 +1,35 @@
+// Tells watchers that something changed which they should see at once. Thread-safe.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace p2p::engine {
+
+class ChangeFeed {
+ public:
+  void Changed() {
+    absl::MutexLock lock(&mutex_);
+    ++revision_;
+  }
+  uint64_t revision() const {
+    absl::MutexLock lock(&mutex_);
+    return revision_;
+  }
+  // Waits until the revision differs from `seen`, or for `timeout`.
+  uint64_t WaitForChange(uint64_t seen, absl::Duration timeout) const {
+    absl::MutexLock lock(&mutex_);
+    const auto differs = [this, seen]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return revision_ != seen; };
+    mutex_.AwaitWithTimeout(absl::Condition(&differs), timeout);
+    return revision_;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  uint64_t revision_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+}  // namespace p2p::engine

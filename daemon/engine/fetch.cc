@@ -1,0 +1,275 @@
+// Finding peers, connecting to them, and joining them to the swarm.
+#include "daemon/engine/fetch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/hash/hash.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "daemon/engine/transfer.h"
+#include "spdlog/spdlog.h"
+
+namespace p2p::engine {
+namespace {
+
+constexpr int kMaxLinks = 60;
+// With few peers a second connection to each fills fast links.
+constexpr size_t kFewPeers = 2;
+constexpr uint64_t kSecondLinkBytes = 32 << 20;
+// An original peer takes one request at a time on a connection: two keep it busy.
+constexpr int kOriginalLinksEach = 2;
+constexpr absl::Duration kHuntWithPeers = absl::Seconds(20);
+
+uint64_t PeerKey(const Link& link) {
+  return link.hello.has_value() ? absl::HashOf(link.hello->peer_id)
+                                : absl::HashOf(absl::string_view(link.address));
+}
+
+}  // namespace
+
+Fetch::Fetch(Runtime* runtime, Links* links, Trackers* trackers, TransferId id, ContentState* content,
+             FetchHost* host, FetchSource source)
+    : runtime_(runtime),
+      links_(links),
+      trackers_(trackers),
+      id_(id),
+      content_(content),
+      host_(host),
+      source_(std::move(source)),
+      random_(std::random_device{}()),
+      book_(random_()),
+      hunt_timer_(&runtime->engine_loop),
+      dial_timer_(&runtime->engine_loop),
+      pump_timer_(&runtime->engine_loop),
+      hunt_backoff_(absl::Seconds(1), absl::Seconds(15)),
+      manifest_timer_(&runtime->engine_loop) {}
+
+Fetch::~Fetch() = default;
+
+void Fetch::Start() {
+  for (const std::string& address : source_.peers) book_.Add(address);
+  if (content_->manifest != nullptr && !content_->hashes->Complete()) AskForHashes();
+  Hunt();
+}
+
+void Fetch::HuntNow() {
+  book_.ForgetWaits();
+  hunt_backoff_.Reset();
+  Hunt();
+}
+
+void Fetch::Hunt() {
+  if (stopped_) return;
+  if (by_original()) {
+    trackers_->FindName(source_.original_name, Guard([this](Trackers::NameAnswer answer) {
+                          if (answer.originals.has_value()) AddPeers(answer.originals->peers);
+                        }));
+  } else {
+    trackers_->FindPeers(*content_->id,
+                         Guard([this](std::vector<std::string> addresses) { AddPeers(addresses); }));
+  }
+  DialMore();
+  const bool supplied = swarm_ != nullptr && swarm_->useful_links() > 0;
+  if (supplied) hunt_backoff_.Reset();
+  hunt_timer_.Arm(MonotonicNow() + (supplied ? kHuntWithPeers : hunt_backoff_.Next(&random_)),
+                  [this] { Hunt(); });
+}
+
+void Fetch::AddPeers(const std::vector<std::string>& addresses) {
+  heard_of_peers_ = heard_of_peers_ || !addresses.empty();
+  for (const std::string& address : addresses) book_.Add(address);
+  DialMore();
+}
+
+int Fetch::LinksEach() const {
+  if (by_original()) return kOriginalLinksEach;
+  const bool much_left = swarm_ != nullptr && content_->layout->total_bytes().value() -
+                                                      swarm_->bytes_have().value() > kSecondLinkBytes;
+  return much_left && book_.all().size() <= kFewPeers ? 2 : 1;
+}
+
+void Fetch::DialMore() {
+  if (stopped_) return;
+  int standing = 0;
+  for (const auto& [address, candidate] : book_.all()) standing += candidate.links;
+  for (PeerBook::Candidate* candidate : book_.Due(MonotonicNow(), LinksEach())) {
+    if (standing++ >= kMaxLinks) break;
+    Link* link = links_->Dial(candidate->address, candidate->original || by_original(), host_->SelfAsTransfer());
+    if (link == nullptr) continue;
+    ++candidate->links;
+    if (link->original) {
+      link->opened = true;
+      AddToSwarm(*link);
+    } else {
+      Greet(*link);
+    }
+  }
+  ArmDialTimer();
+}
+
+void Fetch::ArmDialTimer() {
+  const absl::Time next = book_.NextDue(LinksEach());
+  if (next == absl::InfiniteFuture()) return dial_timer_.Disarm();
+  // Those due now wait for a free link.
+  dial_timer_.Arm(std::max(next, MonotonicNow() + absl::Milliseconds(50)), [this] { DialMore(); });
+}
+
+void Fetch::Greet(Link& link) {
+  link.io->Do([id = *content_->id](session::PeerSession& s) {
+    s.Open(id);
+    s.AskPeers();
+  });
+  // Sent along with OPEN: no round trip is waited for.
+  if (content_->manifest == nullptr) {
+    AskForManifest();
+  } else if (swarm_ != nullptr) {
+    Join(link);
+  }
+}
+
+void Fetch::OnPeerHello(Link& link) {
+  if (PeerBook::Candidate* candidate = book_.Find(link.address)) candidate->backoff.Reset();
+  if (swarm_ != nullptr && swarm_->IsBanned(PeerKey(link))) link.io->Close("it sent wrong data before");
+}
+
+void Fetch::OnAccepted(Link& link) {
+  if (content_->manifest == nullptr) {
+    AskForManifest();
+  } else if (swarm_ != nullptr) {
+    Join(link);
+    AddToSwarm(link);
+  }
+}
+
+void Fetch::Join(Link& link) {
+  if (std::exchange(link.asked_subscription, true)) return;
+  const uint32_t count = content_->layout->chunk_count();
+  link.io->Do([count](session::PeerSession& s) {
+    s.SetChunkCount(count);
+    s.Subscribe();
+  });
+}
+
+void Fetch::AddToSwarm(Link& link) {
+  if (swarm_ == nullptr || !link.opened) return;
+  swarm::LinkTraits traits;
+  traits.original = link.original;
+  traits.peer = PeerKey(link);
+  swarm_->AddLink(link.id(), traits, MonotonicNow());
+  SchedulePump();
+}
+
+bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
+  if (stopped_) return false;
+  const absl::Time now = MonotonicNow();
+  if (auto* chunk = absl::get_if<session::ChunkReceived>(&event)) {
+    OnChunk(link, *chunk);
+  } else if (const auto* progress = absl::get_if<session::ProgressMade>(&event)) {
+    down_.Add(progress->bytes, now);
+    link.down.Add(progress->bytes, now);
+    runtime_->down.Add(progress->bytes, now);
+    if (swarm_ != nullptr) swarm_->OnProgress(link.id(), ByteCount(progress->bytes), now);
+  } else if (const auto* rejected = absl::get_if<session::ChunkRejected>(&event)) {
+    if (swarm_ != nullptr) swarm_->OnRejected(link.id(), rejected->chunk, now);
+    SchedulePump();
+  } else if (const auto* have = absl::get_if<session::HaveReceived>(&event)) {
+    if (swarm_ != nullptr) swarm_->OnHave(link.id(), have->first, have->count);
+    SchedulePump();
+  } else if (const auto* lost = absl::get_if<session::LostReceived>(&event)) {
+    if (swarm_ != nullptr) swarm_->OnLost(link.id(), lost->first, lost->count);
+    SchedulePump();
+  } else if (const auto* bits = absl::get_if<session::HaveBitsReceived>(&event)) {
+    if (swarm_ != nullptr) swarm_->OnHaveBits(link.id(), bits->first, bits->bits);
+    SchedulePump();
+  } else if (auto* manifest = absl::get_if<session::ManifestReceived>(&event)) {
+    OnManifestReceived(link, std::move(manifest->info));
+  } else if (absl::holds_alternative<session::ManifestRefused>(event)) {
+    manifest_refused_.insert(link.id());
+    if (manifest_from_ == link.id()) manifest_from_ = LinkId();
+    AskForManifest();
+  } else if (auto* hashes = absl::get_if<session::HashesReceived>(&event)) {
+    OnHashes(link, hashes->file, hashes->range);
+  } else if (const auto* no_hashes = absl::get_if<session::HashesRefused>(&event)) {
+    hashes_asked_.erase({no_hashes->file, no_hashes->first});
+    link.io->Close("it has no chunk hashes yet");
+  } else if (const auto* opened = absl::get_if<session::OpenAnswered>(&event)) {
+    if (opened->accepted) {
+      link.opened = true;
+      AddToSwarm(link);
+      AskForHashes();
+    } else {
+      link.io->Close(absl::StrCat("it refused: ", Printable(opened->reason)));
+    }
+  } else if (const auto* peers = absl::get_if<session::PeersReceived>(&event)) {
+    AddPeers(peers->addresses);
+  } else if (absl::holds_alternative<session::PeerIsOriginal>(event)) {
+    // Content by content id needs hashes, which such a peer can not give; its bytes would be checked all the same, but
+    // not under which name to ask for them.
+    if (PeerBook::Candidate* candidate = book_.Find(link.address)) candidate->original = by_original();
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Fetch::OnLinkClosed(Link& link, const std::string& reason) {
+  const absl::Time now = MonotonicNow();
+  if (swarm_ != nullptr) swarm_->RemoveLink(link.id(), now);
+  for (auto it = hashes_asked_.begin(); it != hashes_asked_.end();) {
+    if (it->second == link.id()) {
+      hashes_asked_.erase(it++);
+    } else {
+      ++it;
+    }
+  }
+  if (manifest_from_ == link.id()) manifest_from_ = LinkId();
+  manifest_refused_.erase(link.id());
+  if (link.dialled) {
+    if (PeerBook::Candidate* candidate = book_.Find(link.address)) {
+      book_.OnLinkGone(candidate, now, link.chunks_down > 0, reason);
+    }
+  }
+  if (stopped_) return;
+  AskForManifest();
+  AskForHashes();
+  SchedulePump();
+  DialMore();
+}
+
+void Fetch::OnSelfDialled(const std::string& address) {
+  if (PeerBook::Candidate* candidate = book_.Find(address)) candidate->useless = true;
+}
+
+void Fetch::Ban(Link& link, const std::string& reason) {
+  spdlog::warn("peer {}: dropped: {}", link.address, reason);
+  if (PeerBook::Candidate* candidate = book_.Find(link.address)) {
+    candidate->useless = true;
+    candidate->problem = reason;
+  }
+  link.io->Close(reason);
+}
+
+uint64_t Fetch::bytes_have() const { return swarm_ == nullptr ? 0 : swarm_->bytes_have().value(); }
+
+double Fetch::rate_down() const { return down_.Rate(MonotonicNow()); }
+
+std::string Fetch::Waiting() const {
+  if (swarm_ != nullptr && (swarm_->useful_links() > 0 || swarm_->Complete())) return "";
+  std::string problem;
+  int connected = 0;
+  for (const auto& [address, candidate] : book_.all()) {
+    connected += candidate.links;
+    if (!candidate.problem.empty()) problem = absl::StrCat(address, ": ", candidate.problem);
+  }
+  if (book_.all().empty()) {
+    if (!trackers_->HasAny()) return "no peer known: no tracker is configured and the link names none";
+    return "no peer found yet; asking the tracker again and again";
+  }
+  if (connected == 0 && !problem.empty()) return absl::StrCat("no peer can be used: ", problem);
+  if (content_->manifest == nullptr) return "waiting for a peer that has the manifest";
+  return "waiting for a peer that has what is missing";
+}
+
+}  // namespace p2p::engine

@@ -1,0 +1,156 @@
+// Brings one content here: finds peers, gets the manifest, the chunk hashes and the chunks, has each checked and
+// stored, and keeps the catalog's have-set behind what is durable. Belongs to the engine loop.
+#pragma once
+
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "core/base/chunk_set.h"
+#include "daemon/engine/content_state.h"
+#include "daemon/engine/have_journal.h"
+#include "daemon/engine/links.h"
+#include "daemon/engine/peer_book.h"
+#include "daemon/engine/rate_meter.h"
+#include "daemon/engine/runtime.h"
+#include "daemon/engine/trackers.h"
+#include "daemon/swarm/swarm.h"
+
+namespace p2p::engine {
+
+class FetchHost {
+ public:
+  virtual ~FetchHost() = default;
+  // ContentState has its manifest and layout now; a place on disk is wanted (then Fetch::OnStoreReady).
+  virtual void OnManifest() = 0;
+  // Every chunk hash is known and proven.
+  virtual void OnHashesComplete() = 0;
+  // The first chunk is here: there is something to offer.
+  virtual void OnFirstChunk() = 0;
+  // Every chunk is verified, written and committed.
+  virtual void OnFetched() = 0;
+  // The disk or the catalog refuses; fetching has stopped.
+  virtual void OnStoreProblem(const absl::Status& status) = 0;
+  virtual std::shared_ptr<Transfer> SelfAsTransfer() = 0;
+};
+
+struct FetchSource {
+  // Original peers only: the name to ask them for. Empty: by content id.
+  std::string original_name;
+  std::vector<std::string> peers;  // known from the start
+};
+
+class Fetch : public std::enable_shared_from_this<Fetch> {
+ public:
+  Fetch(Runtime* runtime, Links* links, Trackers* trackers, TransferId id, ContentState* content,
+        FetchHost* host, FetchSource source);
+  ~Fetch();
+
+  void Start();
+  // Where chunks go, and what is there already (committed and checked).
+  void OnStoreReady(ChunkSet have);
+  // Commits what is written and ends; `done` runs when the catalog has it.
+  void Stop(std::function<void()> done);
+  // For a user who resumes or a tracker that came back: no waits.
+  void HuntNow();
+  // Chunks that turned out bad on disk are fetched again.
+  void OnLostHere(const ChunkSet& lost);
+
+  void OnPeerHello(Link& link);
+  void OnAccepted(Link& link);
+  bool OnLinkEvent(Link& link, session::PeerEvent& event);
+  void OnLinkClosed(Link& link, const std::string& reason);
+  void OnSelfDialled(const std::string& address);
+
+  uint64_t bytes_have() const;
+  double rate_down() const;
+  // Why nothing moves, or "".
+  std::string Waiting() const;
+  const PeerBook& peers() const { return book_; }
+  // What the catalog says is here; nullptr before there is a place for it.
+  const ChunkSet* committed() const { return journal_ == nullptr ? nullptr : &journal_->committed(); }
+  const ChunkSet* have() const { return swarm_ == nullptr ? nullptr : &swarm_->have(); }
+
+ private:
+  struct StoredChunk {
+    bool good = false;
+    absl::Status stored;
+  };
+
+  bool by_original() const { return !source_.original_name.empty(); }
+  // Wraps a callback so that it does nothing once this fetch is gone or has stopped.
+  template <typename F>
+  auto Guard(F f) {
+    return [weak = weak_from_this(), f = std::move(f)](auto&&... args) mutable {
+      const auto self = weak.lock();
+      if (self != nullptr && !self->stopped_) f(std::forward<decltype(args)>(args)...);
+    };
+  }
+
+  // Peers.
+  void Hunt();
+  void AddPeers(const std::vector<std::string>& addresses);
+  void DialMore();
+  void ArmDialTimer();
+  int LinksEach() const;
+  void Greet(Link& link);
+  void AskForManifest();
+  void Join(Link& link);  // once the content is known and the link open
+  void AddToSwarm(Link& link);
+  void Ban(Link& link, const std::string& reason);
+
+  // Manifest and hashes.
+  void OnManifestReceived(Link& link, std::string info);
+  void UseManifest(std::shared_ptr<const content::Manifest> manifest);
+  void OnHashes(Link& link, FileIndex file, const content::HashRange& range);
+  void TakeHashes(Link* link, FileIndex file, const content::HashRange& range);
+  void AskForHashes();
+  void MakeSwarm(ChunkSet have);
+
+  // Chunks.
+  void SchedulePump();
+  void Pump();
+  void Request(const swarm::RequestChunks& request);
+  void OnChunk(Link& link, session::ChunkReceived& received);
+  void OnChunkStored(LinkId link, ChunkIndex chunk, const StoredChunk& result);
+  void TellHaves();
+  void CheckDone();
+
+  Runtime* const runtime_;
+  Links* const links_;
+  Trackers* const trackers_;
+  const TransferId id_;
+  ContentState* const content_;
+  FetchHost* const host_;
+  const FetchSource source_;
+
+  std::mt19937_64 random_;
+  PeerBook book_;
+  net::Timer hunt_timer_;
+  net::Timer dial_timer_;
+  net::Timer pump_timer_;
+  Backoff hunt_backoff_;
+  bool heard_of_peers_ = false;
+
+  LinkId manifest_from_;  // whom the manifest was asked of; 0: nobody
+  net::Timer manifest_timer_;
+  absl::flat_hash_set<LinkId> manifest_refused_;
+  bool manifest_in_check_ = false;
+  std::vector<std::pair<FileIndex, content::HashRange>> early_hashes_;
+  absl::flat_hash_map<std::pair<FileIndex, uint32_t>, LinkId> hashes_asked_;
+
+  std::unique_ptr<swarm::Swarm> swarm_;
+  std::shared_ptr<HaveJournal> journal_;
+  bool store_ready_ = false;
+  bool pump_scheduled_ = false;
+  bool told_first_chunk_ = false;
+  bool stopped_ = false;
+  int chunks_in_check_ = 0;
+  std::vector<ChunkIndex> fresh_;  // verified and not yet told to others
+  RateMeter down_;
+};
+
+}  // namespace p2p::engine

@@ -1,0 +1,163 @@
+// Asking for chunks, checking and storing them, telling others.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/content/merkle.h"
+#include "daemon/engine/fetch.h"
+#include "spdlog/spdlog.h"
+
+namespace p2p::engine {
+
+void Fetch::OnStoreReady(ChunkSet have) {
+  if (stopped_) return;
+  if (swarm_ == nullptr || !have.None()) MakeSwarm(have);
+  store_ready_ = true;
+  journal_ = std::make_shared<HaveJournal>(
+      runtime_, id_, content_->store, std::move(have),
+      Guard([this](absl::Status status) { host_->OnStoreProblem(status); }));
+  CheckDone();
+  SchedulePump();
+}
+
+void Fetch::OnLostHere(const ChunkSet& lost) {
+  for (uint32_t i = lost.NextMember(0); i < lost.size(); i = lost.NextMember(i + 1)) {
+    swarm_->OnChunkLostHere(ChunkIndex(i));
+    if (journal_ != nullptr) journal_->OnLost(ChunkIndex(i));
+  }
+  SchedulePump();
+}
+
+void Fetch::SchedulePump() {
+  if (stopped_ || std::exchange(pump_scheduled_, true)) return;
+  runtime_->engine_loop.Post(Guard([this] {
+    pump_scheduled_ = false;
+    Pump();
+  }));
+}
+
+void Fetch::Pump() {
+  if (swarm_ == nullptr) return;
+  TellHaves();
+  if (!store_ready_ || swarm_->Complete()) return;
+  const swarm::Commands commands = swarm_->Decide(MonotonicNow());
+  for (const swarm::CancelChunk& cancel : commands.cancels) {
+    if (Link* link = links_->Find(cancel.link)) {
+      link->io->Do([chunk = cancel.chunk](session::PeerSession& s) { s.CancelChunk(chunk); });
+    }
+  }
+  for (const swarm::RequestChunks& request : commands.requests) Request(request);
+  for (const swarm::DropLink& drop : commands.drops) {
+    if (Link* link = links_->Find(drop.link)) Ban(*link, drop.reason);
+  }
+  const absl::Time wake = swarm_->NextWake();
+  if (wake == absl::InfiniteFuture()) return pump_timer_.Disarm();
+  pump_timer_.Arm(wake, [this] { SchedulePump(); });
+}
+
+void Fetch::Request(const swarm::RequestChunks& request) {
+  Link* link = links_->Find(request.link);
+  if (link == nullptr) return;
+  if (link->original) {
+    const uint32_t length = content_->layout->ChunkLength(request.first);
+    link->io->Do([name = source_.original_name, chunk = request.first, length](session::PeerSession& s) {
+      s.RequestOriginalChunk(name, chunk, length, MonotonicNow());
+    });
+    return;
+  }
+  std::vector<uint32_t> lengths(request.count);
+  for (uint32_t i = 0; i < request.count; ++i) {
+    lengths[i] = content_->layout->ChunkLength(request.first + ChunkIndex(i));
+  }
+  link->io->Do([first = request.first, lengths = std::move(lengths)](session::PeerSession& s) {
+    s.RequestChunks(first, lengths, MonotonicNow());
+  });
+}
+
+void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
+  if (swarm_ == nullptr || !swarm_->OnChunkReceived(link.id(), received.chunk, MonotonicNow())) {
+    SchedulePump();
+    return;
+  }
+  absl::optional<Hash256> expected;
+  if (content_->hashes != nullptr) expected = content_->hashes->Get(received.chunk);
+  const content::ChunkPlace place = content_->layout->Locate(received.chunk);
+  const ByteCount file_bytes = content_->layout->file(place.file).length;
+  ++chunks_in_check_;
+  runtime_->RunOnWorker(
+      store::WorkerPool::Priority::kUrgent,
+      [store = content_->store, chunk = received.chunk, expected, file_bytes,
+       data = std::move(received.data)]() mutable {
+        StoredChunk result;
+        result.good = !expected.has_value() || content::ChunkHash(data.span(), file_bytes) == *expected;
+        if (result.good) result.stored = store->WriteChunk(chunk, data.span());
+        data = ChunkBuffer();
+        return result;
+      },
+      Guard([this, from = link.id(), chunk = received.chunk](StoredChunk result) {
+        --chunks_in_check_;
+        OnChunkStored(from, chunk, result);
+      }));
+  SchedulePump();
+}
+
+void Fetch::OnChunkStored(LinkId from, ChunkIndex chunk, const StoredChunk& result) {
+  Link* link = links_->Find(from);
+  if (!result.good) {
+    swarm_->OnChunkFailed(from, chunk);
+    if (link != nullptr) Ban(*link, absl::StrCat("it sent wrong bytes for chunk ", chunk.value()));
+  } else if (!result.stored.ok()) {
+    swarm_->OnChunkNotStored(chunk);
+    return host_->OnStoreProblem(result.stored);
+  } else {
+    if (link != nullptr) ++link->chunks_down;
+    swarm_->OnChunkVerified(chunk);
+    fresh_.push_back(chunk);
+    journal_->OnWritten(chunk, content_->layout->ChunkLength(chunk));
+    if (!std::exchange(told_first_chunk_, true)) host_->OnFirstChunk();
+    CheckDone();
+  }
+  SchedulePump();
+}
+
+void Fetch::TellHaves() {
+  if (fresh_.empty()) return;
+  std::vector<ChunkIndex> fresh = std::exchange(fresh_, {});
+  std::sort(fresh.begin(), fresh.end());
+  std::vector<std::pair<ChunkIndex, uint32_t>> runs;
+  for (ChunkIndex chunk : fresh) {
+    if (!runs.empty() && runs.back().first + ChunkIndex(runs.back().second) == chunk) {
+      ++runs.back().second;
+    } else {
+      runs.emplace_back(chunk, 1);
+    }
+  }
+  links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
+    if (!link.subscribed) return;
+    link.io->Do([runs](session::PeerSession& s) {
+      for (const auto& [first, count] : runs) s.SendHave(first, count);
+    });
+  });
+}
+
+void Fetch::CheckDone() {
+  if (swarm_ == nullptr || !store_ready_ || !swarm_->Complete()) return;
+  TellHaves();
+  journal_->Flush(Guard([this](absl::Status status) {
+    if (status.ok() && swarm_->Complete()) host_->OnFetched();
+  }));
+}
+
+void Fetch::Stop(std::function<void()> done) {
+  if (std::exchange(stopped_, true)) return done();
+  hunt_timer_.Disarm();
+  dial_timer_.Disarm();
+  pump_timer_.Disarm();
+  manifest_timer_.Disarm();
+  content_->have = nullptr;
+  if (journal_ == nullptr) return done();
+  journal_->Flush([journal = journal_, done = std::move(done)](const absl::Status&) { done(); });
+}
+
+}  // namespace p2p::engine

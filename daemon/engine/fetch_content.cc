@@ -1,0 +1,147 @@
+// Getting the manifest and the chunk hashes, and proving them.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/content/sha256.h"
+#include "daemon/engine/fetch.h"
+#include "spdlog/spdlog.h"
+
+namespace p2p::engine {
+namespace {
+
+// A peer that is asked for the manifest and says nothing for so long is not waited for any longer.
+constexpr absl::Duration kManifestPatience = absl::Seconds(10);
+constexpr size_t kHashRunsAhead = 16;
+
+absl::StatusOr<std::shared_ptr<const content::Manifest>> ParseChecked(const ContentId& id, std::string info) {
+  if (content::Sha256(info) != id.hash) {
+    return absl::InvalidArgumentError("its manifest is not the one of this content id");
+  }
+  absl::StatusOr<content::Manifest> manifest = content::Manifest::Parse(std::move(info));
+  if (!manifest.ok()) return manifest.status();
+  return std::make_shared<const content::Manifest>(*std::move(manifest));
+}
+
+}  // namespace
+
+void Fetch::AskForManifest() {
+  if (stopped_ || by_original() || content_->manifest != nullptr || manifest_in_check_) return;
+  if (links_->Find(manifest_from_) != nullptr) return;
+  Link* best = nullptr;
+  links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
+    if (link.original || manifest_refused_.contains(link.id())) return;
+    if (best == nullptr || (link.opened && !best->opened)) best = &link;
+  });
+  if (best == nullptr) {
+    manifest_refused_.clear();  // they may have it by the next time
+    return;
+  }
+  manifest_from_ = best->id();
+  best->io->Do([](session::PeerSession& s) { s.AskManifest(limits::kMaxHashesPerMessage); });
+  manifest_timer_.Arm(MonotonicNow() + kManifestPatience, [this] {
+    if (content_->manifest != nullptr) return;
+    manifest_refused_.insert(manifest_from_);
+    manifest_from_ = LinkId();
+    AskForManifest();
+  });
+}
+
+void Fetch::OnManifestReceived(Link& link, std::string info) {
+  if (content_->manifest != nullptr || manifest_in_check_) return;
+  manifest_in_check_ = true;
+  runtime_->RunOnWorker(
+      store::WorkerPool::Priority::kUrgent,
+      [id = *content_->id, info = std::move(info)]() mutable { return ParseChecked(id, std::move(info)); },
+      Guard([this, from = link.id()](absl::StatusOr<std::shared_ptr<const content::Manifest>> manifest) {
+        manifest_in_check_ = false;
+        manifest_timer_.Disarm();
+        if (manifest.ok()) return UseManifest(*std::move(manifest));
+        early_hashes_.clear();
+        manifest_from_ = LinkId();
+        if (Link* sender = links_->Find(from)) {
+          manifest_refused_.insert(from);
+          Ban(*sender, std::string(manifest.status().message()));
+        }
+        AskForManifest();
+      }));
+}
+
+void Fetch::UseManifest(std::shared_ptr<const content::Manifest> manifest) {
+  content_->manifest = manifest;
+  content_->layout = std::shared_ptr<const content::Layout>(manifest, &manifest->layout());
+  content_->hashes = std::make_shared<content::ChunkHashes>(manifest);
+  MakeSwarm(ChunkSet(content_->layout->chunk_count()));
+  host_->OnManifest();
+  for (const auto& [file, range] : std::exchange(early_hashes_, {})) TakeHashes(nullptr, file, range);
+  if (content_->hashes->Complete()) {
+    host_->OnHashesComplete();
+  } else {
+    AskForHashes();
+  }
+}
+
+void Fetch::OnHashes(Link& link, FileIndex file, const content::HashRange& range) {
+  if (by_original()) return;
+  if (content_->manifest == nullptr) {
+    // They follow the manifest, which is still being checked.
+    if (manifest_in_check_ && early_hashes_.size() < limits::kMaxHashesPerMessage) {
+      early_hashes_.emplace_back(file, range);
+    }
+    return;
+  }
+  const bool was_complete = content_->hashes->Complete();
+  TakeHashes(&link, file, range);
+  if (!was_complete && content_->hashes->Complete()) host_->OnHashesComplete();
+  AskForHashes();
+}
+
+void Fetch::TakeHashes(Link* link, FileIndex file, const content::HashRange& range) {
+  if (content_->hashes->Complete()) return;
+  hashes_asked_.erase({file, range.first});
+  const absl::Status added = file.value() < content_->layout->files().size()
+                                 ? content_->hashes->Add(file, range)
+                                 : absl::InvalidArgumentError("no such file");
+  if (!added.ok()) {
+    if (link != nullptr) Ban(*link, absl::StrCat("it sent wrong chunk hashes: ", added.message()));
+    return;
+  }
+  const ChunkIndex first = content_->layout->file(file).first_chunk + ChunkIndex(range.first);
+  if (swarm_ != nullptr) swarm_->SetKnown(first, static_cast<uint32_t>(range.hashes.size()), true);
+  SchedulePump();
+}
+
+void Fetch::AskForHashes() {
+  if (stopped_ || content_->manifest == nullptr || content_->hashes->Complete()) return;
+  std::vector<Link*> open;
+  links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
+    if (link.opened && !link.original) open.push_back(&link);
+  });
+  if (open.empty()) return;
+  for (const auto& wanted : content_->hashes->Missing(kHashRunsAhead)) {
+    const auto key = std::make_pair(wanted.file, wanted.first);
+    if (hashes_asked_.contains(key)) continue;
+    Link* link = open[random_() % open.size()];
+    hashes_asked_[key] = link->id();
+    link->io->Do([wanted](session::PeerSession& s) { s.AskHashes(wanted.file, wanted.first); });
+  }
+}
+
+void Fetch::MakeSwarm(ChunkSet have) {
+  const uint32_t count = content_->layout->chunk_count();
+  swarm_ = std::make_unique<swarm::Swarm>(content_->layout, std::move(have), random_());
+  content_->have = &swarm_->have();
+  if (content_->hashes != nullptr && !content_->hashes->Complete()) {
+    for (uint32_t i = 0; i < count; ++i) {
+      if (!content_->hashes->Knows(ChunkIndex(i))) swarm_->SetKnown(ChunkIndex(i), 1, false);
+    }
+  }
+  links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
+    if (!link.original) Join(link);
+    AddToSwarm(link);
+  });
+}
+
+}  // namespace p2p::engine

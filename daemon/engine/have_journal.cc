@@ -1,0 +1,84 @@
+#include "daemon/engine/have_journal.h"
+
+#include <utility>
+
+#include "core/base/clock.h"
+
+namespace p2p::engine {
+namespace {
+
+// A crash loses at most what came since the last commit: this much, or this long.
+constexpr uint64_t kBatchBytes = 256 << 20;
+constexpr absl::Duration kBatchTime = absl::Seconds(1);
+
+}  // namespace
+
+HaveJournal::HaveJournal(Runtime* runtime, TransferId id, std::shared_ptr<store::FileChunkManager> store,
+                         ChunkSet committed, std::function<void(absl::Status)> on_error)
+    : runtime_(runtime),
+      id_(id),
+      store_(std::move(store)),
+      on_error_(std::move(on_error)),
+      written_(committed),
+      committed_(std::move(committed)),
+      timer_(&runtime->engine_loop) {}
+
+void HaveJournal::OnWritten(ChunkIndex chunk, uint32_t bytes) {
+  if (!written_.Add(chunk)) return;
+  dirty_bytes_ += bytes;
+  if (!std::exchange(dirty_, true) && !committing_) {
+    timer_.Arm(MonotonicNow() + kBatchTime, [this] { Commit(); });
+  }
+  if (dirty_bytes_ >= kBatchBytes) Commit();
+}
+
+void HaveJournal::OnLost(ChunkIndex chunk) {
+  if (!written_.Remove(chunk)) return;
+  dirty_ = true;
+  Commit();
+}
+
+void HaveJournal::Flush(std::function<void(absl::Status)> done) {
+  if (!dirty_ && !committing_) return done(absl::OkStatus());
+  waiting_.push_back(std::move(done));
+  Commit();
+}
+
+void HaveJournal::Commit() {
+  timer_.Disarm();
+  if (committing_ || !dirty_) return;
+  committing_ = true;
+  dirty_ = false;
+  dirty_bytes_ = 0;
+  // Taken before the sync: it covers exactly these.
+  auto set = std::make_shared<const ChunkSet>(written_);
+  const auto finish = [weak = weak_from_this(), set](absl::Status status) {
+    if (const auto self = weak.lock()) self->OnCommitted(*set, status);
+  };
+  runtime_->RunOnWorker(
+      store::WorkerPool::Priority::kBulk, [store = store_] { return store->Sync(); },
+      [runtime = runtime_, id = id_, set, finish](absl::Status synced) {
+        if (!synced.ok()) return finish(synced);
+        runtime->RunOnCatalog(
+            [id, set](store::Catalog& catalog) { return catalog.SaveHave(id, set->ToBytes()); }, finish);
+      });
+}
+
+void HaveJournal::OnCommitted(const ChunkSet& set, const absl::Status& status) {
+  committing_ = false;
+  if (status.ok()) committed_ = set;
+  auto waiting = std::exchange(waiting_, {});
+  if (status.ok() && dirty_) {
+    if (waiting.empty()) {
+      timer_.Arm(MonotonicNow() + kBatchTime, [this] { Commit(); });
+    } else {
+      waiting_ = std::move(waiting);
+      Commit();
+    }
+    return;
+  }
+  for (auto& done : waiting) done(status);
+  if (!status.ok()) on_error_(status);
+}
+
+}  // namespace p2p::engine

@@ -1,0 +1,167 @@
+#include "daemon/engine/links.h"
+
+#include <utility>
+#include <vector>
+
+#include "core/base/text.h"
+#include "daemon/engine/transfer.h"
+#include "spdlog/spdlog.h"
+
+namespace p2p::engine {
+
+Links::Links(Runtime* runtime, LinkRouter* router) : runtime_(runtime), router_(router) {}
+
+Links::~Links() = default;
+
+session::PeerSessionOptions Links::SessionOptions(bool dialled, bool original) const {
+  session::PeerSessionOptions options;
+  options.dialled = dialled;
+  options.original = original;
+  options.self = runtime_->self;
+  options.listen_port = runtime_->listen_port;
+  options.agent = runtime_->agent;
+  return options;
+}
+
+absl::Status Links::Listen(const net::Endpoint& at) {
+  auto listener = net::Listener::Listen(
+      runtime_->io_loops[0].get(), at, net::ListenerOptions(),
+      // Called on the listener's loop, one connection after the other.
+      [runtime = runtime_, next = size_t{0}]() mutable {
+        return runtime->io_loops[next++ % runtime->io_loops.size()].get();
+      },
+      [this](net::EventLoop* loop, asio::ip::tcp::socket socket, net::Admission admission) {
+        auto shared_socket = std::make_shared<asio::ip::tcp::socket>(std::move(socket));
+        runtime_->engine_loop.Post([this, loop, shared_socket, admission] {
+          OnAccepted(loop, std::move(*shared_socket), admission);
+        });
+      });
+  if (!listener.ok()) return listener.status();
+  listener_ = *std::move(listener);
+  return absl::OkStatus();
+}
+
+void Links::StopListening() {
+  if (listener_ == nullptr) return;
+  runtime_->io_loops[0]->RunAndWait([this] { listener_.reset(); });
+}
+
+void Links::OnAccepted(net::EventLoop* loop, asio::ip::tcp::socket socket, net::Admission admission) {
+  std::error_code error;
+  const net::Endpoint remote = socket.remote_endpoint(error);
+  if (error) return;  // gone already
+  const LinkId id(next_link_id_++);
+  auto link = std::make_unique<Link>();
+  link->io = std::make_shared<PeerLink>(id, loop, SessionOptions(/*dialled=*/false, /*original=*/false),
+                                        runtime_->pool, this);
+  link->address = net::FormatEndpoint(remote);
+  PeerLink* io = link->io.get();
+  links_[id] = std::move(link);
+  io->Adopt(std::move(socket), std::move(admission));
+}
+
+Link* Links::Dial(const std::string& address, bool original, const std::shared_ptr<Transfer>& transfer) {
+  const absl::StatusOr<net::Endpoint> to = net::ParseEndpoint(address);
+  if (!to.ok()) return nullptr;
+  const LinkId id(next_link_id_++);
+  auto link = std::make_unique<Link>();
+  link->io = std::make_shared<PeerLink>(id, runtime_->PickIoLoop(), SessionOptions(true, original),
+                                        runtime_->pool, this);
+  link->address = address;
+  link->dialled = true;
+  link->original = original;
+  link->transfer = transfer;
+  Link* result = link.get();
+  links_[id] = std::move(link);
+  result->io->Dial(*to);
+  return result;
+}
+
+Link* Links::Find(LinkId id) {
+  const auto it = links_.find(id);
+  return it == links_.end() ? nullptr : it->second.get();
+}
+
+void Links::Close(LinkId id, std::string reason) {
+  if (Link* link = Find(id)) link->io->Close(std::move(reason));
+}
+
+void Links::ForEachOf(const Transfer* transfer, const std::function<void(Link&)>& visit) {
+  for (auto& [id, link] : links_) {
+    if (link->transfer.lock().get() == transfer) visit(*link);
+  }
+}
+
+void Links::CloseAll(std::string reason) {
+  for (auto& [id, link] : links_) link->io->Close(reason);
+}
+
+void Links::OnLinkEvents(LinkId id, std::vector<session::PeerEvent> events) {
+  auto shared = std::make_shared<std::vector<session::PeerEvent>>(std::move(events));
+  runtime_->engine_loop.Post([this, id, shared] {
+    for (session::PeerEvent& event : *shared) {
+      if (Link* link = Find(id)) OnEvent(*link, event);
+    }
+  });
+}
+
+void Links::OnLinkClosed(LinkId id, std::string reason) {
+  runtime_->engine_loop.Post([this, id, reason = std::move(reason)] {
+    const auto it = links_.find(id);
+    if (it == links_.end()) return;
+    const std::unique_ptr<Link> link = std::move(it->second);
+    links_.erase(it);
+    spdlog::debug("peer {}: closed: {}", link->address, Printable(reason));
+    if (const auto transfer = link->transfer.lock()) transfer->OnLinkClosed(*link, reason);
+  });
+}
+
+void Links::OnEvent(Link& link, session::PeerEvent& event) {
+  if (const auto* hello = absl::get_if<session::PeerHello>(&event)) return OnHello(link, *hello);
+  if (const auto* open = absl::get_if<session::OpenAsked>(&event)) return OnOpenAsked(link, open->content_id);
+  if (const auto* which = absl::get_if<session::WhichAsked>(&event)) {
+    link.io->Do([ids = router_->ContentsNamed(which->name)](session::PeerSession& s) { s.AnswerWhich(ids); });
+    return;
+  }
+  if (const auto* asked = absl::get_if<session::ServeOriginalChunk>(&event)) return OnServeOriginal(link, *asked);
+  if (const auto* ended = absl::get_if<session::SessionEnded>(&event)) {
+    if (ended->protocol_error) {
+      spdlog::info("peer {}: broke the protocol: {}", link.address, Printable(ended->reason));
+    }
+  }
+  if (const auto transfer = link.transfer.lock()) transfer->OnLinkEvent(link, event);
+}
+
+void Links::OnHello(Link& link, const session::PeerHello& hello) {
+  if (hello.peer_id == runtime_->self) {
+    if (const auto transfer = link.transfer.lock()) transfer->OnSelfDialled(link.address);
+    link.io->Close("it is this daemon itself");
+    return;
+  }
+  link.hello = hello;
+  if (const auto transfer = link.transfer.lock()) transfer->OnPeerHello(link);
+}
+
+void Links::OnOpenAsked(Link& link, const ContentId& content_id) {
+  const std::shared_ptr<Transfer> transfer = router_->FindContent(content_id);
+  if (transfer == nullptr) {
+    link.io->Do([](session::PeerSession& s) { s.RefuseOpen(404, "no such content here"); });
+    return;
+  }
+  link.transfer = transfer;
+  transfer->OnAccepted(link);
+}
+
+void Links::OnServeOriginal(Link& link, const session::ServeOriginalChunk& asked) {
+  link.original = true;
+  FileIndex file;
+  const std::shared_ptr<Transfer> transfer = router_->FindOriginalName(asked.name, &file);
+  if (transfer == nullptr) {
+    link.io->Do([](session::PeerSession& s) { s.SendOriginalError(404, "no such file here"); });
+    return;
+  }
+  link.transfer = transfer;
+  transfer->ServeOriginal(link, file, asked.chunk_id);
+}
+
+}  // namespace p2p::engine

@@ -1,0 +1,180 @@
+#include "daemon/engine/peer_link.h"
+
+#include <utility>
+
+#include "core/base/clock.h"
+
+namespace p2p::engine {
+namespace {
+
+// Lines, and the first bytes of a payload that follow a line in the same read, pass through here: enough for lines,
+// and little of a chunk is copied.
+constexpr size_t kLineReadBytes = 16 << 10;
+
+}  // namespace
+
+PeerLink::PeerLink(LinkId id, net::EventLoop* loop, session::PeerSessionOptions options,
+                   std::shared_ptr<ChunkPool> pool, PeerLinkObserver* observer)
+    : id_(id), loop_(loop), options_(std::move(options)), pool_(std::move(pool)), observer_(observer) {}
+
+PeerLink::~PeerLink() = default;
+
+void PeerLink::Adopt(asio::ip::tcp::socket socket, net::Admission admission) {
+  auto shared_socket = std::make_shared<asio::ip::tcp::socket>(std::move(socket));
+  loop_->Post([self = shared_from_this(), shared_socket, admission] {
+    self->admission_ = admission;
+    self->Begin(std::move(*shared_socket));
+  });
+}
+
+void PeerLink::Dial(const net::Endpoint& to) {
+  loop_->Post([self = shared_from_this(), to] {
+    if (self->ended_) return;
+    self->cancel_dial_ =
+        net::Connect(self->loop_, to, limits::kConnectTimeout,
+                     [self](absl::StatusOr<asio::ip::tcp::socket> socket) {
+                       self->cancel_dial_ = nullptr;
+                       if (self->ended_) return;
+                       if (!socket.ok()) return self->End(std::string(socket.status().message()));
+                       self->Begin(*std::move(socket));
+                     });
+  });
+}
+
+void PeerLink::Begin(asio::ip::tcp::socket socket) {
+  if (ended_) return;
+  session_ = std::make_unique<session::PeerSession>(options_, pool_, MonotonicNow());
+  timer_ = std::make_unique<net::Timer>(loop_);
+  connection_ = std::make_unique<net::Connection>(loop_, std::move(socket), net::ConnectionOptions(), this);
+  for (auto& command : std::exchange(early_commands_, {})) command(*session_);
+  connection_->Start();
+  Pump();
+}
+
+void PeerLink::Do(std::function<void(session::PeerSession&)> command) {
+  loop_->Post([self = shared_from_this(), command = std::move(command)] {
+    if (self->ended_) return;
+    if (self->session_ == nullptr) {
+      self->early_commands_.push_back(command);
+    } else {
+      command(*self->session_);
+      self->Pump();
+    }
+  });
+}
+
+void PeerLink::Close(std::string reason) {
+  loop_->Post([self = shared_from_this(), reason = std::move(reason)] {
+    if (self->ended_) return;
+    self->close_reason_ = reason;
+    if (self->connection_ != nullptr) {
+      self->connection_->Close();
+    } else {
+      self->End(reason);
+    }
+  });
+}
+
+absl::Span<uint8_t> PeerLink::ReadBuffer() {
+  const session::PeerSession::ReadPlan plan = session_->PlanRead();
+  reading_payload_ = plan.mode == session::PeerSession::ReadMode::kPayload;
+  paused_ = plan.mode == session::PeerSession::ReadMode::kPause;
+  if (reading_payload_) return plan.payload;
+  if (!paused_) return loop_->Scratch().subspan(0, kLineReadBytes);
+  if (plan.waits_for_pool && !waiting_for_pool_) {
+    waiting_for_pool_ = true;
+    pool_->WhenFree([weak = weak_from_this(), loop = loop_] {
+      loop->Post([weak] {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        self->waiting_for_pool_ = false;
+        if (!self->ended_ && self->connection_ != nullptr) self->connection_->ResumeReading();
+      });
+    });
+  }
+  return {};
+}
+
+void PeerLink::OnRead(size_t size) {
+  const absl::Time now = MonotonicNow();
+  if (reading_payload_) {
+    session_->OnPayload(size, now);
+  } else {
+    session_->OnBytes(absl::string_view(reinterpret_cast<const char*>(loop_->Scratch().data()), size), now);
+  }
+  Pump();
+}
+
+void PeerLink::OnEndOfStream() {
+  session_->OnEndOfStream(MonotonicNow());
+  Pump();
+}
+
+void PeerLink::OnSent(size_t sent_bytes) {
+  const absl::Time now = MonotonicNow();
+  sent_.Add(sent_bytes, now);
+  session_->OnSent(sent_bytes, connection_->unsent_text_bytes(), connection_->unsent_bytes(), now);
+  Pump();
+}
+
+void PeerLink::OnFileError(const absl::Status& status) {
+  close_reason_ = std::string(status.message());
+}
+
+void PeerLink::OnClosed(const absl::Status& status) {
+  End(!close_reason_.empty() ? close_reason_
+      : status.ok()          ? "the connection was closed"
+                             : std::string(status.message()));
+}
+
+void PeerLink::End(std::string reason) {
+  if (ended_) return;
+  ended_ = true;
+  if (cancel_dial_ != nullptr) std::exchange(cancel_dial_, nullptr)();
+  timer_.reset();
+  if (session_ != nullptr) {
+    std::vector<session::PeerEvent> events = session_->TakeEvents();
+    if (!events.empty()) observer_->OnLinkEvents(id_, std::move(events));
+  }
+  observer_->OnLinkClosed(id_, std::move(reason));
+  // Not from within a call of theirs.
+  loop_->Post([self = shared_from_this()] {
+    self->connection_.reset();
+    self->session_.reset();
+    self->admission_.reset();
+  });
+}
+
+void PeerLink::Pump() {
+  if (ended_) return;
+  for (session::Output& output : session_->TakeOutput()) {
+    if (auto* text = absl::get_if<std::string>(&output)) {
+      connection_->SendText(std::move(*text));
+    } else {
+      connection_->SendFile(std::move(absl::get<FileSlice>(output)));
+    }
+  }
+  std::vector<session::PeerEvent> events = session_->TakeEvents();
+  for (const session::PeerEvent& event : events) {
+    if (const auto* ended = absl::get_if<session::SessionEnded>(&event)) close_reason_ = ended->reason;
+  }
+  if (!events.empty()) observer_->OnLinkEvents(id_, std::move(events));
+  if (session_->ended()) {
+    timer_->Disarm();
+    if (!std::exchange(finishing_, true)) connection_->FinishSending();
+    return;
+  }
+  if (paused_ && !waiting_for_pool_ &&
+      session_->PlanRead().mode != session::PeerSession::ReadMode::kPause) {
+    connection_->ResumeReading();
+  }
+  const absl::Time wake = session_->WakeUpTime();
+  if (timer_->due() != wake) {
+    timer_->Arm(wake, [this] {
+      session_->OnTime(MonotonicNow());
+      Pump();
+    });
+  }
+}
+
+}  // namespace p2p::engine

@@ -1,0 +1,82 @@
+// One connection to a peer: a net::Connection driven by a session::PeerSession. Lives on one I/O loop; made, told what
+// to do and closed by the engine. Events reach the engine loop in batches, in order.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/buffers.h"
+#include "core/base/ids.h"
+#include "core/net/connection.h"
+#include "core/net/event_loop.h"
+#include "core/net/listener.h"
+#include "daemon/engine/rate_meter.h"
+#include "daemon/session/peer_session.h"
+
+namespace p2p::engine {
+
+// Where a link's news go; called on the link's I/O loop.
+class PeerLinkObserver {
+ public:
+  virtual ~PeerLinkObserver() = default;
+  virtual void OnLinkEvents(LinkId link, std::vector<session::PeerEvent> events) = 0;
+  // Last call. `reason` is a sentence.
+  virtual void OnLinkClosed(LinkId link, std::string reason) = 0;
+};
+
+class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_this<PeerLink> {
+ public:
+  PeerLink(LinkId id, net::EventLoop* loop, session::PeerSessionOptions options,
+           std::shared_ptr<ChunkPool> pool, PeerLinkObserver* observer);
+  ~PeerLink() override;
+
+  // From the engine loop, once: take an accepted socket of this link's loop, or dial.
+  void Adopt(asio::ip::tcp::socket socket, net::Admission admission);
+  void Dial(const net::Endpoint& to);
+
+  // Runs `command` on the session, in order, once the connection stands. From any thread.
+  void Do(std::function<void(session::PeerSession&)> command);
+  // From any thread.
+  void Close(std::string reason);
+
+  LinkId id() const { return id_; }
+  const RateMeter& sent() const { return sent_; }
+
+ private:
+  absl::Span<uint8_t> ReadBuffer() override;
+  void OnRead(size_t size) override;
+  void OnEndOfStream() override;
+  void OnSent(size_t sent_bytes) override;
+  void OnFileError(const absl::Status& status) override;
+  void OnClosed(const absl::Status& status) override;
+
+  void Begin(asio::ip::tcp::socket socket);
+  void End(std::string reason);
+  // Moves what the session produced to the connection, the engine and the timer.
+  void Pump();
+
+  const LinkId id_;
+  net::EventLoop* const loop_;
+  const session::PeerSessionOptions options_;
+  const std::shared_ptr<ChunkPool> pool_;
+  PeerLinkObserver* const observer_;
+  RateMeter sent_;
+
+  // Below: the I/O loop's.
+  std::unique_ptr<session::PeerSession> session_;
+  std::unique_ptr<net::Connection> connection_;
+  std::unique_ptr<net::Timer> timer_;
+  net::Admission admission_;
+  std::function<void()> cancel_dial_;
+  std::vector<std::function<void(session::PeerSession&)>> early_commands_;
+  std::string close_reason_;
+  bool reading_payload_ = false;
+  bool waiting_for_pool_ = false;
+  bool paused_ = false;
+  bool finishing_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace p2p::engine

@@ -1,0 +1,69 @@
+// The machinery that the engine's parts share: loops, workers, catalog, pool. Made by Engine::Start, outlives every
+// part. Members belong to the engine loop unless they are thread-safe themselves.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/buffers.h"
+#include "core/base/ids.h"
+#include "core/net/event_loop.h"
+#include "daemon/engine/change_feed.h"
+#include "daemon/engine/engine.h"
+#include "daemon/engine/rate_meter.h"
+#include "daemon/store/catalog.h"
+#include "daemon/store/file_system.h"
+#include "daemon/store/worker_pool.h"
+
+namespace p2p::engine {
+
+struct Runtime {
+  EngineOptions options;
+  PeerId self;
+  std::string agent;  // "p2pd/0.1.0"
+  uint16_t listen_port = 0;
+
+  net::EventLoop engine_loop{"p2pd-engine"};
+  std::vector<std::unique_ptr<net::EventLoop>> io_loops;
+  std::shared_ptr<ChunkPool> pool;
+  store::FileSystem* files = nullptr;
+  std::unique_ptr<store::Catalog> catalog;              // only on catalog_worker
+  std::unique_ptr<store::WorkerPool> workers;           // hash, read, write, sync
+  std::unique_ptr<store::WorkerPool> catalog_worker;    // one thread
+
+  ChangeFeed changes;
+  RateMeter down;  // payload of all transfers
+  RateMeter up;
+
+  net::EventLoop* PickIoLoop() { return io_loops[next_io_loop_++ % io_loops.size()].get(); }
+
+  // Runs `work` on a worker and hands its result to `then` on the engine loop.
+  template <typename Work, typename Then>
+  void RunOnWorker(store::WorkerPool::Priority priority, Work work, Then then) {
+    RunOn(workers.get(), priority, std::move(work), std::move(then));
+  }
+  // The same with the catalog: work(*catalog).
+  template <typename Work, typename Then>
+  void RunOnCatalog(Work work, Then then) {
+    RunOn(
+        catalog_worker.get(), store::WorkerPool::Priority::kUrgent,
+        [this, work = std::move(work)]() mutable { return work(*catalog); }, std::move(then));
+  }
+
+ private:
+  template <typename Work, typename Then>
+  void RunOn(store::WorkerPool* pool_to_use, store::WorkerPool::Priority priority, Work work, Then then) {
+    pool_to_use->Submit(priority, [this, work = std::move(work), then = std::move(then)]() mutable {
+      // Shared because a posted task must be copyable and results often are not.
+      auto result = std::make_shared<decltype(work())>(work());
+      auto shared_then = std::make_shared<Then>(std::move(then));
+      engine_loop.Post([result, shared_then] { (*shared_then)(std::move(*result)); });
+    });
+  }
+
+  size_t next_io_loop_ = 0;
+};
+
+}  // namespace p2p::engine

@@ -1,0 +1,67 @@
+// Answers what peers ask of one transfer's content, in both protocols. Belongs to the engine loop; disks are touched by
+// workers only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "core/base/ids.h"
+#include "daemon/engine/content_state.h"
+#include "daemon/engine/links.h"
+#include "daemon/engine/runtime.h"
+
+namespace p2p::engine {
+
+class ServingHost {
+ public:
+  virtual ~ServingHost() = default;
+  // A file is not what it was when it was hashed, or is gone. ResumeFile or the transfer's end follows.
+  virtual void OnFileSuspect(FileIndex file) = 0;
+  // Addresses of other peers of this content, at most limits::kMaxPeersPerAnswer.
+  virtual std::vector<std::string> KnownPeers() = 0;
+};
+
+class Serving : public std::enable_shared_from_this<Serving> {
+ public:
+  Serving(Runtime* runtime, Links* links, const ContentState* content, ServingHost* host)
+      : runtime_(runtime), links_(links), content_(content), host_(host) {}
+
+  // False when the event is not a question.
+  bool OnEvent(Link& link, const session::PeerEvent& event);
+  void ServeOriginal(Link& link, FileIndex file, uint64_t chunk_id);
+  // Tells `link` all that we have.
+  void SendHaveSet(Link& link);
+
+  // A suspect file was hashed again and is what it was: what waited for it goes on.
+  void ResumeFile(FileIndex file);
+  // It is not: what waits is refused, and whatever else is asked from now on.
+  void Refuse();
+  void Allow() { refusing_ = false; }
+  bool refusing() const { return refusing_; }
+
+ private:
+  void SendManifest(Link& link, uint32_t max_hashes);
+  void SendHashes(Link& link, FileIndex file, uint32_t first);
+  void ServeChunk(LinkId link, ChunkIndex chunk, bool original);
+  void RefuseChunk(LinkId link, ChunkIndex chunk, bool original, int code, const std::string& reason);
+  void OnNotPrepared(LinkId link, ChunkIndex chunk, bool original, const absl::Status& status);
+
+  struct Waiting {
+    FileIndex file;
+    LinkId link;
+    ChunkIndex chunk;
+    bool original = false;
+  };
+
+  Runtime* const runtime_;
+  Links* const links_;
+  const ContentState* const content_;
+  ServingHost* const host_;
+  absl::flat_hash_set<FileIndex> suspect_;
+  std::vector<Waiting> waiting_;
+  bool refusing_ = false;
+};
+
+}  // namespace p2p::engine

@@ -1,0 +1,343 @@
+#include "daemon/engine/trackers.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "spdlog/spdlog.h"
+
+namespace p2p::engine {
+namespace {
+
+uint64_t TokenOf(const session::TrackerEvent& event) {
+  return absl::visit(
+      [](const auto& e) -> uint64_t {
+        if constexpr (std::is_same_v<std::decay_t<decltype(e)>, session::TrackerEnded>) {
+          return 0;
+        } else {
+          return e.token;
+        }
+      },
+      event);
+}
+
+// Adds what one tracker said of a name to what the others did.
+void Merge(const session::NameFound& from, Trackers::NameAnswer* into) {
+  for (const auto& version : from.versions) {
+    const auto known =
+        std::find_if(into->versions.begin(), into->versions.end(),
+                     [&](const auto& v) { return v.content_id == version.content_id; });
+    if (known == into->versions.end()) {
+      into->versions.push_back(version);
+    } else {
+      known->peers.insert(known->peers.end(), version.peers.begin(), version.peers.end());
+    }
+  }
+  if (!from.originals.has_value()) return;
+  if (!into->originals.has_value()) {
+    into->originals = from.originals;
+  } else if (into->originals->total_bytes == from.originals->total_bytes) {
+    into->originals->peers.insert(into->originals->peers.end(), from.originals->peers.begin(),
+                                  from.originals->peers.end());
+  }
+}
+
+}  // namespace
+
+Trackers::Trackers(Runtime* runtime) : runtime_(runtime), random_(std::random_device{}()) {}
+
+Trackers::~Trackers() = default;
+
+void Trackers::Configure(const std::vector<std::string>& addresses) {
+  for (size_t i = entries_.size(); i-- > 0;) {
+    Entry* entry = entries_[i].get();
+    if (entry->extra || std::count(addresses.begin(), addresses.end(), entry->address) > 0) continue;
+    Drop(entry);
+    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  for (const std::string& address : addresses) Add(address, /*extra=*/false);
+}
+
+void Trackers::AddExtra(const std::vector<std::string>& addresses) {
+  for (const std::string& address : addresses) Add(address, /*extra=*/true);
+}
+
+void Trackers::Add(const std::string& address, bool extra) {
+  for (auto& entry : entries_) {
+    if (entry->address == address) {
+      entry->extra = entry->extra && extra;
+      return;
+    }
+  }
+  auto entry = std::make_unique<Entry>();
+  entry->address = address;
+  entry->extra = extra;
+  entry->retry_timer = std::make_unique<net::Timer>(&runtime_->engine_loop);
+  entry->renew_timer = std::make_unique<net::Timer>(&runtime_->engine_loop);
+  entries_.push_back(std::move(entry));
+  Connect(entries_.back().get(), /*now_please=*/true);
+}
+
+void Trackers::Drop(Entry* entry) {
+  if (entry->link != nullptr) {
+    for (const auto& [id, announcement] : announcements_) {
+      if (!announcement.content_id.has_value()) continue;
+      entry->link->Do([token = next_id_++, content_id = *announcement.content_id](
+                          session::TrackerSession& s) { s.Withdraw(token, content_id, MonotonicNow()); });
+    }
+    entry->link->Close();
+  }
+  for (auto& [token, answer] : std::exchange(entry->questions, {})) answer(nullptr);
+}
+
+bool Trackers::Connect(Entry* entry, bool now_please) {
+  if (entry->link != nullptr) return true;
+  if (!now_please && MonotonicNow() < entry->next_try) return false;
+  entry->retry_timer->Disarm();
+  const absl::StatusOr<net::HostPort> to = net::ParseHostPort(entry->address);
+  if (!to.ok()) {
+    entry->problem = std::string(to.status().message());
+    return false;
+  }
+  entry->link_id = next_id_++;
+  entry->link = std::make_shared<TrackerLink>(entry->link_id, runtime_->io_loops[0].get(), this);
+  entry->connected = false;
+  entry->link->Dial(*to, runtime_->listen_port, entry->original);
+  AnnounceAll(entry);
+  return true;
+}
+
+void Trackers::AnnounceAll(Entry* entry) {
+  if (announcements_.empty() || entry->link == nullptr) return;
+  std::vector<session::Announcement> all;
+  all.reserve(announcements_.size());
+  for (const auto& [id, announcement] : announcements_) all.push_back(announcement);
+  entry->announcing = true;
+  entry->link->Do([token = next_id_++, all = std::move(all)](session::TrackerSession& s) {
+    s.Announce(token, all, MonotonicNow());
+  });
+}
+
+void Trackers::Announce(TransferId transfer, session::Announcement announcement) {
+  announcements_[transfer] = announcement;
+  for (auto& entry : entries_) {
+    if (entry->link == nullptr) {
+      Connect(entry.get(), /*now_please=*/false);  // announces everything
+    } else {
+      entry->announcing = true;
+      entry->link->Do([token = next_id_++, announcement](session::TrackerSession& s) {
+        s.Announce(token, {announcement}, MonotonicNow());
+      });
+    }
+  }
+}
+
+void Trackers::Withdraw(TransferId transfer) {
+  const auto it = announcements_.find(transfer);
+  if (it == announcements_.end()) return;
+  const absl::optional<ContentId> content_id = it->second.content_id;
+  announcements_.erase(it);
+  for (const auto& [id, announcement] : announcements_) {
+    if (announcement.content_id == content_id) return;  // another transfer still offers it
+  }
+  if (!content_id.has_value()) return;
+  for (auto& entry : entries_) {
+    if (entry->link == nullptr) continue;
+    entry->link->Do([token = next_id_++, id = *content_id](session::TrackerSession& s) {
+      s.Withdraw(token, id, MonotonicNow());
+    });
+  }
+}
+
+void Trackers::Ask(Entry* entry, std::function<void(session::TrackerSession&, uint64_t)> question,
+                   std::function<void(const session::TrackerEvent*)> answer) {
+  if (!Connect(entry, /*now_please=*/true)) return answer(nullptr);
+  const uint64_t token = next_id_++;
+  entry->questions[token] = std::move(answer);
+  entry->link->Do([token, question = std::move(question)](session::TrackerSession& s) { question(s, token); });
+}
+
+void Trackers::FindName(const std::string& name, std::function<void(NameAnswer)> done) {
+  struct Pending {
+    NameAnswer merged;
+    size_t open = 0;
+  };
+  auto pending = std::make_shared<Pending>();
+  pending->open = entries_.size();
+  std::vector<Entry*> asked;
+  for (auto& entry : entries_) asked.push_back(entry.get());
+  for (Entry* entry : asked) {
+    Ask(
+        entry,
+        [name](session::TrackerSession& s, uint64_t token) { s.FindName(token, name, MonotonicNow()); },
+        [pending, done, entry, address = entry->address](const session::TrackerEvent* event) {
+          if (event == nullptr) {
+            pending->merged.problem =
+                absl::StrCat("tracker ", address, " is not reached: ", entry->problem);
+          } else if (const auto* found = absl::get_if<session::NameFound>(event)) {
+            ++pending->merged.answered;
+            Merge(*found, &pending->merged);
+          } else if (const auto* refused = absl::get_if<session::TrackerRefused>(event)) {
+            if (refused->code == 404) {
+              ++pending->merged.answered;
+            } else {
+              pending->merged.problem =
+                  absl::StrCat("tracker ", address, " refused: ", Printable(refused->reason));
+            }
+          }
+          if (--pending->open == 0) done(std::move(pending->merged));
+        });
+  }
+  if (asked.empty()) done(NameAnswer());
+}
+
+void Trackers::FindPeers(const ContentId& content_id,
+                         std::function<void(std::vector<std::string>)> found) {
+  for (auto& entry : entries_) {
+    if (entry->link == nullptr && MonotonicNow() < entry->next_try) continue;
+    Ask(
+        entry.get(),
+        [content_id](session::TrackerSession& s, uint64_t token) {
+          s.FindPeers(token, content_id, MonotonicNow());
+        },
+        [found](const session::TrackerEvent* event) {
+          if (event == nullptr) return;
+          if (const auto* peers = absl::get_if<session::PeersFound>(event)) found(peers->peers);
+        });
+  }
+}
+
+void Trackers::Leave(std::function<void()> done) {
+  const bool announced = !announcements_.empty();
+  announcements_.clear();
+  auto open = std::make_shared<int>(1);
+  const auto one_less = [open, done = std::move(done)] {
+    if (--*open == 0) done();
+  };
+  for (auto& entry : entries_) {
+    if (!announced || entry->link == nullptr || !entry->connected) continue;
+    ++*open;
+    Ask(
+        entry.get(),
+        [](session::TrackerSession& s, uint64_t token) { s.WithdrawAll(token, MonotonicNow()); },
+        [one_less](const session::TrackerEvent*) { one_less(); });
+  }
+  one_less();
+}
+
+Trackers::Entry* Trackers::FindByLink(uint64_t link) {
+  for (auto& entry : entries_) {
+    if (entry->link != nullptr && entry->link_id == link) return entry.get();
+  }
+  return nullptr;
+}
+
+void Trackers::OnTrackerConnected(uint64_t link) {
+  runtime_->engine_loop.Post([this, link] {
+    if (Entry* entry = FindByLink(link)) {
+      entry->connected = true;
+      // "ok" before the first answer: nothing may have been asked. A refusal or a close says otherwise.
+      entry->ok = true;
+      entry->problem.clear();
+    }
+  });
+}
+
+void Trackers::OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events) {
+  runtime_->engine_loop.Post([this, link, events = std::move(events)] {
+    for (const session::TrackerEvent& event : events) {
+      if (Entry* entry = FindByLink(link)) OnEvent(entry, event);
+    }
+  });
+}
+
+void Trackers::OnTrackerClosed(uint64_t link, std::string reason, bool was_original) {
+  runtime_->engine_loop.Post([this, link, reason = std::move(reason), was_original] {
+    if (Entry* entry = FindByLink(link)) OnClosedHere(entry, reason, was_original);
+  });
+}
+
+void Trackers::OnEvent(Entry* entry, const session::TrackerEvent& event) {
+  entry->backoff.Reset();
+  if (const auto* announced = absl::get_if<session::Announced>(&event)) {
+    entry->ok = true;
+    entry->problem.clear();
+    OnAnnounced(entry, announced->ttl);
+  }
+  const auto question = entry->questions.find(TokenOf(event));
+  if (question != entry->questions.end()) {
+    const auto answer = std::move(question->second);
+    entry->questions.erase(question);
+    answer(&event);
+  } else if (const auto* refused = absl::get_if<session::TrackerRefused>(&event)) {
+    entry->problem = absl::StrCat("it refused an announcement: ", Printable(refused->reason));
+    spdlog::warn("tracker {}: {}", entry->address, entry->problem);
+    // The others of the batch may stand; what was refused is tried again with the next renewal.
+    OnAnnounced(entry, limits::kRegistrationTtl);
+  }
+}
+
+void Trackers::OnAnnounced(Entry* entry, absl::Duration ttl) {
+  entry->announcing = false;
+  // Renewals spread over time by themselves: daemons that start together do not come back together.
+  entry->ttl = std::max(ttl, absl::Seconds(1));
+  const absl::Duration wait = entry->ttl * std::uniform_real_distribution<>(0.4, 0.6)(random_);
+  if (entry->renew_timer->due() <= MonotonicNow() + wait) return;
+  entry->renew_timer->Arm(MonotonicNow() + wait, [this, entry] {
+    entry->renew_timer->Disarm();
+    if (announcements_.empty()) return;
+    if (entry->link == nullptr) {
+      Connect(entry, /*now_please=*/true);  // announces everything
+    } else {
+      AnnounceAll(entry);
+    }
+  });
+}
+
+void Trackers::OnClosedHere(Entry* entry, const std::string& reason, bool was_original) {
+  const bool had_connected = std::exchange(entry->connected, false);
+  entry->link.reset();
+  entry->original = was_original;
+  // An original tracker may close after each answer and is well; one of ours that closes has gone away.
+  if (!had_connected || entry->announcing || (!was_original && !announcements_.empty())) {
+    if (!had_connected) {
+      entry->ok = false;
+      entry->problem = reason;
+    }
+    const absl::Duration wait = entry->backoff.Next(&random_);
+    entry->next_try = MonotonicNow() + wait;
+    if (entry->backoff.failures() == 1 && !had_connected) {
+      spdlog::warn("tracker {} is not reached: {}; trying on", entry->address, reason);
+    }
+    entry->retry_timer->Arm(entry->next_try, [this, entry] {
+      entry->retry_timer->Disarm();
+      Connect(entry, /*now_please=*/true);
+    });
+  }
+  for (auto& [token, answer] : std::exchange(entry->questions, {})) answer(nullptr);
+}
+
+std::vector<TrackerInfo> Trackers::Info() const {
+  std::vector<TrackerInfo> all;
+  for (const auto& entry : entries_) {
+    TrackerInfo info;
+    info.address = entry->address;
+    info.ok = entry->ok;
+    if (entry->ok && !entry->problem.empty()) {
+      info.state = entry->problem;
+    } else if (entry->ok) {
+      info.state = entry->original ? "ok (original protocol)" : "ok";
+    } else if (entry->problem.empty()) {
+      info.state = "connecting";
+    } else {
+      const absl::Duration wait = std::max(absl::ZeroDuration(), entry->next_try - MonotonicNow());
+      info.state = absl::StrCat("not reached: ", entry->problem, "; next try in ", HumanDuration(wait));
+    }
+    all.push_back(std::move(info));
+  }
+  return all;
+}
+
+}  // namespace p2p::engine

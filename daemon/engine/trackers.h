@@ -1,0 +1,99 @@
+// All trackers of the daemon: what is announced to them, what is asked of them, and how each of them fares. Belongs to
+// the engine loop.
+//
+// A tracker is connected to when there is something to tell or to ask, and again with growing waits after a failure;
+// whatever is announced is announced anew on every connection and renewed before its ttl is over.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "core/base/ids.h"
+#include "daemon/engine/backoff.h"
+#include "daemon/engine/engine.h"
+#include "daemon/engine/runtime.h"
+#include "daemon/engine/tracker_link.h"
+
+namespace p2p::engine {
+
+class Trackers : public TrackerLinkObserver {
+ public:
+  explicit Trackers(Runtime* runtime);
+  ~Trackers() override;
+
+  // The configured trackers, replacing the former ones.
+  void Configure(const std::vector<std::string>& addresses);
+  // Trackers that magnet links named; kept until the daemon stops.
+  void AddExtra(const std::vector<std::string>& addresses);
+  bool HasAny() const { return !entries_.empty(); }
+
+  // What this daemon shares: one announcement for each transfer that has something to offer.
+  void Announce(TransferId transfer, session::Announcement announcement);
+  void Withdraw(TransferId transfer);
+
+  // What the trackers know of a name, merged. Called once every tracker answered or failed.
+  struct NameAnswer {
+    std::vector<session::NameFound::Version> versions;
+    absl::optional<session::NameFound::Original> originals;
+    int answered = 0;
+    std::string problem;  // why a tracker did not answer, "" if all did
+  };
+  void FindName(const std::string& name, std::function<void(NameAnswer)> done);
+  // `found` runs for each tracker that knows peers of the content.
+  void FindPeers(const ContentId& content_id,
+                 std::function<void(std::vector<std::string> addresses)> found);
+
+  // Withdraws everything; `done` runs once every reached tracker answered.
+  void Leave(std::function<void()> done);
+
+  std::vector<TrackerInfo> Info() const;
+
+ private:
+  struct Entry {
+    std::string address;
+    bool extra = false;
+    bool original = false;
+    std::shared_ptr<TrackerLink> link;  // while there is one
+    uint64_t link_id = 0;
+    bool connected = false;
+    bool announcing = false;  // told of shares and not answered yet
+    bool ok = false;
+    std::string problem;
+    absl::Time next_try = absl::InfinitePast();
+    absl::Duration ttl = absl::ZeroDuration();
+    Backoff backoff{absl::Seconds(1), absl::Seconds(30)};
+    std::unique_ptr<net::Timer> retry_timer;
+    std::unique_ptr<net::Timer> renew_timer;
+    // Questions not answered yet, by token. Called with nullptr when the connection ended.
+    std::map<uint64_t, std::function<void(const session::TrackerEvent*)>> questions;
+  };
+
+  void OnTrackerConnected(uint64_t link) override;
+  void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events) override;
+  void OnTrackerClosed(uint64_t link, std::string reason, bool was_original) override;
+
+  Entry* FindByLink(uint64_t link);
+  void Add(const std::string& address, bool extra);
+  void Drop(Entry* entry);
+  // Makes sure there is a connection or one is on its way. False while a back-off runs and `now_please` is unset.
+  bool Connect(Entry* entry, bool now_please);
+  void AnnounceAll(Entry* entry);
+  void OnAnnounced(Entry* entry, absl::Duration ttl);
+  void OnEvent(Entry* entry, const session::TrackerEvent& event);
+  void OnClosedHere(Entry* entry, const std::string& reason, bool was_original);
+  void Ask(Entry* entry, std::function<void(session::TrackerSession&, uint64_t token)> question,
+           std::function<void(const session::TrackerEvent*)> answer);
+
+  Runtime* const runtime_;
+  std::mt19937_64 random_;
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::map<TransferId, session::Announcement> announcements_;
+  uint64_t next_id_ = 1;
+};
+
+}  // namespace p2p::engine

@@ -1,0 +1,373 @@
+// The transfer's life: start, pause, resume, stop, removal, and how it looks to a user.
+#include "daemon/engine/transfer.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/base/status.h"
+#include "core/base/text.h"
+#include "spdlog/spdlog.h"
+
+namespace p2p::engine {
+
+Transfer::Transfer(Runtime* runtime, Links* links, Trackers* trackers, TransferHost* host,
+                   store::TransferRecord record)
+    : runtime_(runtime),
+      links_(links),
+      trackers_(trackers),
+      host_(host),
+      record_(std::move(record)),
+      disk_timer_(&runtime->engine_loop) {
+  content_.id = record_.content_id;
+  serving_ = std::make_shared<Serving>(runtime_, links_, &content_, this);
+}
+
+Transfer::~Transfer() = default;
+
+struct Transfer::Loaded {
+  absl::Status status;
+  std::shared_ptr<const content::Manifest> manifest;
+  std::shared_ptr<content::ChunkHashes> hashes;
+  std::vector<store::FileIdentity> identities;
+  std::string have;
+};
+
+void Transfer::StartNew() {
+  if (!record_.trackers.empty()) trackers_->AddExtra(record_.trackers);
+  Continue();
+}
+
+void Transfer::Load() {
+  if (!record_.trackers.empty()) trackers_->AddExtra(record_.trackers);
+  state_ = record_.paused ? TransferState::kPaused : TransferState::kQueued;
+  runtime_->RunOnCatalog(
+      [id = record_.id](store::Catalog& catalog) {
+        Loaded loaded;
+        absl::StatusOr<store::TransferContent> raw = catalog.LoadContent(id);
+        if (!raw.ok()) {
+          loaded.status = raw.status();
+          return loaded;
+        }
+        loaded.identities = std::move(raw->identities);
+        loaded.have = std::move(raw->have);
+        if (raw->info.empty()) return loaded;
+        absl::StatusOr<content::Manifest> manifest = content::Manifest::Parse(std::move(raw->info));
+        if (!manifest.ok()) {
+          loaded.status = manifest.status();
+          return loaded;
+        }
+        loaded.manifest = std::make_shared<const content::Manifest>(*std::move(manifest));
+        loaded.hashes = std::make_shared<content::ChunkHashes>(loaded.manifest);
+        if (raw->chunk_hashes.empty()) return loaded;
+        absl::StatusOr<content::ChunkHashes> hashes =
+            content::ChunkHashes::Decode(loaded.manifest, raw->chunk_hashes);
+        if (hashes.ok()) {
+          *loaded.hashes = *std::move(hashes);
+        } else {
+          loaded.status = hashes.status();
+        }
+        return loaded;
+      },
+      Guard([this](Loaded loaded) {
+        if (!loaded.status.ok()) {
+          return Fail(Annotate(loaded.status, "its entry in the catalog cannot be read"));
+        }
+        content_.manifest = loaded.manifest;
+        content_.hashes = loaded.hashes;
+        identities_ = std::move(loaded.identities);
+        if (content_.manifest != nullptr) {
+          content_.layout =
+              std::shared_ptr<const content::Layout>(content_.manifest, &content_.manifest->layout());
+          resting_have_ = ChunkSet(content_.layout->chunk_count());
+        } else if (!record_.verified) {
+          resting_have_ = ChunkSet(static_cast<uint32_t>(loaded.have.size() * 8));
+        }
+        resting_have_.AddBytes(ChunkIndex(0), loaded.have);
+        // A share may be well again; a download's reason stands until the user resumes it.
+        if (!record_.error.empty() && record_.kind == store::TransferKind::kDownload && !record_.finished) {
+          return SetState(TransferState::kError, record_.error);
+        }
+        Continue();
+      }));
+}
+
+void Transfer::Continue() {
+  if (record_.paused) return SetState(TransferState::kPaused);
+  if (record_.kind == store::TransferKind::kShare) {
+    return content_.manifest == nullptr ? HashShare() : OpenWhole();
+  }
+  if (record_.finished) return record_.verified ? OpenWhole() : SetState(TransferState::kComplete);
+  if (!record_.verified) return StartOriginalFetch(record_.size_bytes, {});
+  if (!content_.id.has_value()) return LookUpName();
+  if (content_.manifest != nullptr && !record_.path.empty()) return ReopenPart();
+  StartFetch({});
+}
+
+void Transfer::SetState(TransferState state, std::string note) {
+  if (state_ != state || note_ != note) {
+    spdlog::info("transfer {} ({}): {}{}{}", record_.id.value(),
+                 Printable(record_.name.empty() ? record_.source : record_.name), StateName(state),
+                 note.empty() ? "" : ": ", Printable(note, 1'000));
+  }
+  state_ = state;
+  note_ = std::move(note);
+  runtime_->changes.Changed();
+}
+
+void Transfer::Fail(const absl::Status& status) {
+  record_.error = std::string(status.message());
+  SaveRecord();
+  StopWork([] {});
+  SetState(TransferState::kError, record_.error);
+}
+
+void Transfer::SaveRecord() {
+  runtime_->RunOnCatalog([record = record_](store::Catalog& catalog) { return catalog.Update(record); },
+                         [id = record_.id](absl::Status status) {
+                           if (!status.ok()) {
+                             spdlog::error("cannot save transfer {}: {}", id.value(),
+                                           std::string(status.message()));
+                           }
+                         });
+}
+
+uint64_t Transfer::RestingBytes() const {
+  uint64_t bytes = 0;
+  for (uint32_t i = resting_have_.NextMember(0); i < resting_have_.size(); i = resting_have_.NextMember(i + 1)) {
+    bytes += content_.layout->ChunkLength(ChunkIndex(i));
+  }
+  return bytes;
+}
+
+void Transfer::StopWork(std::function<void()> done) {
+  ++epoch_;
+  disk_timer_.Disarm();
+  if (progress_ != nullptr) progress_->cancelled = true;
+  progress_.reset();
+  lookup_.reset();
+  trackers_->Withdraw(record_.id);
+  links_->ForEachOf(this, [](Link& link) { link.io->Close("the transfer stopped"); });
+  if (fetch_ == nullptr) return done();
+  const auto fetch = std::exchange(fetch_, nullptr);
+  if (fetch->have() != nullptr) resting_have_ = *fetch->have();
+  fetch->Stop([fetch, done = std::move(done)] { done(); });
+}
+
+void Transfer::Pause() {
+  if (record_.paused) return;
+  record_.paused = true;
+  SaveRecord();
+  StopWork([] {});
+  SetState(TransferState::kPaused);
+}
+
+void Transfer::Resume() {
+  if (fetch_ != nullptr) return fetch_->HuntNow();
+  const bool at_rest = state_ == TransferState::kPaused || state_ == TransferState::kError;
+  if (!at_rest) return;
+  const bool was_damaged = state_ == TransferState::kError && content_.manifest != nullptr &&
+                           (record_.kind == store::TransferKind::kShare || record_.finished);
+  ++epoch_;
+  record_.paused = false;
+  record_.error.clear();
+  SaveRecord();
+  SetState(TransferState::kQueued);
+  if (was_damaged && content_.store != nullptr) return CheckAll();
+  Continue();
+}
+
+absl::Status Transfer::Verify() {
+  if (progress_ != nullptr) return absl::OkStatus();  // being hashed or checked already
+  if (fetch_ != nullptr && fetch_->have() != nullptr && content_.store != nullptr && content_.hashes != nullptr) {
+    VerifyPart();
+    return absl::OkStatus();
+  }
+  if (content_.manifest != nullptr && content_.store != nullptr && !content_.store->is_part()) {
+    CheckAll();
+    return absl::OkStatus();
+  }
+  if (!record_.verified) {
+    return absl::FailedPreconditionError(
+        "it came from peers of the original protocol, which give no hashes to verify it with");
+  }
+  return absl::FailedPreconditionError(absl::StrCat("there is nothing to verify while it is ", StateName(state_),
+                                                    record_.paused ? "; resume it first" : ""));
+}
+
+void Transfer::Stop(std::function<void()> done) { StopWork(std::move(done)); }
+
+void Transfer::Remove(bool with_data, std::function<void(absl::Status)> done) {
+  const bool unfinished = record_.kind == store::TransferKind::kDownload && !record_.finished;
+  StopWork([this, keep = shared_from_this(), with_data, unfinished, done = std::move(done)]() mutable {
+    auto forget = [runtime = runtime_, id = record_.id, done = std::move(done)](absl::Status removed) mutable {
+      runtime->RunOnCatalog([id](store::Catalog& catalog) { return catalog.Remove(id); },
+                            [removed, done = std::move(done)](absl::Status forgotten) {
+                              done(forgotten.ok() ? removed : forgotten);
+                            });
+    };
+    // A .part is of no use to anyone else.
+    const bool is_part = content_.store != nullptr && content_.store->is_part();
+    if (content_.store == nullptr || !(with_data || (unfinished && is_part))) {
+      return forget(absl::OkStatus());
+    }
+    runtime_->RunOnWorker(
+        store::WorkerPool::Priority::kUrgent, [store = content_.store] { return store->RemoveFiles(); },
+        std::move(forget));
+  });
+}
+
+bool Transfer::IsActive() const {
+  if (!content_.id.has_value() || !record_.verified) return false;
+  if (fetch_ != nullptr) return true;
+  return content_.whole && (state_ == TransferState::kSeeding || state_ == TransferState::kComplete ||
+                            state_ == TransferState::kChecking);
+}
+
+uint64_t Transfer::bytes_to_write() const {
+  if (fetch_ == nullptr || content_.layout == nullptr) return 0;
+  return content_.layout->total_bytes().value() - fetch_->bytes_have();
+}
+
+void Transfer::OnPeerHello(Link& link) {
+  if (fetch_ != nullptr) fetch_->OnPeerHello(link);
+}
+
+void Transfer::OnAccepted(Link& link) {
+  link.opened = true;
+  const uint32_t count = content_.layout == nullptr ? 0 : content_.layout->chunk_count();
+  link.io->Do([count](session::PeerSession& s) { s.AcceptOpen(count); });
+  if (fetch_ != nullptr) fetch_->OnAccepted(link);
+}
+
+void Transfer::OnLinkEvent(Link& link, session::PeerEvent& event) {
+  if (lookup_ != nullptr && lookup_->OnLinkEvent(link, event)) return;
+  if (fetch_ != nullptr && fetch_->OnLinkEvent(link, event)) return;
+  serving_->OnEvent(link, event);
+}
+
+void Transfer::OnLinkClosed(Link& link, const std::string& reason) {
+  if (lookup_ != nullptr) lookup_->OnLinkClosed(link);
+  if (fetch_ != nullptr) fetch_->OnLinkClosed(link, reason);
+}
+
+void Transfer::OnSelfDialled(const std::string& address) {
+  if (fetch_ != nullptr) fetch_->OnSelfDialled(address);
+}
+
+void Transfer::ServeOriginal(Link& link, FileIndex file, uint64_t chunk_id) {
+  serving_->ServeOriginal(link, file, chunk_id);
+}
+
+std::vector<std::string> Transfer::KnownPeers() {
+  std::vector<std::string> known;
+  links_->ForEachOf(this, [&](Link& link) {
+    if (link.dialled) {
+      if (link.hello.has_value()) known.push_back(link.address);
+    } else if (link.hello.has_value() && link.hello->listen_port != 0) {
+      if (const auto from = net::ParseEndpoint(link.address); from.ok()) {
+        known.push_back(net::FormatEndpoint(net::Endpoint(from->address(), link.hello->listen_port)));
+      }
+    }
+  });
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
+  if (known.size() > limits::kMaxPeersPerAnswer) known.resize(limits::kMaxPeersPerAnswer);
+  return known;
+}
+
+TransferInfo Transfer::Info() {
+  const absl::Time now = MonotonicNow();
+  TransferInfo info;
+  info.id = record_.id;
+  info.kind = record_.kind == store::TransferKind::kShare ? TransferKind::kShare : TransferKind::kDownload;
+  info.state = state_;
+  info.name = record_.name.empty() ? record_.source : record_.name;
+  info.path = record_.path;
+  info.error = note_;
+  if (content_.layout != nullptr) {
+    info.bytes_total = content_.layout->total_bytes().value();
+  } else {
+    info.bytes_total = hashing_total_ != 0 ? hashing_total_ : record_.size_bytes;
+  }
+  if (content_.id.has_value()) {
+    info.content_id = content_.id->Hex();
+    content::Magnet magnet;
+    magnet.content_id = *content_.id;
+    magnet.name = record_.name;
+    magnet.total_bytes = ByteCount(info.bytes_total);
+    magnet.trackers = host_->tracker_addresses();
+    for (const std::string& tracker : record_.trackers) {
+      if (std::count(magnet.trackers.begin(), magnet.trackers.end(), tracker) == 0) {
+        magnet.trackers.push_back(tracker);
+      }
+    }
+    info.magnet = content::FormatMagnet(magnet);
+  }
+  if (content_.whole || record_.finished) {
+    info.bytes_done = info.bytes_total;
+  } else if (progress_ != nullptr) {
+    info.bytes_done = progress_->bytes_done;
+  } else if (fetch_ != nullptr) {
+    info.bytes_done = fetch_->bytes_have();
+  } else if (content_.layout != nullptr) {
+    info.bytes_done = RestingBytes();
+  }
+  info.verified = record_.verified && content_.id.has_value() && state_ != TransferState::kError &&
+                  content_.layout != nullptr;
+  if (fetch_ != nullptr) {
+    info.rate_down = fetch_->rate_down();
+    if (info.error.empty()) info.error = fetch_->Waiting();
+  }
+  if (lookup_ != nullptr && info.error.empty()) info.error = lookup_->problem();
+  std::set<std::string> peers;
+  links_->ForEachOf(this, [&](Link& link) {
+    info.rate_up += link.io->sent().Rate(now);
+    if (link.hello.has_value()) {
+      peers.insert(link.hello->peer_id.Hex());
+    } else if (link.original) {
+      peers.insert(link.address);
+    }
+  });
+  info.peers = static_cast<uint32_t>(peers.size());
+  return info;
+}
+
+std::vector<PeerInfo> Transfer::Peers() {
+  const absl::Time now = MonotonicNow();
+  std::vector<PeerInfo> all;
+  std::set<std::string> connected;
+  links_->ForEachOf(this, [&](Link& link) {
+    PeerInfo info;
+    info.address = link.address;
+    info.original = link.original;
+    info.dialled = link.dialled;
+    info.connected = link.hello.has_value() || link.original;
+    if (link.hello.has_value()) {
+      info.peer_id = link.hello->peer_id.Hex();
+      info.agent = link.hello->agent;
+    }
+    info.rate_down = link.down.Rate(now);
+    info.rate_up = link.io->sent().Rate(now);
+    info.bytes_down = link.down.total_bytes();
+    info.bytes_up = link.io->sent().total_bytes();
+    info.chunks_have = link.chunks_down;
+    connected.insert(link.address);
+    all.push_back(std::move(info));
+  });
+  if (fetch_ == nullptr) return all;
+  for (const auto& [address, candidate] : fetch_->peers().all()) {
+    if (connected.count(address) > 0) continue;
+    PeerInfo info;
+    info.address = address;
+    info.original = candidate.original;
+    info.dialled = true;
+    info.problem = candidate.problem;
+    all.push_back(std::move(info));
+  }
+  return all;
+}
+
+}  // namespace p2p::engine

@@ -1,0 +1,159 @@
+// One transfer: a share or a download, from its first call to its removal. Decides which step comes next and shows how it
+// stands; the steps themselves are Fetch, Serving, NameLookup and jobs of the store. Belongs to the engine loop.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/content/magnet.h"
+#include "daemon/engine/content_state.h"
+#include "daemon/engine/engine.h"
+#include "daemon/engine/fetch.h"
+#include "daemon/engine/links.h"
+#include "daemon/engine/name_lookup.h"
+#include "daemon/engine/runtime.h"
+#include "daemon/engine/serving.h"
+#include "daemon/engine/trackers.h"
+#include "daemon/store/catalog.h"
+#include "daemon/store/hashing.h"
+
+namespace p2p::engine {
+
+// What a transfer must know of the others.
+class TransferHost {
+ public:
+  virtual ~TransferHost() = default;
+  // Bytes that other downloads will still write.
+  virtual ByteCount ReservedBytes(TransferId except) = 0;
+  // The content id of `transfer` became known or changed.
+  virtual void OnContentKnown(Transfer* transfer) = 0;
+  // A download has its final name.
+  virtual void OnFinished(Transfer* transfer) = 0;
+  virtual const std::vector<std::string>& tracker_addresses() = 0;
+  virtual bool last_run_was_unclean() = 0;
+};
+
+class Transfer : public std::enable_shared_from_this<Transfer>, public FetchHost, public ServingHost {
+ public:
+  Transfer(Runtime* runtime, Links* links, Trackers* trackers, TransferHost* host,
+           store::TransferRecord record);
+  ~Transfer() override;
+
+  // Once, after construction: a new one, or one that the catalog had.
+  void StartNew();
+  void Load();
+
+  void Pause();
+  void Resume();
+  absl::Status Verify();
+  // Ends all work and commits; `done` runs when the catalog has everything.
+  void Stop(std::function<void()> done);
+  // Stop and forget: removes what belongs to an unfinished download, and the data if wanted.
+  void Remove(bool with_data, std::function<void(absl::Status)> done);
+
+  const store::TransferRecord& record() const { return record_; }
+  const ContentState& content() const { return content_; }
+  TransferInfo Info();
+  std::vector<PeerInfo> Peers();
+  uint64_t bytes_to_write() const;
+  // Takes part in the swarm of its content: may be opened by peers.
+  bool IsActive() const;
+  // Its files are not what they were: requests are answered with that.
+  bool IsDamaged() const { return serving_->refusing(); }
+  const std::vector<store::FileIdentity>& identities() const { return identities_; }
+  bool IsRunningDownload() const { return fetch_ != nullptr || lookup_ != nullptr; }
+
+  // From Links.
+  void OnPeerHello(Link& link);
+  void OnAccepted(Link& link);
+  void OnLinkEvent(Link& link, session::PeerEvent& event);
+  void OnLinkClosed(Link& link, const std::string& reason);
+  void OnSelfDialled(const std::string& address);
+  void ServeOriginal(Link& link, FileIndex file, uint64_t chunk_id);
+
+ private:
+  struct Loaded;
+  struct Place;
+
+  // Wraps a callback so that it does nothing once the work that it belongs to was stopped.
+  template <typename F>
+  auto Guard(F f) {
+    return [weak = weak_from_this(), epoch = epoch_, f = std::move(f)](auto&&... args) mutable {
+      const auto self = weak.lock();
+      if (self != nullptr && self->epoch_ == epoch) f(std::forward<decltype(args)>(args)...);
+    };
+  }
+
+  // Picks the next step from what is known.
+  void Continue();
+  void SetState(TransferState state, std::string note = "");
+  void Fail(const absl::Status& status);
+  void SaveRecord();
+  uint64_t RestingBytes() const;  // what resting_have_ adds up to
+  void StopWork(std::function<void()> done);
+
+  // Shares and finished downloads (transfer_whole.cc).
+  void HashShare();
+  void OnHashed(store::HashedShare hashed);
+  void OpenWhole();
+  void CheckFiles(std::vector<FileIndex> files);
+  void CheckAll();
+  void OnChecked(std::vector<FileIndex> files, store::VerifiedChunks result);
+  void Offer();
+  void Damaged(const std::string& what);
+  void RunCheck(ChunkSet which, std::function<void(store::VerifiedChunks)> done);
+
+  // Downloads (transfer_download.cc).
+  void LookUpName();
+  void OnNameFound(NameLookup::Result result);
+  void StartFetch(std::vector<std::string> peers);
+  void StartOriginalFetch(uint64_t size_bytes, std::vector<std::string> peers);
+  void MakePlace();
+  void OnPlace(Place place);
+  void CompareExisting();
+  void ReopenPart();
+  void CheckUncommitted(ChunkSet have, ChunkSet uncertain);
+  void UseStore(ChunkSet have);
+  void VerifyPart();
+  void FinishDownload();
+  void OnFinished(std::vector<store::FileIdentity> identities);
+  void WaitForDisk(const absl::Status& status);
+  void LookForSpace();
+  void Announce(bool partial);
+
+  // FetchHost.
+  void OnManifest() override;
+  void OnHashesComplete() override;
+  void OnFirstChunk() override;
+  void OnFetched() override;
+  void OnStoreProblem(const absl::Status& status) override;
+  std::shared_ptr<Transfer> SelfAsTransfer() override { return shared_from_this(); }
+  // ServingHost.
+  void OnFileSuspect(FileIndex file) override;
+  std::vector<std::string> KnownPeers() override;
+
+  Runtime* const runtime_;
+  Links* const links_;
+  Trackers* const trackers_;
+  TransferHost* const host_;
+  store::TransferRecord record_;
+  ContentState content_;
+  // What is verified of an unfinished download while no Fetch runs.
+  ChunkSet resting_have_;
+  std::vector<store::FileIdentity> identities_;
+
+  TransferState state_ = TransferState::kQueued;
+  std::string note_;
+  int epoch_ = 0;
+  uint64_t hashing_total_ = 0;
+  std::shared_ptr<store::WorkProgress> progress_;  // of hashing or checking
+  std::shared_ptr<NameLookup> lookup_;
+  std::shared_ptr<Fetch> fetch_;
+  std::shared_ptr<Serving> serving_;
+  bool exists_at_target_ = false;  // something stands where the download should go: compare it
+  net::Timer disk_timer_;
+};
+
+}  // namespace p2p::engine

@@ -1,0 +1,194 @@
+// Shares and finished downloads: hashing, opening, checking, offering.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/status.h"
+#include "core/base/text.h"
+#include "daemon/engine/transfer.h"
+#include "spdlog/spdlog.h"
+
+namespace p2p::engine {
+namespace {
+
+using Priority = store::WorkerPool::Priority;
+
+constexpr size_t kFilesNamed = 3;
+
+std::string NameFiles(const content::Layout& layout, const std::vector<FileIndex>& files) {
+  std::vector<std::string> names;
+  for (FileIndex file : files) {
+    if (names.size() == kFilesNamed) {
+      names.push_back(absl::StrCat("and ", files.size() - kFilesNamed, " more"));
+      break;
+    }
+    names.push_back(Printable(layout.file(file).path));
+  }
+  return absl::StrJoin(names, ", ");
+}
+
+}  // namespace
+
+void Transfer::HashShare() {
+  SetState(TransferState::kHashing);
+  progress_ = std::make_shared<store::WorkProgress>();
+  store::HashShare(
+      runtime_->files, runtime_->workers.get(), record_.path, record_.name, progress_,
+      [runtime = runtime_, weak = weak_from_this()](ByteCount total) {
+        runtime->engine_loop.Post([weak, total] {
+          if (const auto self = weak.lock()) self->hashing_total_ = total.value();
+        });
+      },
+      [runtime = runtime_, guarded = Guard([this](absl::StatusOr<store::HashedShare> hashed) {
+         progress_.reset();
+         if (hashed.ok()) {
+           OnHashed(*std::move(hashed));
+         } else {
+           Fail(hashed.status());
+         }
+       })](absl::StatusOr<store::HashedShare> hashed) mutable {
+        auto shared = std::make_shared<absl::StatusOr<store::HashedShare>>(std::move(hashed));
+        runtime->engine_loop.Post([guarded, shared]() mutable { guarded(std::move(*shared)); });
+      });
+}
+
+void Transfer::OnHashed(store::HashedShare hashed) {
+  content_.manifest = hashed.manifest;
+  content_.layout = std::shared_ptr<const content::Layout>(hashed.manifest, &hashed.manifest->layout());
+  content_.hashes = std::make_shared<content::ChunkHashes>(*hashed.hashes);
+  content_.id = hashed.manifest->content_id();
+  identities_ = std::move(hashed.identities);
+  record_.content_id = content_.id;
+  record_.size_bytes = content_.layout->total_bytes().value();
+  SetState(TransferState::kChecking);
+  // Offered once it is safe: a restart then finds it as it is announced.
+  runtime_->RunOnCatalog(
+      [record = record_, manifest = content_.manifest, hashes = content_.hashes,
+       identities = identities_](store::Catalog& catalog) {
+        P2P_RETURN_IF_ERROR(catalog.SaveManifest(record.id, manifest->info(), hashes->Encode()));
+        P2P_RETURN_IF_ERROR(catalog.SaveIdentities(record.id, identities));
+        return catalog.Update(record);
+      },
+      Guard([this](absl::Status saved) {
+        if (!saved.ok()) return Fail(Annotate(saved, "cannot save the share in the catalog"));
+        host_->OnContentKnown(this);
+        OpenWhole();
+      }));
+}
+
+void Transfer::OpenWhole() {
+  using Opened = absl::StatusOr<std::shared_ptr<store::FileChunkManager>>;
+  struct Result {
+    Opened store;
+    std::vector<FileIndex> changed;
+  };
+  runtime_->RunOnWorker(
+      Priority::kUrgent,
+      [files = runtime_->files, path = record_.path, layout = content_.layout, identities = identities_] {
+        Result result{store::FileChunkManager::OpenWhole(files, path, layout, identities), {}};
+        if (result.store.ok()) result.changed = (*result.store)->ChangedFiles();
+        return result;
+      },
+      Guard([this](Result result) {
+        if (!result.store.ok()) {
+          return Damaged(absl::StrCat(Printable(record_.path), " is not there: ", result.store.status().message()));
+        }
+        content_.store = *std::move(result.store);
+        if (result.changed.empty()) return Offer();
+        CheckFiles(std::move(result.changed));
+      }));
+}
+
+void Transfer::Offer() {
+  content_.whole = true;
+  serving_->Allow();
+  if (!record_.error.empty()) {
+    record_.error.clear();
+    SaveRecord();
+  }
+  SetState(record_.kind == store::TransferKind::kShare ? TransferState::kSeeding : TransferState::kComplete);
+  Announce(/*partial=*/false);
+}
+
+void Transfer::RunCheck(ChunkSet which, std::function<void(store::VerifiedChunks)> done) {
+  progress_ = std::make_shared<store::WorkProgress>();
+  store::VerifyChunks(
+      content_.store, runtime_->workers.get(), content_.manifest, content_.hashes, std::move(which), progress_,
+      [runtime = runtime_, guarded = Guard([this, done = std::move(done)](store::VerifiedChunks result) {
+         progress_.reset();
+         done(std::move(result));
+       })](store::VerifiedChunks result) mutable {
+        runtime->engine_loop.Post([guarded, result]() mutable { guarded(std::move(result)); });
+      });
+}
+
+void Transfer::CheckFiles(std::vector<FileIndex> files) {
+  SetState(TransferState::kChecking, absl::StrCat("checking what changed: ", NameFiles(*content_.layout, files)));
+  ChunkSet which(content_.layout->chunk_count());
+  for (FileIndex file : files) {
+    const content::LayoutFile& entry = content_.layout->file(file);
+    for (uint32_t i = 0; i < entry.chunk_count; ++i) which.Add(entry.first_chunk + ChunkIndex(i));
+  }
+  RunCheck(which, [this, files](store::VerifiedChunks result) { OnChecked(files, std::move(result)); });
+}
+
+void Transfer::CheckAll() {
+  std::vector<FileIndex> all;
+  for (uint32_t i = 0; i < content_.layout->files().size(); ++i) all.push_back(FileIndex(i));
+  CheckFiles(std::move(all));
+  SetState(TransferState::kChecking);
+}
+
+void Transfer::OnChecked(std::vector<FileIndex> files, store::VerifiedChunks result) {
+  std::vector<FileIndex> bad;
+  for (FileIndex file : files) {
+    const content::LayoutFile& entry = content_.layout->file(file);
+    for (uint32_t i = 0; i < entry.chunk_count; ++i) {
+      if (result.good.Has(entry.first_chunk + ChunkIndex(i))) continue;
+      bad.push_back(file);
+      break;
+    }
+  }
+  if (!bad.empty()) {
+    std::string what = absl::StrCat(NameFiles(*content_.layout, bad), bad.size() == 1 ? " is" : " are",
+                                    " not what was ", record_.kind == store::TransferKind::kShare ? "shared" : "fetched");
+    if (!result.problem.ok()) absl::StrAppend(&what, " (", result.problem.message(), ")");
+    return Damaged(what);
+  }
+  // Also empty files, which have no chunk to be wrong: their refreshed identity fails when they grew or are gone.
+  runtime_->RunOnWorker(
+      Priority::kUrgent,
+      [store = content_.store, files] {
+        for (FileIndex file : files) P2P_RETURN_IF_ERROR(store->RefreshIdentity(file));
+        return absl::OkStatus();
+      },
+      Guard([this, files](absl::Status refreshed) {
+        if (!refreshed.ok()) return Damaged(std::string(refreshed.message()));
+        identities_ = content_.store->identities();
+        runtime_->RunOnCatalog(
+            [id = record_.id, identities = identities_](store::Catalog& catalog) {
+              return catalog.SaveIdentities(id, identities);
+            },
+            [](absl::Status) {});
+        Offer();
+        for (FileIndex file : files) serving_->ResumeFile(file);
+      }));
+}
+
+void Transfer::OnFileSuspect(FileIndex file) {
+  if (progress_ != nullptr) return;  // a running check covers it, or its end asks again
+  CheckFiles({file});
+}
+
+void Transfer::Damaged(const std::string& what) {
+  serving_->Refuse();
+  content_.whole = false;
+  if (record_.kind == store::TransferKind::kShare) {
+    Fail(absl::DataLossError(absl::StrCat(what, "; share it again, or put it back and resume")));
+  } else {
+    Fail(absl::DataLossError(absl::StrCat(what, "; remove the transfer and get it again, or put it back and resume")));
+  }
+}
+
+}  // namespace p2p::engine

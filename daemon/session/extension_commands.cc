@@ -1,0 +1,185 @@
+// What our side says in the extension: its questions, and the driver's answers.
+#include <algorithm>
+
+#include "core/base/limits.h"
+#include "core/base/names.h"
+#include "daemon/session/extension_dialogue.h"
+
+namespace p2p::session {
+namespace {
+
+namespace peer = wire::peer;
+
+}  // namespace
+
+// --- Questions ----------------------------------------------------------------------------------------
+
+void ExtensionDialogue::SayHello() {
+  const PeerSessionOptions& options = core_->options;
+  Say(peer::Hello{options.self, options.listen_port, options.agent});
+}
+
+void ExtensionDialogue::Open(const ContentId& content_id) {
+  if (content_ != Content::kNone) return;
+  content_ = Content::kAsked;
+  Say(peer::Open{content_id});
+}
+
+void ExtensionDialogue::AskWhich(absl::string_view name) {
+  // A name that breaks the rules is shared by nobody.
+  if (!CheckName(name).ok()) return core_->Emit(WhichAnswered{});
+  ++which_asked_;
+  Say(peer::Which{std::string(name)});
+}
+
+void ExtensionDialogue::AskManifest(uint32_t max_hashes) {
+  ++manifests_asked_;
+  manifest_hashes_left_ += max_hashes;
+  Say(peer::GetManifest{max_hashes});
+}
+
+void ExtensionDialogue::AskHashes(FileIndex file, uint32_t first) {
+  if (hashes_asked_.emplace(file, first).second) Say(peer::GetHashes{file, first});
+}
+
+void ExtensionDialogue::Subscribe() {
+  if (subscribed_) return;
+  subscribed_ = true;
+  Say(peer::Subscribe{});
+}
+
+void ExtensionDialogue::AskPeers() {
+  ++peers_asked_;
+  Say(peer::GetPeers{});
+}
+
+void ExtensionDialogue::RequestChunks(ChunkIndex first, absl::Span<const uint32_t> lengths) {
+  uint32_t run_first = first.value();
+  uint32_t run_count = 0;
+  const auto say_run = [&] {
+    if (run_count > 0) Say(peer::Request{ChunkIndex(run_first), run_count});
+    run_count = 0;
+  };
+  for (uint32_t i = 0; i < lengths.size(); ++i) {
+    const uint32_t chunk = first.value() + i;
+    if (!ledger_.Add(ChunkIndex(chunk), lengths[i])) {
+      say_run();
+      continue;
+    }
+    if (run_count == 0) run_first = chunk;
+    if (++run_count == limits::kMaxQueuedChunks) say_run();
+  }
+  say_run();
+}
+
+void ExtensionDialogue::CancelChunk(ChunkIndex chunk) {
+  if (receiver_->active() && receiver_->chunk() == chunk) return;
+  if (ledger_.Cancel(chunk)) Say(peer::Cancel{chunk, 1});
+}
+
+void ExtensionDialogue::Ping() { Say(peer::Ping{}); }
+
+// --- Answers ------------------------------------------------------------------------------------------
+
+void ExtensionDialogue::AcceptOpen(uint32_t chunk_count) {
+  if (core_->options.dialled || content_ != Content::kAsked) return;
+  content_ = Content::kOpen;
+  if (chunk_count > 0) chunk_count_ = chunk_count;
+  Say(peer::Opened{chunk_count});
+}
+
+void ExtensionDialogue::RefuseOpen(int code, absl::string_view reason) {
+  if (core_->options.dialled || content_ != Content::kAsked) return;
+  content_ = Content::kRefused;
+  Say(peer::Refused{code, std::string(reason)});
+}
+
+void ExtensionDialogue::AnswerWhich(absl::Span<const ContentId> content_ids) {
+  if (which_wanted_ == 0) return;
+  --which_wanted_;
+  content_ids = content_ids.subspan(0, peer::kMaxContents);
+  Say(peer::Contents{{content_ids.begin(), content_ids.end()}});
+}
+
+void ExtensionDialogue::SendManifest(std::shared_ptr<const std::string> info) {
+  if (!manifest_wanted_) return;
+  manifest_wanted_ = false;
+  Say(peer::Manifest{static_cast<uint32_t>(info->size())});
+  core_->outbox.SharedText(std::move(info));
+}
+
+void ExtensionDialogue::RefuseManifest(int code, absl::string_view reason) {
+  if (!manifest_wanted_) return;
+  manifest_wanted_ = false;
+  Say(peer::NoManifest{code, std::string(reason)});
+}
+
+void ExtensionDialogue::SendHashes(FileIndex file, const content::HashRange& range) {
+  const auto wanted =
+      std::find(hashes_wanted_.begin(), hashes_wanted_.end(), HashesKey(file, range.first));
+  if (wanted != hashes_wanted_.end()) hashes_wanted_.erase(wanted);
+  Say(peer::Hashes{file, range.first, static_cast<uint32_t>(range.hashes.size()),
+                   static_cast<uint32_t>(range.proof.size())});
+  std::string payload;
+  payload.reserve(32 * (range.hashes.size() + range.proof.size()));
+  for (const Hash256& hash : range.hashes) payload.append(hash.AsView().data(), 32);
+  for (const Hash256& hash : range.proof) payload.append(hash.AsView().data(), 32);
+  core_->outbox.Text(std::move(payload));
+}
+
+void ExtensionDialogue::RefuseHashes(FileIndex file, uint32_t first, int code,
+                                     absl::string_view reason) {
+  const auto wanted =
+      std::find(hashes_wanted_.begin(), hashes_wanted_.end(), HashesKey(file, first));
+  if (wanted == hashes_wanted_.end()) return;
+  hashes_wanted_.erase(wanted);
+  Say(peer::NoHashes{file, first, code, std::string(reason)});
+}
+
+void ExtensionDialogue::SendHave(ChunkIndex first, uint32_t count) {
+  if (other_subscribed_ && count > 0) Say(peer::Have{first, count});
+}
+
+void ExtensionDialogue::SendLost(ChunkIndex first, uint32_t count) {
+  if (other_subscribed_ && count > 0) Say(peer::Lost{first, count});
+}
+
+void ExtensionDialogue::SendHaveBits(ChunkIndex first, absl::string_view bits) {
+  if (!other_subscribed_) return;
+  for (uint32_t at = first.value(); !bits.empty();) {
+    const absl::string_view part = bits.substr(0, limits::kMaxHaveBitsBytes);
+    Say(peer::HaveBits{ChunkIndex(at), static_cast<uint32_t>(part.size())});
+    core_->outbox.Text(std::string(part));
+    bits.remove_prefix(part.size());
+    at += static_cast<uint32_t>(8 * part.size());
+  }
+}
+
+void ExtensionDialogue::SendPeers(absl::Span<const std::string> addresses) {
+  if (peers_wanted_ == 0) return;
+  --peers_wanted_;
+  addresses = addresses.subspan(0, limits::kMaxPeersPerAnswer);
+  Say(peer::Peers{{addresses.begin(), addresses.end()}});
+}
+
+void ExtensionDialogue::SendChunk(ChunkIndex chunk, FileSlice slice) {
+  const auto asked = std::find(preparing_.begin(), preparing_.end(), chunk);
+  if (asked == preparing_.end()) return;
+  preparing_.erase(asked);
+  const uint32_t length = slice.length;
+  Say(peer::Chunk{chunk, length});
+  core_->outbox.File(std::move(slice));
+  window_.OnPrepared(length, core_->outbox.put_bytes());
+  ServeNext();
+}
+
+void ExtensionDialogue::RefuseChunk(ChunkIndex chunk, int code, absl::string_view reason) {
+  const auto asked = std::find(preparing_.begin(), preparing_.end(), chunk);
+  if (asked == preparing_.end()) return;
+  preparing_.erase(asked);
+  window_.OnRefused();
+  Say(peer::Reject{chunk, code, std::string(reason)});
+  ServeNext();
+}
+
+}  // namespace p2p::session

@@ -1,0 +1,301 @@
+#include "daemon/session/extension_dialogue.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/limits.h"
+
+namespace p2p::session {
+namespace {
+
+namespace peer = wire::peer;
+
+// Questions of the other side that may wait for their answers at a time; then its lines are not read. A HASHES
+// answer is a quarter of a megabyte, the others are a line.
+constexpr size_t kMaxHashesWanted = 4;
+constexpr int kMaxLinesWanted = 16;
+
+}  // namespace
+
+void ExtensionDialogue::OnLine(absl::string_view line) {
+  absl::StatusOr<peer::Message> message = peer::Parse(line);
+  if (!message.ok()) return core_->Fail(400, message.status().message());
+  absl::visit([this](const auto& m) { On(m); }, *message);
+}
+
+bool ExtensionDialogue::Blocked() const {
+  return (!core_->options.dialled && content_ == Content::kAsked) || manifest_wanted_ ||
+         hashes_wanted_.size() >= kMaxHashesWanted ||
+         which_wanted_ + peers_wanted_ >= kMaxLinesWanted;
+}
+
+// --- Payloads -----------------------------------------------------------------------------------------
+
+void ExtensionDialogue::BeginPayload(peer::Message message, uint32_t payload_bytes) {
+  payload_message_ = std::move(message);
+  payload_left_ = payload_bytes;
+}
+
+void ExtensionDialogue::TakePayload(absl::string_view* input) {
+  const size_t size = std::min<size_t>(payload_left_, input->size());
+  if (!absl::holds_alternative<peer::Unknown>(payload_message_)) {
+    payload_.append(input->data(), size);
+  }
+  input->remove_prefix(size);
+  payload_left_ -= static_cast<uint32_t>(size);
+  if (payload_left_ > 0) return;
+  if (auto* manifest = absl::get_if<peer::Manifest>(&payload_message_)) {
+    OnPayload(*manifest);
+  } else if (auto* hashes = absl::get_if<peer::Hashes>(&payload_message_)) {
+    OnPayload(*hashes);
+  } else if (auto* bits = absl::get_if<peer::HaveBits>(&payload_message_)) {
+    OnPayload(*bits);
+  }
+  std::string().swap(payload_);
+}
+
+void ExtensionDialogue::OnPayload(const peer::Manifest&) {
+  core_->Emit(ManifestReceived{std::move(payload_)});
+}
+
+void ExtensionDialogue::OnPayload(const peer::Hashes& message) {
+  HashesReceived received{message.file, {}};
+  received.range.first = message.first;
+  const auto* raw = reinterpret_cast<const uint8_t*>(payload_.data());
+  for (uint32_t i = 0; i < message.count + message.proof_count; ++i) {
+    auto& into = i < message.count ? received.range.hashes : received.range.proof;
+    into.push_back(Hash256::FromBytes({raw + 32 * i, 32}));
+  }
+  core_->Emit(std::move(received));
+}
+
+void ExtensionDialogue::OnPayload(const peer::HaveBits& message) {
+  core_->Emit(HaveBitsReceived{message.first, std::move(payload_)});
+}
+
+// --- The content --------------------------------------------------------------------------------------
+
+void ExtensionDialogue::On(const peer::Hello&) { core_->Fail(400, "HELLO comes only once"); }
+
+void ExtensionDialogue::On(const peer::Open& message) {
+  if (core_->options.dialled) return core_->Fail(400, "only the side that connected may OPEN");
+  if (content_ != Content::kNone) return core_->Fail(400, "OPEN comes only once");
+  content_ = Content::kAsked;
+  core_->Emit(OpenAsked{message.content_id});
+}
+
+void ExtensionDialogue::On(const peer::Opened& message) {
+  if (!core_->options.dialled || content_ != Content::kAsked) {
+    return core_->Fail(400, "OPENED answers nothing");
+  }
+  if (chunk_count_ && message.chunk_count != 0 && message.chunk_count != *chunk_count_) {
+    return core_->Fail(400, "OPENED states another number of chunks than the manifest");
+  }
+  content_ = Content::kOpen;
+  core_->Emit(OpenAnswered{true, ""});
+}
+
+void ExtensionDialogue::On(const peer::Refused& message) {
+  if (!core_->options.dialled || content_ != Content::kAsked) {
+    return core_->Fail(400, "REFUSED answers nothing");
+  }
+  content_ = Content::kRefused;
+  core_->Emit(OpenAnswered{false, message.reason});
+}
+
+void ExtensionDialogue::On(const peer::Which& message) {
+  ++which_wanted_;
+  core_->Emit(WhichAsked{message.name});
+}
+
+void ExtensionDialogue::On(const peer::Contents& message) {
+  if (which_asked_ == 0) return core_->Fail(400, "CONTENTS answers nothing");
+  --which_asked_;
+  core_->Emit(WhichAnswered{message.content_ids});
+}
+
+ExtensionDialogue::Content ExtensionDialogue::ContentForOther() {
+  if (content_ == Content::kOpen) return Content::kOpen;
+  if (!core_->options.dialled && content_ == Content::kRefused) return Content::kRefused;
+  core_->Fail(400, "OPEN comes first");
+  return Content::kNone;
+}
+
+// --- Manifest and hashes ------------------------------------------------------------------------------
+
+void ExtensionDialogue::On(const peer::GetManifest& message) {
+  const Content content = ContentForOther();
+  if (content == Content::kRefused) Say(peer::NoManifest{404, "no such content"});
+  if (content != Content::kOpen) return;
+  manifest_wanted_ = true;
+  core_->Emit(ManifestAsked{message.max_hashes});
+}
+
+void ExtensionDialogue::On(const peer::Manifest& message) {
+  if (manifests_asked_ == 0) return core_->Fail(400, "MANIFEST answers nothing");
+  --manifests_asked_;
+  BeginPayload(message, message.payload_bytes);
+}
+
+void ExtensionDialogue::On(const peer::NoManifest& message) {
+  if (manifests_asked_ == 0) return core_->Fail(400, "NO-MANIFEST answers nothing");
+  --manifests_asked_;
+  core_->Emit(ManifestRefused{message.reason});
+}
+
+void ExtensionDialogue::On(const peer::GetHashes& message) {
+  const Content content = ContentForOther();
+  if (content == Content::kRefused) {
+    Say(peer::NoHashes{message.file, message.first, 404, "no such content"});
+  }
+  if (content != Content::kOpen) return;
+  hashes_wanted_.emplace_back(message.file, message.first);
+  core_->Emit(HashesAsked{message.file, message.first});
+}
+
+void ExtensionDialogue::On(const peer::Hashes& message) {
+  if (hashes_asked_.erase({message.file, message.first}) == 0) {
+    if (message.count > manifest_hashes_left_) return core_->Fail(400, "HASHES answers nothing");
+    manifest_hashes_left_ -= message.count;
+  }
+  BeginPayload(message, message.payload_bytes());
+}
+
+void ExtensionDialogue::On(const peer::NoHashes& message) {
+  if (hashes_asked_.erase({message.file, message.first}) == 0) {
+    return core_->Fail(400, "NO-HASHES answers nothing");
+  }
+  core_->Emit(HashesRefused{message.file, message.first, message.reason});
+}
+
+// --- Have-sets ----------------------------------------------------------------------------------------
+
+void ExtensionDialogue::On(const peer::Subscribe&) {
+  if (other_subscribed_) return core_->Fail(400, "SUBSCRIBE comes only once");
+  if (ContentForOther() != Content::kOpen) return;
+  other_subscribed_ = true;
+  core_->Emit(SubscribeAsked{});
+}
+
+bool ExtensionDialogue::MayTellHave(uint64_t end) {
+  if (!subscribed_) {
+    core_->Fail(400, "have-set without SUBSCRIBE");
+    return false;
+  }
+  if (end > chunk_count_.value_or(peer::kMaxChunkCount)) {
+    core_->Fail(416, "have-set beyond the last chunk");
+    return false;
+  }
+  return true;
+}
+
+void ExtensionDialogue::On(const peer::Have& message) {
+  if (!MayTellHave(uint64_t{message.first.value()} + message.count)) return;
+  core_->Emit(HaveReceived{message.first, message.count});
+}
+
+void ExtensionDialogue::On(const peer::Lost& message) {
+  if (!MayTellHave(uint64_t{message.first.value()} + message.count)) return;
+  core_->Emit(LostReceived{message.first, message.count});
+}
+
+void ExtensionDialogue::On(const peer::HaveBits& message) {
+  // The last byte may have bits beyond the last chunk; they mean nothing.
+  if (!MayTellHave(message.first.value() + uint64_t{message.payload_bytes - 1} * 8 + 1)) return;
+  BeginPayload(message, message.payload_bytes);
+}
+
+// --- Chunks -------------------------------------------------------------------------------------------
+
+void ExtensionDialogue::RejectRun(uint32_t first, uint32_t count, int code,
+                                  absl::string_view reason) {
+  for (uint32_t i = 0; i < count; ++i) {
+    Say(peer::Reject{ChunkIndex(first + i), code, std::string(reason)});
+  }
+}
+
+void ExtensionDialogue::On(const peer::Request& message) {
+  const uint32_t first = message.first.value();
+  const Content content = ContentForOther();
+  if (content == Content::kRefused) return RejectRun(first, message.count, 404, "no such content");
+  if (content != Content::kOpen) return;
+  if (!chunk_count_) return RejectRun(first, message.count, 409, "not there yet");
+  const uint32_t known = std::min(message.count, *chunk_count_ - std::min(first, *chunk_count_));
+  const uint32_t room = limits::kMaxQueuedChunks - static_cast<uint32_t>(window_.preparing());
+  const uint32_t taken = waiting_.Add({first, known}, room);
+  RejectRun(first + taken, known - taken, 429, "too many chunks asked for at once");
+  RejectRun(first + known, message.count - known, 404, "no such chunk");
+  ServeNext();
+}
+
+void ExtensionDialogue::On(const peer::Cancel& message) {
+  const Content content = ContentForOther();
+  if (content != Content::kOpen) return;
+  for (const ChunkRun& run : waiting_.Cancel({message.first.value(), message.count})) {
+    RejectRun(run.first, run.count, 499, "cancelled");
+  }
+}
+
+void ExtensionDialogue::ServeNext() {
+  window_.OnSentUpTo(core_->outbox.sent_bytes());
+  while (!core_->ended && window_.HasRoom()) {
+    const absl::optional<ChunkIndex> chunk = waiting_.TakeNext();
+    if (!chunk) return;
+    window_.OnAsked();
+    preparing_.push_back(*chunk);
+    core_->Emit(ServeChunk{*chunk});
+  }
+}
+
+void ExtensionDialogue::On(const peer::Chunk& message) {
+  const absl::optional<uint32_t> length = ledger_.Length(message.chunk);
+  if (!length) return core_->Fail(400, "CHUNK that was not asked for");
+  if (*length != message.payload_bytes) {
+    return core_->Fail(400, absl::StrCat("CHUNK of ", message.payload_bytes, " bytes instead of ",
+                                         *length));
+  }
+  receiver_->Begin(message.chunk, *length);
+}
+
+void ExtensionDialogue::OnChunkArrived(ChunkIndex chunk) { ledger_.OnArrived(chunk); }
+
+void ExtensionDialogue::On(const peer::Reject& message) {
+  switch (ledger_.OnRejected(message.chunk)) {
+    case RequestLedger::Rejection::kNotAsked:
+      return core_->Fail(400, "REJECT of a chunk that was not asked for");
+    case RequestLedger::Rejection::kStillAsked:
+      return;
+    case RequestLedger::Rejection::kOver:
+      return core_->Emit(ChunkRejected{message.chunk, message.code, message.reason});
+  }
+}
+
+// --- The rest -----------------------------------------------------------------------------------------
+
+void ExtensionDialogue::On(const peer::GetPeers&) {
+  const Content content = ContentForOther();
+  if (content == Content::kRefused) Say(peer::Peers{});
+  if (content != Content::kOpen) return;
+  ++peers_wanted_;
+  core_->Emit(PeersAsked{});
+}
+
+void ExtensionDialogue::On(const peer::Peers& message) {
+  if (peers_asked_ == 0) return core_->Fail(400, "PEERS answers nothing");
+  --peers_asked_;
+  core_->Emit(PeersReceived{message.addresses});
+}
+
+void ExtensionDialogue::On(const peer::Ping&) { Say(peer::Pong{}); }
+void ExtensionDialogue::On(const peer::Pong&) {}
+
+void ExtensionDialogue::On(const peer::Error& message) {
+  core_->End(absl::StrCat("the other side: ", message.code, " ", message.reason),
+             /*protocol_error=*/false);
+}
+
+void ExtensionDialogue::On(const peer::Unknown& message) {
+  BeginPayload(message, message.payload_bytes);
+}
+
+}  // namespace p2p::session

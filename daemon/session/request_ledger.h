@@ -1,0 +1,39 @@
+// The chunks that we asked for and that are not answered, with their lengths. Part of a session; on its loop.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/types/optional.h"
+#include "core/base/ids.h"
+
+namespace p2p::session {
+
+class RequestLedger {
+ public:
+  // False when it is already asked for: there is nothing to send. A chunk whose request was cancelled may be asked
+  // for again; each request gets its own answer.
+  bool Add(ChunkIndex chunk, uint32_t length);
+  // Whether a CANCEL makes sense.
+  bool Cancel(ChunkIndex chunk);
+  // Its length, when it is asked for.
+  absl::optional<uint32_t> Length(ChunkIndex chunk) const;
+  void OnArrived(ChunkIndex chunk);
+  // kStillAsked: the answer to a cancelled request of a chunk that was asked for again since.
+  enum class Rejection { kNotAsked, kStillAsked, kOver };
+  Rejection OnRejected(ChunkIndex chunk);
+  int size() const { return size_; }
+
+ private:
+  struct Entry {
+    uint32_t length = 0;
+    int asked = 0;      // requests that are not answered
+    int cancelled = 0;  // of those
+  };
+  void OnAnswer(absl::flat_hash_map<ChunkIndex, Entry>::iterator at, bool cancelled);
+
+  absl::flat_hash_map<ChunkIndex, Entry> entries_;
+  int size_ = 0;
+};
+
+}  // namespace p2p::session

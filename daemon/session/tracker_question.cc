@@ -1,0 +1,118 @@
+#include "daemon/session/tracker_question.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/names.h"
+
+namespace p2p::session {
+namespace {
+
+absl::optional<wire::WireError> NameFault(absl::string_view name) {
+  const absl::Status status = CheckName(name);
+  if (status.ok()) return absl::nullopt;
+  return wire::WireError{422, std::string(status.message())};
+}
+
+}  // namespace
+
+Question Question::Announce(uint64_t token, std::vector<Announcement> announcements) {
+  Question question;
+  question.kind = Kind::kAnnounce;
+  question.token = token;
+  for (Announcement& announcement : announcements) {
+    const auto fault = NameFault(announcement.name);
+    if (!fault.has_value()) {
+      question.announcements.push_back(std::move(announcement));
+    } else if (!question.refusal.has_value()) {
+      question.refusal = fault;
+    }
+  }
+  question.lines = question.announcements.size();
+  return question;
+}
+
+Question Question::Withdraw(uint64_t token, const absl::optional<ContentId>& content_id) {
+  Question question;
+  question.kind = Kind::kWithdraw;
+  question.token = token;
+  question.content_id = content_id;
+  return question;
+}
+
+Question Question::FindName(uint64_t token, absl::string_view name) {
+  Question question;
+  question.kind = Kind::kFindName;
+  question.token = token;
+  question.name = std::string(name);
+  question.refusal = NameFault(name);
+  return question;
+}
+
+Question Question::FindPeers(uint64_t token, const ContentId& content_id) {
+  Question question;
+  question.kind = Kind::kFindPeers;
+  question.token = token;
+  question.content_id = content_id;
+  return question;
+}
+
+bool Question::NeedsNoTracker(bool original) const {
+  switch (kind) {
+    case Kind::kAnnounce:
+      return announcements.empty();
+    case Kind::kFindName:
+      return refusal.has_value();
+    case Kind::kWithdraw:
+    case Kind::kFindPeers:
+      break;
+  }
+  return original && content_id.has_value();
+}
+
+TrackerEvent Question::LocalAnswer() const {
+  if (kind == Kind::kAnnounce) return AnnounceAnswer();
+  if (kind == Kind::kWithdraw) return Withdrawn{token};
+  if (refusal.has_value()) return TrackerRefused{token, refusal->code, refusal->text};
+  return TrackerRefused{
+      token, 404, "this tracker speaks only the original protocol, which finds peers by name"};
+}
+
+std::string Question::NextLine(bool original, absl::string_view self_address) {
+  const size_t line = sent++;
+  switch (kind) {
+    case Kind::kAnnounce: {
+      const Announcement& a = announcements[line];
+      return wire::FormatRegister(a.name, a.total_bytes, original ? absl::nullopt : a.content_id,
+                                  self_address);
+    }
+    case Kind::kWithdraw:
+      return content_id.has_value() ? wire::FormatWithdraw(*content_id, self_address)
+                                    : wire::FormatUnregister(self_address);
+    case Kind::kFindName:
+      return original ? wire::FormatLookup(name) : wire::FormatFind(name);
+    case Kind::kFindPeers:
+      break;
+  }
+  return wire::FormatPeers(*content_id);
+}
+
+TrackerEvent Question::AnnounceAnswer() const {
+  if (refusal.has_value()) return TrackerRefused{token, refusal->code, refusal->text};
+  return Announced{token, ttl};
+}
+
+std::vector<std::string> UsablePeers(const std::vector<wire::PeerAddress>& peers,
+                                     const absl::optional<wire::PeerAddress>& self) {
+  // A tracker elsewhere that tells loopback addresses would have us dial our own services.
+  const bool loopback_allowed = self.has_value() && self->ip.IsLoopback();
+  std::vector<std::string> addresses;
+  for (const wire::PeerAddress& peer : peers) {
+    if (peer == self || peer.ip.WhyUnusable() != nullptr) continue;
+    if (peer.ip.IsLoopback() && !loopback_allowed) continue;
+    addresses.push_back(peer.ToString());
+  }
+  return addresses;
+}
+
+}  // namespace p2p::session

@@ -1,0 +1,63 @@
+#include "daemon/store/catalog_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "core/base/text.h"
+#include "daemon/store/posix_io.h"
+
+namespace p2p::store {
+namespace {
+
+constexpr mode_t kPrivateMode = 0600;
+// Some commits of a record, with what they make SQLite write.
+constexpr size_t kReserveBytes = 1 << 20;
+
+std::string ReservePath(const std::string& state_dir) { return state_dir + "/catalog.reserve"; }
+
+bool IsThere(const std::string& path) {
+  struct stat status;
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+}  // namespace
+
+absl::Status MakePrivateFile(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, kPrivateMode));
+  return file ? absl::OkStatus() : ErrnoStatus(errno, absl::StrCat("cannot open ", Printable(path)));
+}
+
+bool IsWritable(const std::string& path) { return ::access(path.c_str(), W_OK) == 0; }
+
+absl::StatusOr<std::string> SetAside(const std::string& path, int64_t unix_seconds) {
+  std::string aside = absl::StrCat(path, ".corrupt-", unix_seconds);
+  for (int again = 2; IsThere(aside); ++again) aside = absl::StrCat(path, ".corrupt-", unix_seconds, "-", again);
+  for (const char* suffix : {"-wal", "-shm", ""}) {
+    const std::string from = path + suffix;
+    if (::rename(from.c_str(), (aside + suffix).c_str()) != 0 && errno != ENOENT) {
+      return ErrnoStatus(errno, absl::StrCat("cannot set aside the damaged ", Printable(from)));
+    }
+  }
+  return aside;
+}
+
+void MakeReserve(const std::string& state_dir) {
+  const std::string path = ReservePath(state_dir);
+  if (IsThere(path)) return;
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kPrivateMode));
+  if (!file) return;
+  // Written, not only reserved: file systems that do not reserve have it as well.
+  const std::vector<uint8_t> zeros(kReserveBytes);
+  if (WriteFully(::pwrite, file.get(), 0, zeros) != 0) ::unlink(path.c_str());
+}
+
+bool ReleaseReserve(const std::string& state_dir) { return ::unlink(ReservePath(state_dir).c_str()) == 0; }
+
+}  // namespace p2p::store

@@ -1,0 +1,25 @@
+// The files around the catalog's database: making, setting aside, and the space put by for when the disk is full.
+// Called by the catalog's thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace p2p::store {
+
+// Makes an empty file that only its owner may read, when there is none: SQLite would let others read it.
+absl::Status MakePrivateFile(const std::string& path);
+bool IsWritable(const std::string& path);
+
+// Renames a database with its log to "<path>.corrupt-<time>" and returns that.
+absl::StatusOr<std::string> SetAside(const std::string& path, int64_t unix_seconds);
+
+// Puts 1 MiB by, when there is none and as far as the disk has it.
+void MakeReserve(const std::string& state_dir);
+// Gives it back to the disk; false when there was none.
+bool ReleaseReserve(const std::string& state_dir);
+
+}  // namespace p2p::store

@@ -1,0 +1,282 @@
+#include "daemon/store/file_chunk_manager.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "core/base/text.h"
+#include "daemon/store/open_files.h"
+#include "daemon/store/part_files.h"
+#include "daemon/store/share_path.h"
+
+namespace p2p::store {
+
+std::shared_ptr<PartFiles> FileChunkManager::part() const {
+  absl::MutexLock lock(&mutex_);
+  return part_;
+}
+
+std::string FileChunkManager::NameOf(FileIndex file) const {
+  const auto unfinished = part();
+  return DiskName(unfinished ? unfinished->part_name() : name_, *layout_, file);
+}
+
+std::string FileChunkManager::ShownPath(FileIndex file) const {
+  return absl::StrCat(parent_path_, parent_path_ == "/" ? "" : "/", DiskName(name_, *layout_, file));
+}
+
+absl::StatusOr<std::shared_ptr<Directory>> FileChunkManager::Root() {
+  if (const auto unfinished = part()) return unfinished->parent();
+  if (auto kept = OpenFiles::OfProcess().FindRoot(owner_)) return kept;
+  P2P_ASSIGN_OR_RETURN(std::shared_ptr<Directory> opened, files_->OpenRoot(parent_path_));
+  OpenFiles::OfProcess().KeepRoot(owner_, opened);
+  return opened;
+}
+
+absl::StatusOr<std::shared_ptr<File>> FileChunkManager::Handle(FileIndex file, bool make) {
+  if (auto kept = OpenFiles::OfProcess().FindFile(owner_, file)) return kept;
+  std::shared_ptr<File> opened;
+  if (const auto unfinished = part()) {
+    P2P_ASSIGN_OR_RETURN(opened, make ? unfinished->OpenOrMake(file) : unfinished->Open(file));
+  } else {
+    P2P_ASSIGN_OR_RETURN(const auto root, Root());
+    P2P_ASSIGN_OR_RETURN(opened, root->OpenRead(NameOf(file)));
+  }
+  OpenFiles::OfProcess().KeepFile(owner_, file, opened);
+  return opened;
+}
+
+absl::Status FileChunkManager::ReadChunk(ChunkIndex chunk, absl::Span<uint8_t> data) {
+  const content::ChunkPlace place = layout_->Locate(chunk);
+  std::shared_ptr<File> handle;
+  {
+    absl::ReaderMutexLock lock(&name_mutex_);
+    P2P_ASSIGN_OR_RETURN(handle, Handle(place.file, /*make=*/false));
+  }
+  return handle->ReadAt(place.offset.value(), data);
+}
+
+absl::Status FileChunkManager::WriteChunk(ChunkIndex chunk, absl::Span<const uint8_t> data) {
+  const content::ChunkPlace place = layout_->Locate(chunk);
+  const auto unfinished = part();
+  if (!unfinished) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(Printable(ShownPath(place.file)), " is complete and is not written to"));
+  }
+  std::shared_ptr<File> handle;
+  {
+    absl::ReaderMutexLock lock(&name_mutex_);
+    P2P_ASSIGN_OR_RETURN(handle, Handle(place.file, /*make=*/true));
+  }
+  P2P_RETURN_IF_ERROR(unfinished->Reserve(handle.get(), place));
+  P2P_RETURN_IF_ERROR(handle->WriteAt(place.offset.value(), data));
+  unfinished->Wrote(place.file);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<FileSlice> FileChunkManager::PrepareToSend(ChunkIndex chunk) {
+  const content::ChunkPlace place = layout_->Locate(chunk);
+  std::shared_ptr<File> handle;
+  {
+    absl::ReaderMutexLock lock(&name_mutex_);
+    if (is_part_) {
+      P2P_ASSIGN_OR_RETURN(handle, Handle(place.file, /*make=*/false));
+    } else {
+      P2P_ASSIGN_OR_RETURN(handle, UnchangedHandle(place.file));
+    }
+  }
+  const absl::Status cached = handle->ReadAhead(place.offset.value(), place.length);
+  if (absl::IsOutOfRange(cached)) return absl::FailedPreconditionError(cached.message());
+  P2P_RETURN_IF_ERROR(cached);
+  const int fd = handle->descriptor();
+  return FileSlice{std::move(handle), fd, place.offset.value(), place.length};
+}
+
+// The open file and the one that has the name now must both be the one that was hashed.
+absl::StatusOr<std::shared_ptr<File>> FileChunkManager::UnchangedHandle(FileIndex file) {
+  FileIdentity expected;
+  {
+    absl::MutexLock lock(&mutex_);
+    expected = identities_[file.value()];
+  }
+  const auto gone = [&](const absl::Status& status) -> absl::Status {
+    if (!absl::IsNotFound(status)) return status;
+    return absl::NotFoundError(absl::StrCat(Printable(ShownPath(file)), " is gone"));
+  };
+  const auto current = CurrentIdentity(file);
+  if (!current.ok()) {
+    OpenFiles::OfProcess().DropFile(owner_, file);
+    return gone(current.status());
+  }
+  const auto changed = [&] {
+    OpenFiles::OfProcess().DropFile(owner_, file);
+    return absl::FailedPreconditionError(
+        absl::StrCat(Printable(ShownPath(file)), " changed since it was shared"));
+  };
+  if (!(*current == expected)) return changed();
+  auto handle = Handle(file, /*make=*/false);
+  if (!handle.ok()) return gone(handle.status());
+  P2P_ASSIGN_OR_RETURN(const FileInfo opened, (*handle)->Info());
+  if (opened.identity == expected) return handle;
+  // The kept one may be of an earlier file of that name.
+  OpenFiles::OfProcess().DropFile(owner_, file);
+  handle = Handle(file, /*make=*/false);
+  if (!handle.ok()) return gone(handle.status());
+  P2P_ASSIGN_OR_RETURN(const FileInfo again, (*handle)->Info());
+  return again.identity == expected ? handle : changed();
+}
+
+// FailedPrecondition when something else than a regular file has the name.
+absl::StatusOr<FileIdentity> FileChunkManager::CurrentIdentity(FileIndex file) {
+  P2P_ASSIGN_OR_RETURN(const auto root, Root());
+  P2P_ASSIGN_OR_RETURN(const FileInfo info, root->Info(NameOf(file)));
+  if (info.kind == FileKind::kRegular) return info.identity;
+  return absl::FailedPreconditionError(absl::StrCat(Printable(ShownPath(file)), " is no longer a regular file"));
+}
+
+std::vector<FileIndex> FileChunkManager::ChangedFiles() {
+  const std::vector<FileIdentity> expected = identities();
+  std::vector<FileIndex> changed;
+  absl::ReaderMutexLock lock(&name_mutex_);
+  for (uint32_t i = 0; i < expected.size(); ++i) {
+    const auto current = CurrentIdentity(FileIndex(i));
+    if (!current.ok() || !(*current == expected[i])) changed.push_back(FileIndex(i));
+  }
+  return changed;
+}
+
+absl::Status FileChunkManager::NoteIdentity(FileIndex file) {
+  OpenFiles::OfProcess().DropFile(owner_, file);
+  absl::ReaderMutexLock lock(&name_mutex_);
+  const auto current = CurrentIdentity(file);
+  absl::MutexLock inner(&mutex_);
+  noted_.erase(file.value());
+  if (current.ok()) noted_[file.value()] = *current;
+  return current.status();
+}
+
+absl::Status FileChunkManager::RefreshIdentity(FileIndex file) {
+  absl::ReaderMutexLock lock(&name_mutex_);
+  P2P_ASSIGN_OR_RETURN(const FileIdentity current, CurrentIdentity(file));
+  absl::MutexLock inner(&mutex_);
+  const auto noted = noted_.find(file.value());
+  const bool changed = noted != noted_.end() && !(noted->second == current);
+  if (noted != noted_.end()) noted_.erase(noted);
+  if (changed) {
+    return absl::AbortedError(
+        absl::StrCat(Printable(ShownPath(file)), " changed while it was hashed; hash it again"));
+  }
+  // An empty file has no chunk whose hash could tell.
+  if (current.size != layout_->file(file).length.value()) {
+    return absl::FailedPreconditionError(absl::StrCat(Printable(ShownPath(file)), " has another size now"));
+  }
+  identities_[file.value()] = current;
+  return absl::OkStatus();
+}
+
+std::vector<FileIdentity> FileChunkManager::identities() const {
+  absl::MutexLock lock(&mutex_);
+  return identities_;
+}
+
+ChunkSet FileChunkManager::PossiblyWritten() {
+  if (const auto unfinished = part()) return unfinished->PossiblyWritten();
+  ChunkSet all(layout_->chunk_count());
+  all.AddAll();
+  return all;
+}
+
+absl::StatusOr<uint64_t> FileChunkManager::FreeBytes() {
+  absl::ReaderMutexLock lock(&name_mutex_);
+  P2P_ASSIGN_OR_RETURN(const auto root, Root());
+  return root->FreeBytes();
+}
+
+absl::Status FileChunkManager::Sync() {
+  const auto unfinished = part();
+  return unfinished ? unfinished->Sync() : absl::OkStatus();
+}
+
+absl::Status FileChunkManager::Finish() {
+  if (const auto unfinished = part()) {
+    P2P_RETURN_IF_ERROR(unfinished->Complete());
+    P2P_RETURN_IF_ERROR(Rename(*unfinished));
+  }
+  absl::ReaderMutexLock lock(&name_mutex_);
+  P2P_ASSIGN_OR_RETURN(const auto root, Root());
+  P2P_RETURN_IF_ERROR(root->Sync());
+  return TakeIdentities();
+}
+
+absl::Status FileChunkManager::Rename(const PartFiles& part) {
+  absl::WriterMutexLock lock(&name_mutex_);
+  const absl::Status renamed = part.parent()->RenameNew(part.part_name(), name_);
+  if (absl::IsAlreadyExists(renamed)) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        Printable(absl::StrCat(parent_path_, "/", name_)), " already exists, so the finished download stays in ",
+        Printable(part.part_name()), "; move the other away and resume"));
+  }
+  P2P_RETURN_IF_ERROR(renamed);
+  OpenFiles::OfProcess().DropOwner(owner_);
+  OpenFiles::OfProcess().KeepRoot(owner_, part.parent());
+  {
+    absl::MutexLock inner(&mutex_);
+    part_ = nullptr;
+  }
+  is_part_ = false;
+  return TakeIdentities();
+}
+
+absl::Status FileChunkManager::TakeIdentities() {
+  std::vector<FileIdentity> taken;
+  taken.reserve(layout_->files().size());
+  for (uint32_t i = 0; i < layout_->files().size(); ++i) {
+    P2P_ASSIGN_OR_RETURN(const FileIdentity identity, CurrentIdentity(FileIndex(i)));
+    taken.push_back(identity);
+  }
+  absl::MutexLock lock(&mutex_);
+  identities_ = std::move(taken);
+  return absl::OkStatus();
+}
+
+absl::Status FileChunkManager::RemoveFiles() {
+  const auto unfinished = part();
+  OpenFiles::OfProcess().DropOwner(owner_);
+  return unfinished ? unfinished->Remove() : RemoveWholeFiles();
+}
+
+absl::Status FileChunkManager::RemoveWholeFiles() {
+  absl::ReaderMutexLock lock(&name_mutex_);
+  P2P_ASSIGN_OR_RETURN(const auto root, Root());
+  absl::Status first_left;
+  size_t left = 0;
+  for (uint32_t i = 0; i < layout_->files().size(); ++i) {
+    const absl::Status removed = RemoveUnchanged(root.get(), FileIndex(i));
+    if (removed.ok()) continue;
+    if (left++ == 0) first_left = removed;
+  }
+  for (const std::string& directory : DiskDirectories(name_, *layout_)) {
+    // Those that hold what is not of this share stay.
+    (void)root->Remove(directory, true);
+  }
+  P2P_RETURN_IF_ERROR(root->Sync());
+  if (left <= 1) return first_left;
+  return absl::Status(first_left.code(), absl::StrCat(first_left.message(), " (and ", left - 1, " more)"));
+}
+
+absl::Status FileChunkManager::RemoveUnchanged(Directory* root, FileIndex file) {
+  const auto current = CurrentIdentity(file);
+  if (absl::IsNotFound(current.status())) return absl::OkStatus();
+  FileIdentity expected;
+  {
+    absl::MutexLock lock(&mutex_);
+    expected = identities_[file.value()];
+  }
+  if (!current.ok() || !(*current == expected)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(Printable(ShownPath(file)), " was left: it changed since it was shared"));
+  }
+  return root->Remove(NameOf(file), false);
+}
+
+}  // namespace p2p::store

@@ -1,0 +1,121 @@
+// How a FileChunkManager comes to be.
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "core/base/text.h"
+#include "daemon/store/file_chunk_manager.h"
+#include "daemon/store/open_files.h"
+#include "daemon/store/part_files.h"
+#include "daemon/store/share_path.h"
+
+namespace p2p::store {
+namespace {
+
+absl::Status CheckSpace(Directory* parent, const std::string& parent_path, uint64_t total, uint64_t reserved) {
+  P2P_ASSIGN_OR_RETURN(const uint64_t free_bytes, parent->FreeBytes());
+  constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
+  const uint64_t needed = reserved > kMost - total ? kMost : total + reserved;
+  if (free_bytes >= needed) return absl::OkStatus();
+  const std::string others =
+      reserved == 0 ? "" : absl::StrCat(" (", HumanBytes(reserved), " of it for other downloads)");
+  return absl::ResourceExhaustedError(
+      absl::StrCat("not enough space in ", Printable(parent_path), ": need ", HumanBytes(needed), others, ", ",
+                   HumanBytes(free_bytes), " free; free ", HumanBytes(needed - free_bytes),
+                   " or choose another place with -o"));
+}
+
+absl::Status CheckNothingThere(Directory* parent, const std::string& name, const std::string& path) {
+  const auto there = parent->Info(name);
+  if (absl::IsNotFound(there.status())) return absl::OkStatus();
+  if (!there.ok()) return there.status();
+  return absl::AlreadyExistsError(
+      absl::StrCat(Printable(path), " already exists; move it away, or choose another place with -o"));
+}
+
+}  // namespace
+
+FileChunkManager::FileChunkManager(FileSystem* files, std::string parent, std::string name, LayoutPtr layout)
+    : files_(files),
+      parent_path_(std::move(parent)),
+      name_(std::move(name)),
+      layout_(std::move(layout)),
+      owner_(OpenFiles::OfProcess().NewOwner()),
+      identities_(layout_->files().size()) {}
+
+FileChunkManager::~FileChunkManager() { OpenFiles::OfProcess().DropOwner(owner_); }
+
+absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::OpenWhole(
+    FileSystem* files, const std::string& path, LayoutPtr layout, std::vector<FileIdentity> identities) {
+  P2P_ASSIGN_OR_RETURN(SplitPath split, SplitUserPath(path));
+  std::shared_ptr<FileChunkManager> manager(
+      new FileChunkManager(files, std::move(split.parent), std::move(split.name), std::move(layout)));
+  identities.resize(manager->layout_->files().size());
+  {
+    absl::MutexLock lock(&manager->mutex_);
+    manager->identities_ = std::move(identities);
+  }
+  absl::ReaderMutexLock lock(&manager->name_mutex_);
+  P2P_RETURN_IF_ERROR(manager->Root().status());
+  return manager;
+}
+
+absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::MakeForPart(FileSystem* files,
+                                                                                const std::string& target,
+                                                                                LayoutPtr layout) {
+  P2P_ASSIGN_OR_RETURN(SplitPath split, SplitUserPath(target));
+  std::shared_ptr<FileChunkManager> manager(
+      new FileChunkManager(files, std::move(split.parent), std::move(split.name), std::move(layout)));
+  manager->is_part_ = true;
+  return manager;
+}
+
+absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::CreatePart(FileSystem* files,
+                                                                               const std::string& target,
+                                                                               LayoutPtr layout,
+                                                                               ByteCount reserved) {
+  P2P_ASSIGN_OR_RETURN(auto manager, MakeForPart(files, target, std::move(layout)));
+  P2P_ASSIGN_OR_RETURN(std::shared_ptr<Directory> parent, files->OpenRoot(manager->parent_path_));
+  P2P_RETURN_IF_ERROR(CheckNothingThere(parent.get(), manager->name_, target));
+  P2P_RETURN_IF_ERROR(CheckSpace(parent.get(), manager->parent_path_, manager->layout_->total_bytes().value(),
+                                 reserved.value()));
+  auto part = PartFiles::Create(std::move(parent), PartName(manager->name_), manager->layout_);
+  if (!part.ok()) return Annotate(part.status(), absl::StrCat("cannot begin ", Printable(target)));
+  absl::MutexLock lock(&manager->mutex_);
+  manager->part_ = *std::move(part);
+  return manager;
+}
+
+absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::ReopenPart(FileSystem* files,
+                                                                               const std::string& target,
+                                                                               LayoutPtr layout,
+                                                                               ChunkSet* intact) {
+  P2P_ASSIGN_OR_RETURN(auto manager, MakeForPart(files, target, std::move(layout)));
+  P2P_ASSIGN_OR_RETURN(std::shared_ptr<Directory> parent, files->OpenRoot(manager->parent_path_));
+  auto part = PartFiles::Reopen(std::move(parent), PartName(manager->name_), manager->layout_, intact);
+  if (!part.ok()) return Annotate(part.status(), absl::StrCat("cannot go on with ", Printable(target)));
+  absl::MutexLock lock(&manager->mutex_);
+  manager->part_ = *std::move(part);
+  return manager;
+}
+
+absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::AdoptFinished(FileSystem* files,
+                                                                                  const std::string& target,
+                                                                                  LayoutPtr layout) {
+  P2P_ASSIGN_OR_RETURN(auto manager, OpenWhole(files, target, std::move(layout), {}));
+  absl::ReaderMutexLock lock(&manager->name_mutex_);
+  P2P_ASSIGN_OR_RETURN(const auto root, manager->Root());
+  const auto part = root->Info(PartName(manager->name_));
+  if (part.ok()) return absl::NotFoundError(absl::StrCat(Printable(target), " has an unfinished .part"));
+  P2P_RETURN_IF_ERROR(manager->TakeIdentities());
+  absl::MutexLock inner(&manager->mutex_);
+  for (uint32_t i = 0; i < manager->identities_.size(); ++i) {
+    if (manager->identities_[i].size == manager->layout_->file(FileIndex(i)).length.value()) continue;
+    return absl::NotFoundError(
+        absl::StrCat(Printable(manager->ShownPath(FileIndex(i))), " has another size than it should"));
+  }
+  return manager;
+}
+
+}  // namespace p2p::store

@@ -1,0 +1,73 @@
+#include "daemon/store/worker_pool.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace p2p::store {
+namespace {
+
+// What the system keeps of a thread's name, without its NUL.
+constexpr size_t kMaxThreadNameBytes = 15;
+
+void NameThisThread(absl::string_view name, int number) {
+  const std::string suffix = absl::StrCat("-", number);
+  const std::string whole =
+      absl::StrCat(name.substr(0, kMaxThreadNameBytes - std::min(suffix.size(), kMaxThreadNameBytes)), suffix);
+#if defined(__APPLE__)
+  ::pthread_setname_np(whole.c_str());
+#else
+  ::pthread_setname_np(::pthread_self(), whole.c_str());
+#endif
+}
+
+}  // namespace
+
+WorkerPool::WorkerPool(int threads, std::string thread_name) : thread_name_(std::move(thread_name)) {
+  const int count = std::max(threads, 1);
+  for (int number = 0; number < count; ++number) {
+    const bool urgent_only = number == 0 && count >= 2;
+    threads_.emplace_back([this, number, urgent_only] {
+      NameThisThread(thread_name_, number);
+      Run(urgent_only);
+    });
+  }
+}
+
+WorkerPool::~WorkerPool() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void WorkerPool::Submit(Priority priority, Job job) {
+  absl::MutexLock lock(&mutex_);
+  (priority == Priority::kUrgent ? urgent_ : bulk_).push_back(std::move(job));
+}
+
+bool WorkerPool::HasUrgentWork() const { return stopping_ || !urgent_.empty(); }
+
+bool WorkerPool::HasAnyWork() const { return HasUrgentWork() || !bulk_.empty(); }
+
+void WorkerPool::Run(bool urgent_only) {
+  const absl::Condition work(this, urgent_only ? &WorkerPool::HasUrgentWork : &WorkerPool::HasAnyWork);
+  while (true) {
+    Job job;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(work);
+      std::deque<Job>& queue = urgent_only || !urgent_.empty() ? urgent_ : bulk_;
+      if (queue.empty()) return;  // stopping
+      job = std::move(queue.front());
+      queue.pop_front();
+    }
+    job();
+  }
+}
+
+}  // namespace p2p::store

@@ -1,0 +1,117 @@
+// What a swarm knows of one link: what the peer has, what is asked of it, how fast it is. Owned by
+// the swarm.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "daemon/swarm/block_bitmap.h"
+#include "daemon/swarm/request_window.h"
+#include "daemon/swarm/swarm.h"
+
+namespace p2p::swarm {
+
+// A chunk asked for and not yet answered.
+struct Request {
+  uint32_t length = 0;
+  absl::Time asked;
+  // Link::bytes_asked when it was asked, itself included: answers come in the order of the
+  // questions.
+  uint64_t position = 0;
+  // Withdrawn: the answer may still be the chunk.
+  bool cancelled = false;
+};
+
+class Link {
+ public:
+  Link(LinkId link, const LinkTraits& link_traits, uint32_t chunk_count);
+
+  // --- What the peer has ---
+  bool Has(uint32_t chunk) const { return complete || (has != nullptr && has->Has(chunk)); }
+  // May be asked for: not asked already, and not refused a moment ago.
+  bool MayBeAsked(uint32_t chunk) const;
+
+  // --- What is asked of it ---
+  void AddRequest(uint32_t chunk, uint32_t length, absl::Time now);
+  // It was answered, or does not count any more.
+  void EndRequest(uint32_t chunk);
+  // How many bytes may be asked for in all; 1 means a single chunk.
+  uint64_t WindowBytes() const;
+  bool OnProbation() const { return !proven && checking > 0; }
+  // Whether enough of the window is free to ask again. Waiting for a quarter of it makes few large
+  // requests.
+  bool HasRoom() const;
+
+  // --- How it does ---
+  void OnProgress(ByteCount bytes, absl::Time now);
+  // The chunk came whole; ends its request.
+  void OnChunk(uint32_t chunk, absl::Time now);
+  void OnRefused(uint32_t chunk, absl::Time now);
+  // The peer has it now after all.
+  void ForgetRefusals(uint32_t first, uint64_t end);
+  void ExpireRefusals(absl::Time now);
+  // When the link counts as snubbed unless something comes; InfiniteFuture when nothing is awaited.
+  absl::Time SnubTime() const;
+  // From `now` until the request is answered; InfiniteDuration when the link moves nothing.
+  absl::Duration TimeLeft(const Request& request, absl::Time now) const;
+  // How long a chunk of `length` bytes would take if it were asked for now, with nothing else
+  // asked.
+  absl::Duration TimeFor(uint32_t length) const;
+
+  const LinkId id;
+  const LinkTraits traits;
+  // Was told to close; only waits for RemoveLink.
+  bool dropped = false;
+
+  // Has everything; `has` is then empty.
+  bool complete = false;
+  std::unique_ptr<BlockBitmap> has;
+  // Of a link that is not complete: chunks it has that may be asked for, and that are not here yet.
+  uint32_t pickable = 0;
+  uint32_t useful = 0;
+  // Withdrawals that are still put up with.
+  uint64_t losses_left;
+
+  absl::flat_hash_map<uint32_t, Request> requests;
+  uint64_t bytes_in_flight = 0;
+  // A chunk of this peer was good. Until then one chunk is asked of it, and no other before that
+  // one is checked: a liar costs one chunk.
+  bool proven = false;
+  // Chunks of this link that are being checked.
+  uint32_t checking = 0;
+  bool snubbed = false;
+  // A sign of life, or the first request after a pause.
+  absl::Time last_life = absl::InfinitePast();
+  RequestWindow window;
+  RateMeter meter;
+
+  // Where the run of chunks that it is asked for goes on, and for how many bytes.
+  uint32_t run_next = 0;
+  uint64_t run_bytes_left = 0;
+  // When to look again for a chunk to ask of this link as well.
+  absl::Time next_duplicate = absl::InfinitePast();
+
+  // Chunk -> when it may be asked for again.
+  absl::flat_hash_map<uint32_t, absl::Time> refused;
+  absl::Time first_expiry = absl::InfiniteFuture();
+
+ private:
+  // Bytes a second.
+  double AssumedRate() const;
+
+  uint64_t bytes_asked_ = 0;
+  uint64_t bytes_answered_ = 0;
+  // Payload since the last answer: the part of the next one that is here.
+  uint64_t partial_bytes_ = 0;
+  // Payload since the last sign of life.
+  uint64_t quiet_bytes_ = 0;
+  // A request was sent while nothing else was asked, and its first byte has not come.
+  absl::Time probe_sent_ = absl::InfinitePast();
+  // How long a chunk refused now is left alone, and when that grows.
+  absl::Duration back_off_ = absl::ZeroDuration();
+  absl::Time back_off_until_ = absl::InfinitePast();
+};
+
+}  // namespace p2p::swarm

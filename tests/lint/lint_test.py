@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""The lint tests themselves, on small trees with one fault each."""
+
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import check_calls
+import check_includes
+import check_length
+import check_rows
+import source_tree
+
+
+class TreeTest(unittest.TestCase):
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.root = pathlib.Path(holder.name)
+
+    def write(self, path, text):
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+
+class IncludeTest(TreeTest):
+    def includes(self, path, line):
+        self.write(path, f"// A file.\n{line}\n")
+        return [p for p in check_includes.problems(self.root) if p.startswith(f"{path}:")]
+
+    def test_a_folder_may_know_itself_and_its_row(self):
+        self.write("daemon/engine/b.cc", '#include "daemon/engine/b.h"\n#include "core/net/b.h"\n')
+        self.write("daemon/main.cc", '#include "daemon/engine/b.h"\n#include "daemon/config.h"\n')
+        self.write("tracker/main.cc", '#include "asio/io_context.hpp"\n#include "core/wire/b.h"\n')
+        self.assertEqual(check_includes.problems(self.root), [])
+
+    def test_a_folder_may_not_know_others(self):
+        for path, line in (
+            ("core/base/a.cc", '#include "core/content/a.h"'),
+            ("core/net/a.cc", '#include "core/content/a.h"'),
+            ("core/wire/a.cc", '#include "core/net/a.h"'),
+            ("daemon/session/a.cc", '#include "daemon/store/a.h"'),
+            ("daemon/swarm/a.cc", '#include "core/wire/a.h"'),
+            ("daemon/engine/a.cc", '#include "core/wire/a.h"'),
+            ("daemon/engine/a.cc", '#include "daemon/control/a.h"'),
+            ("daemon/control/a.cc", '#include "daemon/store/a.h"'),
+            ("tracker/a.cc", '#include "daemon/engine/a.h"'),
+            ("ctl/a.cc", "#include <core/net/a.h>"),
+            ("ctl/a.cc", '#include "tests/support/a.h"'),
+            ("daemon/engine/a.cc", '#include "daemon/config.h"'),
+        ):
+            with self.subTest(path=path, line=line):
+                found = self.includes(path, line)
+                self.assertEqual(len(found), 1)
+                self.assertTrue(found[0].startswith(f"{path}:2: "), found)
+
+    def test_libraries_stay_where_they_belong(self):
+        self.assertEqual(len(self.includes("daemon/engine/a.cc", "#include <grpcpp/server.h>")), 1)
+        self.assertEqual(len(self.includes("ctl/a.cc", '#include "sqlite3.h"')), 1)
+
+    def test_pure_parts_have_no_input_and_output(self):
+        self.assertEqual(len(self.includes("daemon/swarm/a.h", "#include <thread>")), 1)
+        self.assertEqual(len(self.includes("core/wire/a.h", "#include <sys/socket.h>")), 1)
+
+    def test_includes_are_written_from_the_root(self):
+        self.assertEqual(len(self.includes("core/net/a.cc", '#include "address.h"')), 1)
+
+    def test_a_folder_without_a_row_is_a_problem(self):
+        self.assertEqual(len(self.includes("daemon/web/a.cc", "")), 1)
+
+
+class CallTest(TreeTest):
+    def test_S23_a_mapping_is_found(self):
+        self.write("daemon/store/a.cc", "int x;\nvoid* p = mmap(nullptr, 1, 0, 0, fd, 0);\n")
+        self.assertEqual(
+            check_calls.problems(self.root, "mapping"),
+            ["daemon/store/a.cc:2: mmap is not used in this project"],
+        )
+
+    def test_X13_a_shell_is_found(self):
+        self.write("ctl/a.cc", 'int main() { return std::system("ls"); }\n')
+        self.assertEqual(len(check_calls.problems(self.root, "shell")), 1)
+
+    def test_words_in_comments_and_texts_are_no_calls(self):
+        self.write(
+            "ctl/a.cc",
+            "// system(x)\n/* mmap(\n) */\nconst char* t = \"popen(\";\nint n = 1'000'000;\n"
+            "auto r = R\"(fork())\";\nthrow std::system_error(e);\n",
+        )
+        self.assertEqual(check_calls.problems(self.root, "shell"), [])
+        self.assertEqual(check_calls.problems(self.root, "mapping"), [])
+
+
+class RowTest(TreeTest):
+    def test_ids_are_found_in_names_of_all_kinds(self):
+        self.write("tests/unit/a_test.cc", "TEST(A, T01_T02_Answers) {}\nTEST_F(\n  B, P03_x) {}\n")
+        self.write("tests/e2e/test_a.py", "def test_C04_wrong_bytes(self): pass  # X03\n")
+        self.write("tests/CMakeLists.txt", "add_test(NAME lint.S23_Never COMMAND x)\n")
+        self.assertEqual(check_rows.tested_rows(self.root), {"T01", "T02", "P03", "C04", "S23"})
+
+    def test_a_row_without_a_test_is_a_problem(self):
+        self.write("tests/unit/a_test.cc", "TEST(A, T011_Other) {}\n// T02\n")
+        self.assertIn("T01: no test has this id in its name", check_rows.problems(self.root))
+        self.assertIn("T02: no test has this id in its name", check_rows.problems(self.root))
+
+
+class LengthTest(TreeTest):
+    def test_a_file_at_the_limit_passes_and_one_line_more_fails(self):
+        self.write("core/base/a.cc", "\n" * check_length.MAX_LINES)
+        self.assertEqual(check_length.problems(self.root), [])
+        self.write("core/base/a.cc", "\n" * (check_length.MAX_LINES + 1))
+        self.assertEqual(len(check_length.problems(self.root)), 1)
+
+
+class SourceTest(unittest.TestCase):
+    def test_the_tree_is_where_it_is_looked_for(self):
+        self.assertTrue(list(source_tree.sources(source_tree.ROOT, source_tree.PRODUCT)))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,99 @@
+#include "daemon/store/worker_pool.h"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/synchronization/blocking_counter.h"
+#include "absl/synchronization/notification.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace p2p::store {
+namespace {
+
+using Priority = WorkerPool::Priority;
+
+TEST(WorkerPool, RunsWhatIsQueuedBeforeItIsGone) {
+  std::atomic<int> ran{0};
+  {
+    WorkerPool pool(3, "test");
+    for (int i = 0; i < 1000; ++i) {
+      pool.Submit(i % 2 == 0 ? Priority::kBulk : Priority::kUrgent, [&] { ++ran; });
+    }
+  }
+  EXPECT_EQ(ran, 1000);
+}
+
+TEST(WorkerPool, RunsWhatAJobQueuesWhileThePoolStops) {
+  std::atomic<int> ran{0};
+  {
+    WorkerPool pool(2, "test");
+    pool.Submit(Priority::kBulk, [&] {
+      pool.Submit(Priority::kUrgent, [&] {
+        pool.Submit(Priority::kBulk, [&] { ++ran; });
+        ++ran;
+      });
+    });
+  }
+  EXPECT_EQ(ran, 2);
+}
+
+TEST(WorkerPool, HasAtLeastOneThread) {
+  absl::Notification done;
+  WorkerPool pool(0, "test");
+  EXPECT_EQ(pool.threads(), 1);
+  pool.Submit(Priority::kBulk, [&] { done.Notify(); });
+  done.WaitForNotification();
+}
+
+TEST(WorkerPool, UrgentJobsRunWhileBulkJobsHoldEveryOtherThread) {
+  absl::Notification release;
+  absl::Notification urgent_done;
+  WorkerPool pool(3, "test");
+  for (int i = 0; i < 10; ++i) pool.Submit(Priority::kBulk, [&] { release.WaitForNotification(); });
+  pool.Submit(Priority::kUrgent, [&] { urgent_done.Notify(); });
+  urgent_done.WaitForNotification();
+  release.Notify();
+}
+
+TEST(WorkerPool, WithOneThreadUrgentJobsOvertakeBulkJobs) {
+  absl::Notification begin;
+  absl::BlockingCounter done(4);
+  std::string order;
+  WorkerPool pool(1, "test");
+  pool.Submit(Priority::kBulk, [&] { begin.WaitForNotification(); });
+  for (const auto& [priority, letter] : {std::pair(Priority::kBulk, 'b'), std::pair(Priority::kBulk, 'b'),
+                                         std::pair(Priority::kUrgent, 'u'), std::pair(Priority::kUrgent, 'u')}) {
+    pool.Submit(priority, [&, mark = letter] {
+      order += mark;
+      done.DecrementCount();
+    });
+  }
+  begin.Notify();
+  done.Wait();
+  EXPECT_EQ(order, "uubb");
+}
+
+TEST(WorkerPool, JobsMayOwnWhatCannotBeCopied) {
+  std::atomic<int> seen{0};
+  {
+    WorkerPool pool(1, "test");
+    pool.Submit(Priority::kUrgent, [&, value = std::make_unique<int>(7)] { seen = *value; });
+  }
+  EXPECT_EQ(seen, 7);
+}
+
+TEST(WorkerPool, ThreadsCarryTheNameAndANumber) {
+  std::string name(32, '\0');
+  {
+    WorkerPool pool(1, "a-very-long-thread-name");
+    pool.Submit(Priority::kUrgent, [&] { ::pthread_getname_np(::pthread_self(), &name[0], name.size()); });
+  }
+  EXPECT_STREQ(name.c_str(), "a-very-long-t-0");
+}
+
+}  // namespace
+}  // namespace p2p::store

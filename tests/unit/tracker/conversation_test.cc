@@ -1,0 +1,254 @@
+#include "tracker/conversation.h"
+
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+
+namespace p2p::tracker {
+namespace {
+
+using State = Conversation::State;
+using Strings = std::vector<std::string>;
+
+class ConversationTest : public ::testing::Test {
+ protected:
+  ConversationTest() {
+    options_.on_fault = [this](const wire::IpAddress&, absl::string_view line,
+                               const wire::WireError&) { faults_.push_back(std::string(line)); };
+    Restart();
+  }
+
+  void Restart() {
+    conversation_ = std::make_unique<Conversation>(
+        &options_, &service_, wire::PeerAddress::Parse("192.0.2.1:1")->ip, now_);
+  }
+
+  // The answers, each cut to "OK", "HELLO", "FOUND" or "ERROR <code>".
+  Strings Say(absl::string_view bytes) {
+    conversation_->OnBytes(bytes, now_);
+    return Answers();
+  }
+  Strings Answers() {
+    Strings answers;
+    for (absl::string_view line :
+         absl::StrSplit(conversation_->TakeOutput(), '\n', absl::SkipEmpty())) {
+      const size_t words = absl::StartsWith(line, "ERROR ") ? 9 : line.find(' ');
+      answers.push_back(std::string(line.substr(0, words)));
+    }
+    conversation_->OnSent(0, 0, now_);
+    return answers;
+  }
+  // Lets time pass as a driver would, and says how long until the conversation timed out.
+  absl::Duration UntilTimedOut(absl::Duration at_most) {
+    const absl::Time began = now_;
+    while (conversation_->state() == State::kOpen && now_ < began + at_most) {
+      now_ = std::min(conversation_->WakeUpTime(), began + at_most);
+      conversation_->OnTime(now_);
+    }
+    return conversation_->state() == State::kTimedOut ? now_ - began : absl::InfiniteDuration();
+  }
+
+  ConversationOptions options_;
+  Service service_{RegistryOptions(), false};
+  absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
+  std::unique_ptr<Conversation> conversation_;
+  Strings faults_;
+};
+
+TEST_F(ConversationTest, AnswersPipelinedRequestsInOrder) {
+  EXPECT_EQ(Say("REGISTER f 1 192.0.2.1:9\nLOOKUP g\r\nLOOKUP f\nUNREGISTER 192.0.2.1:9\n"),
+            (Strings{"OK", "ERROR 404", "OK", "OK"}));
+  EXPECT_TRUE(faults_.empty());
+}
+
+TEST_F(ConversationTest, T01_KeepsTheConnectionThroughEightBadLinesAndClosesAtTheNinth) {
+  const char* bad[] = {"\n", "   \n", "\r\n", "x\n", "lookup f\n", "LOOKUP\n", "LOOKUP ..\n"};
+  for (const char* line : bad) EXPECT_EQ(Say(line).size(), 1u);
+  EXPECT_EQ(Say("LOOKUP f\n"), Strings{"ERROR 404"}) << "no bad line";
+  EXPECT_EQ(Say("\n"), Strings{"ERROR 400"});
+  EXPECT_EQ(conversation_->state(), State::kOpen);
+  EXPECT_EQ(Say("\nLOOKUP f\n"), Strings{"ERROR 400"});
+  EXPECT_EQ(conversation_->state(), State::kFinished);
+  EXPECT_EQ(faults_.size(), 9u);
+}
+
+TEST_F(ConversationTest, T02_ClosesOverALineThatIsTooLong) {
+  EXPECT_EQ(Say(absl::StrCat("LOOKUP ", std::string(4'087, 'x'), "\n")), Strings{"ERROR 422"});
+  EXPECT_EQ(Say(absl::StrCat("LOOKUP ", std::string(4'088, 'x'), "\n")), Strings{"ERROR 422"});
+  EXPECT_EQ(conversation_->state(), State::kOpen);
+  EXPECT_EQ(Say(absl::StrCat("LOOKUP ", std::string(4'089, 'x'), "\nLOOKUP f\n")),
+            Strings{"ERROR 413"});
+  EXPECT_EQ(conversation_->state(), State::kFinished);
+  Restart();
+  EXPECT_EQ(Say(std::string(4'095, 'x')), Strings{});
+  EXPECT_EQ(Say("x"), Strings{"ERROR 413"});
+}
+
+TEST_F(ConversationTest, T03_GivesTheSameAnswersHoweverTheBytesArrive) {
+  const std::string text =
+      "REGISTER na\xc3\xafve f 7 192.0.2.1:9\r\nLOOKUP na\xc3\xafve f\n\nHELLO 2\nFROB "
+      "+5\n\nab\ncLOOKUP g\n"
+      "FIND na\xc3\xafve f\nUNREGISTER 192.0.2.1:9\n";
+  const Strings whole = Say(text);
+  ASSERT_EQ(whole.size(), 9u);
+  std::mt19937 random(3);
+  for (int round = 0; round < 100; ++round) {
+    Restart();
+    Strings answers;
+    for (size_t at = 0; at < text.size();) {
+      const size_t length = round == 0 ? 1 : 1 + random() % 20;
+      for (std::string& answer : Say(text.substr(at, length))) answers.push_back(answer);
+      at += length;
+    }
+    EXPECT_EQ(answers, whole) << "round " << round;
+  }
+}
+
+TEST_F(ConversationTest, T06_NeverReflectsTheBytesOfAName) {
+  conversation_->OnBytes("LOOKUP \x1b[31m\xff\n", now_);
+  EXPECT_FALSE(absl::StrContains(conversation_->TakeOutput(), "\x1b"));
+}
+
+TEST_F(ConversationTest, T15_GivesASilentClientTenSeconds) {
+  EXPECT_EQ(UntilTimedOut(absl::Hours(1)), absl::Seconds(10));
+}
+
+TEST_F(ConversationTest, T15_GivesAClientThatSendsAByteNowAndThenTenSecondsInAll) {
+  Say("L");
+  EXPECT_EQ(UntilTimedOut(absl::Seconds(9)), absl::InfiniteDuration());
+  Say("O");
+  EXPECT_EQ(UntilTimedOut(absl::Hours(1)), absl::Seconds(1));
+}
+
+TEST_F(ConversationTest, T15_StartsTheIdleTimeWithEachWholeLine) {
+  Say("HELLO 2\n");
+  EXPECT_EQ(UntilTimedOut(absl::Seconds(119)), absl::InfiniteDuration());
+  Say("LOOKUP f\n");
+  EXPECT_EQ(UntilTimedOut(absl::Seconds(60)), absl::InfiniteDuration());
+  Say("L");  // after HELLO no pause ends a line, and a byte is no sign of life
+  EXPECT_EQ(UntilTimedOut(absl::Hours(1)), absl::Seconds(60));
+}
+
+TEST_F(ConversationTest, EndsALineByAPauseBeforeHello) {
+  EXPECT_EQ(Say("LOOKUP f"), Strings{});
+  EXPECT_EQ(conversation_->WakeUpTime(), now_ + absl::Milliseconds(200));
+  now_ += absl::Milliseconds(199);
+  conversation_->OnTime(now_);
+  EXPECT_EQ(Answers(), Strings{});
+  now_ += absl::Milliseconds(1);
+  conversation_->OnTime(now_);
+  EXPECT_EQ(Answers(), Strings{"ERROR 404"});
+  EXPECT_EQ(Say("\r\nLOOKUP f\n"), Strings{"ERROR 404"}) << "the late end is no empty line";
+}
+
+TEST_F(ConversationTest, T20_AnswersEverythingAfterAHalfClose) {
+  EXPECT_EQ(Say("LOOKUP f\nLOOKUP g"), Strings{"ERROR 404"});
+  conversation_->OnEndOfStream(now_);
+  EXPECT_EQ(Answers(), Strings{"ERROR 404"});
+  EXPECT_EQ(conversation_->state(), State::kFinished);
+  EXPECT_EQ(conversation_->WakeUpTime(), absl::InfiniteFuture());
+}
+
+TEST_F(ConversationTest, T20_EndsWithoutAnAnswerWhereThereWasNoQuestion) {
+  conversation_->OnEndOfStream(now_);
+  EXPECT_EQ(Answers(), Strings{});
+  EXPECT_EQ(conversation_->state(), State::kFinished);
+}
+
+TEST_F(ConversationTest, T25_ClosesOverOtherProtocolsWithOneLogLine) {
+  EXPECT_EQ(Say("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Strings{"ERROR 400"});
+  EXPECT_EQ(conversation_->state(), State::kFinished);
+  EXPECT_EQ(faults_.size(), 1u);
+  Restart();
+  // A ClientHello has no line end: the pause shows it.
+  Say(absl::string_view("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11));
+  now_ += absl::Milliseconds(200);
+  conversation_->OnTime(now_);
+  EXPECT_EQ(Answers(), Strings{"ERROR 400"});
+  EXPECT_EQ(conversation_->state(), State::kFinished);
+}
+
+TEST_F(ConversationTest, SkipsUnknownVerbsAndTheirPayloadAfterHello) {
+  EXPECT_EQ(Say("HELLO 2 a=b\n"), Strings{"HELLO"});
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(Say("FROB x +12\nLOOKUP f\n\n\n\n"), Strings{"ERROR 400"});
+  }
+  EXPECT_EQ(Say("FROB +0\nLOOKUP f\n"), (Strings{"ERROR 400", "ERROR 404"}));
+  EXPECT_EQ(Say("FROB +1048576\n"), Strings{"ERROR 400"});
+  EXPECT_EQ(Say(std::string(1'048'576, '\n')), Strings{});
+  EXPECT_EQ(Say("LOOKUP f\n"), Strings{"ERROR 404"});
+  EXPECT_EQ(Say("FROB +1048577\n"), Strings{"ERROR 413"});
+  EXPECT_EQ(conversation_->state(), State::kFinished);
+}
+
+// --- A client that does not read its answers
+// ------------------------------------------------------------
+
+class SlowReaderTest : public ConversationTest {
+ protected:
+  SlowReaderTest() {
+    std::string lookups;
+    for (int i = 0; i < 5'000; ++i) lookups += "LOOKUP f\n";
+    options_.max_backlog_bytes = 100'000;
+    Restart();
+    conversation_->OnBytes(lookups, now_);
+    unsent_ = conversation_->TakeOutput().size();
+  }
+
+  void Take(size_t bytes) {
+    unsent_ -= bytes;
+    conversation_->OnSent(bytes, unsent_, now_);
+    unsent_ += conversation_->TakeOutput().size();
+  }
+
+  size_t unsent_ = 0;
+};
+
+TEST_F(SlowReaderTest, T19_IsNotReadBeyondItsBacklog) {
+  EXPECT_GE(unsent_, 100'000u);
+  EXPECT_LT(unsent_, 100'100u);
+  EXPECT_FALSE(conversation_->WantsRead());
+}
+
+TEST_F(SlowReaderTest, T19_IsClosedAfterThirtySecondsWithoutProgress) {
+  EXPECT_EQ(UntilTimedOut(absl::Hours(1)), absl::Seconds(30));
+}
+
+TEST_F(SlowReaderTest, T19_LivesAsLongAsItTakesItsShareEveryThirtySeconds) {
+  for (int i = 0; i < 3; ++i) {
+    Take(limits::kMinTransferBytes);
+    now_ += absl::Seconds(30);
+    conversation_->OnTime(now_);
+    ASSERT_EQ(conversation_->state(), State::kOpen) << i;
+  }
+  Take(limits::kMinTransferBytes - 1);
+  EXPECT_EQ(UntilTimedOut(absl::Hours(1)), absl::Seconds(30));
+}
+
+TEST_F(SlowReaderTest, T19_GetsEveryAnswerWhenItReadsAgain) {
+  size_t taken = 0;
+  while (unsent_ > 0) {
+    const size_t bytes = std::min<size_t>(unsent_, 10'000);
+    taken += bytes;
+    Take(bytes);
+    ASSERT_LT(unsent_, 100'100u);
+  }
+  EXPECT_EQ(taken, 5'000 * wire::FormatError(404, "no peer shares a file of this name").size());
+  EXPECT_TRUE(conversation_->WantsRead());
+}
+
+TEST_F(SlowReaderTest, T20_GetsEveryAnswerAfterAHalfClose) {
+  conversation_->OnEndOfStream(now_);
+  EXPECT_EQ(conversation_->state(), State::kOpen);
+  while (unsent_ > 0) Take(std::min<size_t>(unsent_, 10'000));
+  EXPECT_EQ(conversation_->state(), State::kFinished);
+}
+
+}  // namespace
+}  // namespace p2p::tracker

@@ -1,0 +1,117 @@
+#include "tracker/service.h"
+
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+namespace p2p::tracker {
+namespace {
+
+const absl::Time kStart = absl::UnixEpoch() + absl::Hours(1);
+
+wire::PeerAddress At(absl::string_view text) { return *wire::PeerAddress::Parse(text); }
+wire::IpAddress Ip(absl::string_view host) { return At(absl::StrCat(host, ":1")).ip; }
+
+bool Allowed(absl::string_view address, absl::string_view source, bool trust = false) {
+  const auto error = CheckPeerAddress(At(address), Ip(source), trust);
+  if (error.has_value()) EXPECT_EQ(error->code, 403);
+  return !error.has_value();
+}
+
+std::string Ask(Service* service, absl::string_view source, absl::string_view line) {
+  wire::TrackerRequest request;
+  const auto fault = wire::ParseTrackerRequest(line, &request);
+  EXPECT_FALSE(fault.has_value()) << line;
+  return service->Answer(request, Ip(source), kStart);
+}
+
+TEST(TrackerPolicy, T13_LetsAHostRegisterOnlyItself) {
+  EXPECT_TRUE(Allowed("192.0.2.1:9001", "192.0.2.1"));
+  EXPECT_FALSE(Allowed("192.0.2.2:9001", "192.0.2.1"));
+  EXPECT_TRUE(Allowed("[2001:db8::1]:9001", "[2001:db8::1]"));
+  EXPECT_FALSE(Allowed("[2001:db8::2]:9001", "[2001:db8::1]"));
+  EXPECT_FALSE(Allowed("192.0.2.1:9001", "[2001:db8::1]"));
+}
+
+TEST(TrackerPolicy, T13_RefusesAddressesWhereNoPeerCanBeWhateverIsTrusted) {
+  for (bool trust : {false, true}) {
+    for (const char* address : {"0.0.0.0:1", "169.254.7.7:1", "224.0.0.1:1", "255.255.255.255:1",
+                                "[::]:1", "[fe80::1]:1", "[ff02::1]:1"}) {
+      EXPECT_FALSE(Allowed(address, "192.0.2.1", trust)) << address;
+    }
+    // Even when it is the source: such a source is forged.
+    EXPECT_FALSE(Allowed("169.254.7.7:1", "169.254.7.7", trust));
+    EXPECT_FALSE(Allowed("127.0.0.1:1", "192.0.2.1", trust));
+    EXPECT_FALSE(Allowed("[::1]:1", "192.0.2.1", trust));
+  }
+}
+
+TEST(TrackerPolicy, T13_LetsLoopbackRegisterItself) {
+  EXPECT_TRUE(Allowed("127.0.0.1:1", "127.0.0.1"));
+  EXPECT_FALSE(Allowed("127.0.0.2:1", "127.0.0.1"));
+  EXPECT_TRUE(Allowed("127.0.0.2:1", "127.0.0.1", /*trust=*/true));
+  EXPECT_TRUE(Allowed("[::1]:1", "[::1]"));
+}
+
+TEST(TrackerPolicy, TrustsGivenAddressesWhenToldTo) {
+  EXPECT_TRUE(Allowed("192.0.2.2:9001", "192.0.2.1", /*trust=*/true));
+}
+
+TEST(TrackerService, T14_KeepsAVictimListedWhoeverElseWantsItGone) {
+  Service service(RegistryOptions(), false);
+  EXPECT_EQ(Ask(&service, "192.0.2.1", "REGISTER f 1 192.0.2.1:9"), "OK 120\n");
+  for (const char* line :
+       {"UNREGISTER 192.0.2.1:9", "REGISTER g 1 192.0.2.1:9",
+        "WITHDRAW 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff "
+        "192.0.2.1:9"}) {
+    EXPECT_TRUE(absl::StartsWith(Ask(&service, "192.0.2.66", line), "ERROR 403 ")) << line;
+  }
+  EXPECT_EQ(Ask(&service, "192.0.2.66", "UNREGISTER 192.0.2.66:9"), "OK 0\n");
+  EXPECT_EQ(Ask(&service, "192.0.2.66", "LOOKUP f"), "OK 1 1 192.0.2.1:9\n");
+  EXPECT_EQ(Ask(&service, "192.0.2.1", "UNREGISTER 192.0.2.1:9"), "OK 1\n");
+  EXPECT_EQ(Ask(&service, "192.0.2.1", "UNREGISTER 192.0.2.1:9"), "OK 0\n");
+}
+
+TEST(TrackerService, T10_AnswersLookupsOfEmptyFiles) {
+  Service service(RegistryOptions(), false);
+  Ask(&service, "192.0.2.1", "REGISTER f 0 192.0.2.1:9");
+  EXPECT_EQ(Ask(&service, "192.0.2.1", "LOOKUP f"), "OK 0 1 192.0.2.1:9\n");
+}
+
+TEST(TrackerService, T16_SaysThatAQuotaIsUsed) {
+  RegistryOptions options;
+  options.max_registrations_per_ip = 2;
+  Service service(options, false);
+  Ask(&service, "192.0.2.1", "REGISTER a 0 192.0.2.1:9");
+  EXPECT_EQ(Ask(&service, "192.0.2.1", "REGISTER b 0 192.0.2.1:9"), "OK 120\n");
+  EXPECT_TRUE(
+      absl::StartsWith(Ask(&service, "192.0.2.1", "REGISTER c 0 192.0.2.1:9"), "ERROR 429 "));
+  options.max_bytes = 1;
+  Service full(options, false);
+  EXPECT_TRUE(absl::StartsWith(Ask(&full, "192.0.2.1", "REGISTER c 0 192.0.2.1:9"), "ERROR 503 "));
+}
+
+TEST(TrackerService, AnswersTheVerbsOfTheExtension) {
+  const std::string id(64, 'a');
+  RegistryOptions options;
+  options.ttl = absl::Seconds(7);
+  Service service(options, false);
+  EXPECT_TRUE(absl::StartsWith(Ask(&service, "192.0.2.1", "HELLO 2"), "HELLO 2 p2p-tracker/"));
+  EXPECT_EQ(Ask(&service, "192.0.2.1", absl::StrCat("ANNOUNCE f 5 ", id, " 192.0.2.1:9")),
+            "OK 7\n");
+  EXPECT_EQ(Ask(&service, "192.0.2.2", "REGISTER f 6 192.0.2.2:9"), "OK 7\n");
+  const std::string payload = absl::StrCat(id, " 5 1 192.0.2.1:9\n- 6 1 192.0.2.2:9\n");
+  EXPECT_EQ(Ask(&service, "192.0.2.1", "FIND f"),
+            absl::StrCat("FOUND 2 +", payload.size(), "\n", payload));
+  EXPECT_EQ(Ask(&service, "192.0.2.1", "FIND g"), "FOUND 0 +0\n");
+  EXPECT_EQ(Ask(&service, "192.0.2.1", absl::StrCat("PEERS ", id)), "OK 5 1 192.0.2.1:9\n");
+  EXPECT_EQ(Ask(&service, "192.0.2.1", absl::StrCat("WITHDRAW ", id, " 192.0.2.1:9")), "OK 1\n");
+  EXPECT_TRUE(
+      absl::StartsWith(Ask(&service, "192.0.2.1", absl::StrCat("PEERS ", id)), "ERROR 404 "));
+  EXPECT_TRUE(absl::StartsWith(Ask(&service, "192.0.2.1", "LOOKUP g"), "ERROR 404 "));
+}
+
+}  // namespace
+}  // namespace p2p::tracker

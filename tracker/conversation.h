@@ -1,0 +1,96 @@
+// One client's connection to the tracker, as a state machine without I/O: bytes and `now` in;
+// answers and a wake-up time out. Owned by the server's connection, on its loop.
+//
+// Requests are answered in order. What can not be answered yet, because the client does not read
+// its answers, is held, at most one read's worth: the driver does not read while WantsRead() is
+// false.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "core/base/limits.h"
+#include "core/wire/error_line.h"
+#include "core/wire/line_reader.h"
+#include "core/wire/peer_address.h"
+#include "core/wire/tracker_messages.h"
+#include "tracker/service.h"
+
+namespace p2p::tracker {
+
+struct ConversationOptions {
+  absl::Duration first_request_timeout = limits::kFirstRequestTimeout;
+  absl::Duration idle_timeout = limits::kIdleTimeout;
+  absl::Duration line_pause = limits::kLinePause;
+  absl::Duration slow_reader_timeout = limits::kSlowReaderTimeout;
+  size_t max_backlog_bytes = limits::kMaxSendBacklogBytes;
+  // Told of each line that was no request, for the log. May be empty.
+  std::function<void(const wire::IpAddress& source, absl::string_view line,
+                     const wire::WireError& error)>
+      on_fault;
+};
+
+class Conversation {
+ public:
+  // `options` and `service` must outlive it.
+  Conversation(const ConversationOptions* options, Service* service, const wire::IpAddress& source,
+               absl::Time now);
+
+  void OnBytes(absl::string_view bytes, absl::Time now);
+  void OnEndOfStream(absl::Time now);
+  // `sent_bytes` left; the connection still holds `unsent_bytes`.
+  void OnSent(size_t sent_bytes, size_t unsent_bytes, absl::Time now);
+  void OnTime(absl::Time now);
+
+  std::string TakeOutput();
+  absl::Time WakeUpTime() const;
+  bool WantsRead() const { return state_ == State::kOpen && held_.empty() && !Backlogged(); }
+
+  enum class State {
+    kOpen,
+    kFinished,  // no more answers will come: send what is there, then end the sending side
+    kTimedOut,  // close the connection now
+  };
+  State state() const { return state_; }
+
+ private:
+  bool Backlogged() const { return output_.size() + unsent_ >= options_->max_backlog_bytes; }
+  void Process(absl::string_view input, absl::Time now);
+  void WatchBacklog(absl::Time now);
+  // Takes one line, or all of `input` when it holds no whole one.
+  void TakeLine(absl::string_view* input, absl::Time now);
+  void OnLine(absl::string_view line, absl::Time now);
+  void OnFault(absl::string_view line, const wire::RequestFault& fault);
+  void OnUnknownVerb(absl::string_view line, const wire::WireError& error);
+  void Refuse(absl::string_view line, const wire::WireError& error);
+  // Refuses and sends no further answer.
+  void RefuseAndFinish(absl::string_view line, const wire::WireError& error);
+  bool HasUnendedLine() const;
+
+  const ConversationOptions* const options_;
+  Service* const service_;
+  const wire::IpAddress source_;
+
+  State state_ = State::kOpen;
+  wire::LineReader reader_;
+  std::string held_;  // read, and waiting for the client to read its answers
+  std::string output_;
+  size_t unsent_ = 0;
+  size_t payload_to_skip_ = 0;
+  int bad_lines_ = 0;
+  bool said_hello_ = false;
+  bool had_request_ = false;
+  bool end_of_stream_ = false;
+  bool line_ended_by_pause_ = false;  // its LF may still come, and is then no empty line
+
+  const absl::Time started_;
+  absl::Time last_bytes_;
+  absl::Time last_activity_;  // a whole line, or answers taken
+  // While the client is not read: by then it must have taken limits::kMinTransferBytes.
+  absl::Time must_take_by_ = absl::InfiniteFuture();
+  size_t taken_ = 0;
+};
+
+}  // namespace p2p::tracker
