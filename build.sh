@@ -17,7 +17,7 @@ build_packages=(
   protobuf-compiler protobuf-compiler-grpc
 )
 test_packages=(libgtest-dev libgmock-dev python3 python3-grpcio python3-protobuf python3-libtorrent)
-lint_packages=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck)
+lint_packages=(clang clang-format clang-tidy libclang-rt-dev shellcheck)
 bench_packages=(python3 python3-libtorrent)
 
 say() { printf '%s\n' "build.sh: $*" >&2; }

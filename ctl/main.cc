@@ -38,7 +38,7 @@ int Run(const std::vector<std::string>& words) {
 }  // namespace p2p::ctl
 
 int main(int argc, char** argv) {
-  const int code = p2p::ctl::Run({argv + 1, argv + argc});
+  const int code = p2p::ctl::Run({argv + (argc > 0 ? 1 : 0), argv + argc});
   if (p2p::ctl::OutputIsGood()) return code;
   p2p::ctl::Complain("cannot write the output; is the disk full?");
   return code == p2p::ctl::kDone ? p2p::ctl::kFailed : code;

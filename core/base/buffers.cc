@@ -45,6 +45,7 @@ ChunkPool::~ChunkPool() { Trim(); }
 ChunkBuffer ChunkPool::TryLease(size_t size) {
   const size_t rounded = RoundUp(size);
   uint8_t* data = nullptr;
+  uint8_t* dropped = nullptr;
   {
     absl::MutexLock lock(&mutex_);
     if (size == 0 || leased_bytes_ + rounded > cap_bytes_) return ChunkBuffer();
@@ -52,8 +53,13 @@ ChunkBuffer ChunkPool::TryLease(size_t size) {
     if (rounded == limits::kChunkBytes && !kept_.empty()) {
       data = kept_.back();
       kept_.pop_back();
+    } else if (!kept_.empty() && HeldBytes() > cap_bytes_) {
+      // One is enough: no lease is larger than a kept buffer.
+      dropped = kept_.back();
+      kept_.pop_back();
     }
   }
+  std::free(dropped);
   if (data == nullptr) data = static_cast<uint8_t*>(std::aligned_alloc(kPageBytes, rounded));
   if (data == nullptr) {
     absl::MutexLock lock(&mutex_);
@@ -94,6 +100,13 @@ void ChunkPool::Trim() {
     kept.swap(kept_);
   }
   for (uint8_t* data : kept) std::free(data);
+}
+
+size_t ChunkPool::HeldBytes() const { return leased_bytes_ + kept_.size() * limits::kChunkBytes; }
+
+size_t ChunkPool::held_bytes() const {
+  absl::MutexLock lock(&mutex_);
+  return HeldBytes();
 }
 
 size_t ChunkPool::leased_bytes() const {

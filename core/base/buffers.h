@@ -16,7 +16,8 @@ namespace p2p {
 
 class ChunkPool;
 
-// A leased, page-aligned piece of memory; given back to its pool when destroyed. Empty when default-made.
+// A leased, page-aligned piece of memory; given back to its pool when destroyed. Empty when
+// default-made.
 class ChunkBuffer {
  public:
   ChunkBuffer() = default;
@@ -42,8 +43,8 @@ class ChunkBuffer {
   size_t size_ = 0;
 };
 
-// At most `cap_bytes` are leased at a time, counted in 4 KiB pages. Whole-chunk buffers are kept for the
-// next lease and given back to the system by Trim().
+// At most `cap_bytes` are leased at a time, counted in 4 KiB pages. Whole-chunk buffers are kept
+// for the next lease, within the same cap, and given back to the system by Trim().
 class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
  public:
   static std::shared_ptr<ChunkPool> Create(size_t cap_bytes);
@@ -51,17 +52,20 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
 
   // An empty buffer when the cap is reached. `size` is at most limits::kChunkBytes.
   ChunkBuffer TryLease(size_t size);
-  // Calls `wake` once, on the thread that gives a buffer back, when a lease may succeed again; at once
-  // when it may already.
+  // Calls `wake` once, on the thread that gives a buffer back, when a lease may succeed again; at
+  // once when it may already.
   void WhenFree(std::function<void()> wake);
   // Frees the kept buffers: an idle daemon holds none.
   void Trim();
   size_t leased_bytes() const;
+  // Leased and kept.
+  size_t held_bytes() const;
 
  private:
   friend class ChunkBuffer;
   explicit ChunkPool(size_t cap_bytes) : cap_bytes_(cap_bytes) {}
   void GiveBack(uint8_t* data, size_t size);
+  size_t HeldBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t cap_bytes_;
   mutable absl::Mutex mutex_;

@@ -45,9 +45,9 @@ struct HostPort {
 };
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
 
-// Resolves on a thread of its own; `done` runs on `loop`, or never when that is gone before. From
-// any thread. A literal address is not looked up. NotFound: no such name; Unavailable: the name
-// service does not answer.
+// Resolves on a thread of its own; `done` runs on `loop`. When the loop is gone before, `done`
+// never runs and is destroyed on that thread. From any thread. A literal address is not looked up.
+// NotFound: no such name; Unavailable: the name service does not answer.
 void Resolve(EventLoop* loop, const HostPort& host_port,
              std::function<void(absl::StatusOr<std::vector<Endpoint>>)> done);
 

@@ -87,20 +87,22 @@ struct Listener::Impl : std::enable_shared_from_this<Listener::Impl> {
   }
 
   void Turn() {
+    bool ran_out = false;
     for (int i = 0; i < kAcceptsPerTurn && !stopped; ++i) {
       Endpoint from;
       const int fd = AcceptSocket(acceptor.native_handle(), &from);
       if (fd >= 0) {
         Admit(fd, from);
       } else if (fd == -EAGAIN) {
-        return Wait();
+        return ran_out ? Pause() : Wait();
       } else if (fd == -EMFILE || fd == -ENFILE) {
-        CloseNewcomers();
-        return Pause();
+        ran_out = true;
+        if (!TakeWithReserve()) return Pause();
       } else if (fd != -ECONNABORTED && fd != -EPROTO) {
         return Pause();
       }
     }
+    if (ran_out) return Pause();
     asio::post(loop->context(), [self = shared_from_this()] {
       if (!self->stopped) self->Turn();
     });
@@ -117,21 +119,31 @@ struct Listener::Impl : std::enable_shared_from_this<Listener::Impl> {
     accept(home, std::move(socket), std::move(admission));
   }
 
-  // They would wait for an answer until they give up.
-  void CloseNewcomers() {
-    for (int i = 0; i < kAcceptsPerTurn && reserve_fd >= 0; ++i) {
-      CloseSocket(reserve_fd);
-      Endpoint from;
-      const int fd = AcceptSocket(acceptor.native_handle(), &from);
-      if (fd >= 0) CloseSocket(fd);
+  // Closes a newcomer, who would else wait for an answer until he gives up; or admits him when
+  // descriptors have become free meanwhile. False when there is none, or no reserve.
+  bool TakeWithReserve() {
+    if (reserve_fd < 0) return false;
+    CloseSocket(reserve_fd);
+    Endpoint from;
+    const int fd = AcceptSocket(acceptor.native_handle(), &from);
+    reserve_fd = OpenReserve();
+    if (fd < 0) return false;
+    if (reserve_fd >= 0) {
+      Admit(fd, from);
+    } else {
+      CloseSocket(fd);
       reserve_fd = OpenReserve();
-      if (fd < 0) return;
     }
+    return true;
   }
 
   void Pause() {
+    if (stopped) return;
     if (reserve_fd < 0) reserve_fd = OpenReserve();
-    pause.Arm(MonotonicNow() + limits::kAcceptPause, [this] { Turn(); });
+    pause.Arm(MonotonicNow() + limits::kAcceptPause, [this] {
+      const auto alive = shared_from_this();  // `accept` may destroy the listener
+      Turn();
+    });
   }
 
   void Stop() {

@@ -69,9 +69,10 @@ void Resolve(EventLoop* loop, const HostPort& host_port, std::function<void(Endp
         [done = std::move(done), endpoint = *literal] { done(std::vector<Endpoint>{endpoint}); });
     return;
   }
-  // The thread holds nothing but values: it may outlive the loop, and all else.
-  auto task = [post = loop->MakeWeakPoster(), host_port, done] {
-    post([done, endpoints = LookUp(host_port)] { done(endpoints); });
+  // The thread may outlive the loop and all else, so it holds values only; `done` is moved on, so
+  // that what it holds is destroyed on the loop.
+  auto task = [post = loop->MakeWeakPoster(), host_port, done]() mutable {
+    post([done = std::move(done), endpoints = LookUp(host_port)] { done(endpoints); });
   };
   try {
     std::thread(std::move(task)).detach();

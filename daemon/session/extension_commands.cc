@@ -12,7 +12,8 @@ namespace peer = wire::peer;
 
 }  // namespace
 
-// --- Questions ----------------------------------------------------------------------------------------
+// --- Questions
+// ----------------------------------------------------------------------------------------
 
 void ExtensionDialogue::SayHello() {
   const PeerSessionOptions& options = core_->options;
@@ -79,7 +80,8 @@ void ExtensionDialogue::CancelChunk(ChunkIndex chunk) {
 
 void ExtensionDialogue::Ping() { Say(peer::Ping{}); }
 
-// --- Answers ------------------------------------------------------------------------------------------
+// --- Answers
+// ------------------------------------------------------------------------------------------
 
 void ExtensionDialogue::AcceptOpen(uint32_t chunk_count) {
   if (core_->options.dialled || content_ != Content::kAsked) return;

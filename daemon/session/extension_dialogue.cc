@@ -10,8 +10,8 @@ namespace {
 
 namespace peer = wire::peer;
 
-// Questions of the other side that may wait for their answers at a time; then its lines are not read. A HASHES
-// answer is a quarter of a megabyte, the others are a line.
+// Questions of the other side that may wait for their answers at a time; then its lines are not
+// read. A HASHES answer is a quarter of a megabyte, the others are a line.
 constexpr size_t kMaxHashesWanted = 4;
 constexpr int kMaxLinesWanted = 16;
 
@@ -29,7 +29,8 @@ bool ExtensionDialogue::Blocked() const {
          which_wanted_ + peers_wanted_ >= kMaxLinesWanted;
 }
 
-// --- Payloads -----------------------------------------------------------------------------------------
+// --- Payloads
+// -----------------------------------------------------------------------------------------
 
 void ExtensionDialogue::BeginPayload(peer::Message message, uint32_t payload_bytes) {
   payload_message_ = std::move(message);
@@ -73,7 +74,8 @@ void ExtensionDialogue::OnPayload(const peer::HaveBits& message) {
   core_->Emit(HaveBitsReceived{message.first, std::move(payload_)});
 }
 
-// --- The content --------------------------------------------------------------------------------------
+// --- The content
+// --------------------------------------------------------------------------------------
 
 void ExtensionDialogue::On(const peer::Hello&) { core_->Fail(400, "HELLO comes only once"); }
 
@@ -121,7 +123,8 @@ ExtensionDialogue::Content ExtensionDialogue::ContentForOther() {
   return Content::kNone;
 }
 
-// --- Manifest and hashes ------------------------------------------------------------------------------
+// --- Manifest and hashes
+// ------------------------------------------------------------------------------
 
 void ExtensionDialogue::On(const peer::GetManifest& message) {
   const Content content = ContentForOther();
@@ -140,6 +143,7 @@ void ExtensionDialogue::On(const peer::Manifest& message) {
 void ExtensionDialogue::On(const peer::NoManifest& message) {
   if (manifests_asked_ == 0) return core_->Fail(400, "NO-MANIFEST answers nothing");
   --manifests_asked_;
+  manifest_hashes_left_ = 0;
   core_->Emit(ManifestRefused{message.reason});
 }
 
@@ -168,7 +172,8 @@ void ExtensionDialogue::On(const peer::NoHashes& message) {
   core_->Emit(HashesRefused{message.file, message.first, message.reason});
 }
 
-// --- Have-sets ----------------------------------------------------------------------------------------
+// --- Have-sets
+// ----------------------------------------------------------------------------------------
 
 void ExtensionDialogue::On(const peer::Subscribe&) {
   if (other_subscribed_) return core_->Fail(400, "SUBSCRIBE comes only once");
@@ -205,7 +210,8 @@ void ExtensionDialogue::On(const peer::HaveBits& message) {
   BeginPayload(message, message.payload_bytes);
 }
 
-// --- Chunks -------------------------------------------------------------------------------------------
+// --- Chunks
+// -------------------------------------------------------------------------------------------
 
 void ExtensionDialogue::RejectRun(uint32_t first, uint32_t count, int code,
                                   absl::string_view reason) {
@@ -251,8 +257,8 @@ void ExtensionDialogue::On(const peer::Chunk& message) {
   const absl::optional<uint32_t> length = ledger_.Length(message.chunk);
   if (!length) return core_->Fail(400, "CHUNK that was not asked for");
   if (*length != message.payload_bytes) {
-    return core_->Fail(400, absl::StrCat("CHUNK of ", message.payload_bytes, " bytes instead of ",
-                                         *length));
+    return core_->Fail(
+        400, absl::StrCat("CHUNK of ", message.payload_bytes, " bytes instead of ", *length));
   }
   receiver_->Begin(message.chunk, *length);
 }
@@ -270,7 +276,8 @@ void ExtensionDialogue::On(const peer::Reject& message) {
   }
 }
 
-// --- The rest -----------------------------------------------------------------------------------------
+// --- The rest
+// -----------------------------------------------------------------------------------------
 
 void ExtensionDialogue::On(const peer::GetPeers&) {
   const Content content = ContentForOther();

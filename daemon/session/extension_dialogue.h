@@ -1,5 +1,6 @@
-// What is said after HELLO: judges every message of the other side by the rules of docs/protocol.md, turns it into
-// events, and formats ours. Both sides ask and answer. Part of a session; on its loop.
+// What is said after HELLO: judges every message of the other side by the rules of
+// docs/protocol.md, turns it into events, and formats ours. Both sides ask and answer. Part of a
+// session; on its loop.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,11 @@ class ExtensionDialogue {
   ExtensionDialogue(SessionCore* core, ChunkReceiver* receiver)
       : core_(core), receiver_(receiver) {}
 
-  // --- Input ---------------------------------------------------------------------------------------
+  // --- Input
+  // ---------------------------------------------------------------------------------------
   void OnLine(absl::string_view line);
-  // Payload that is no chunk's: collected here as it comes, so that memory follows what was really sent.
+  // Payload that is no chunk's: collected here as it comes, so that memory follows what was really
+  // sent.
   bool InPayload() const { return payload_left_ > 0; }
   void TakePayload(absl::string_view* input);
   void OnChunkArrived(ChunkIndex chunk);
@@ -35,7 +38,8 @@ class ExtensionDialogue {
   // An answer of ours must come first: no further line may be handed in.
   bool Blocked() const;
 
-  // --- Commands and answers: see PeerSession -------------------------------------------------------
+  // --- Commands and answers: see PeerSession
+  // -------------------------------------------------------
   void SayHello();
   void Open(const ContentId& content_id);
   void AskWhich(absl::string_view name);
@@ -108,8 +112,9 @@ class ExtensionDialogue {
     core_->outbox.Text(wire::peer::Format(message));
   }
   void BeginPayload(wire::peer::Message message, uint32_t payload_bytes);
-  // Whether the other side may speak of the content. If it may not, kNone ends the session; kRefused is for an
-  // accepted session whose OPEN was refused: what was sent behind it is refused as well.
+  // Whether the other side may speak of the content. If it may not, kNone ends the session;
+  // kRefused is for an accepted session whose OPEN was refused: what was sent behind it is refused
+  // as well.
   Content ContentForOther();
   // Ends the session unless we subscribed and the run lies within the content.
   bool MayTellHave(uint64_t end);

@@ -81,6 +81,7 @@ void OriginalServer::SendError(int code, absl::string_view reason) {
 }
 
 void OriginalClient::Request(absl::string_view name, ChunkIndex chunk, uint32_t length) {
+  if (asked_) return core_->Emit(ChunkRejected{chunk, 429, "another chunk is asked for already"});
   const absl::Status legal = CheckName(name);
   if (!legal.ok()) return core_->Emit(ChunkRejected{chunk, 422, std::string(legal.message())});
   asked_ = true;

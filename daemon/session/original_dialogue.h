@@ -1,5 +1,5 @@
-// The two sides of the original protocol on one connection: answering GET_CHUNK, and asking with it. Parts of a
-// session; on its loop.
+// The two sides of the original protocol on one connection: answering GET_CHUNK, and asking with
+// it. Parts of a session; on its loop.
 #pragma once
 
 #include <deque>

@@ -1,4 +1,5 @@
-// What a session has to send, in order, and how much of it has left. Part of a session; on its loop.
+// What a session has to send, in order, and how much of it has left. Part of a session; on its
+// loop.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ namespace p2p::session {
 class Outbox {
  public:
   void Text(std::string text);
-  // A long text, handed out in pieces as the connection drains: what is sent to a hundred peers is held once.
+  // A long text, handed out in pieces as the connection drains: what is sent to a hundred peers is
+  // held once.
   void SharedText(std::shared_ptr<const std::string> text);
   void File(FileSlice slice);
 

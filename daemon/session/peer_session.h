@@ -1,12 +1,12 @@
-// One conversation with a peer, as a state machine without I/O: bytes and `now` in; bytes, events and a
-// wake-up time out. Owned by its driver, on the loop of its connection.
+// One conversation with a peer, as a state machine without I/O: bytes and `now` in; bytes, events
+// and a wake-up time out. Owned by its driver, on the loop of its connection.
 //
-// A dialled session says HELLO first unless it is told to speak the original protocol. An accepted one waits:
-// the first line decides which of the two protocols is spoken.
+// A dialled session says HELLO first unless it is told to speak the original protocol. An accepted
+// one waits: the first line decides which of the two protocols is spoken.
 //
-// Every call, PlanRead and the commands included, may add output and events and may begin or end a pause. So after
-// each of them take the output and the events and, where reading is paused, ask PlanRead again. When the chunk pool
-// has room again, call OnTime first.
+// Every call, PlanRead and the commands included, may add output and events and may begin or end a
+// pause. So after each of them take the output and the events and, where reading is paused, ask
+// PlanRead again. When the chunk pool has room again, call OnTime first.
 #pragma once
 
 #include <deque>
@@ -26,7 +26,8 @@
 
 namespace p2p::session {
 
-// --- Events: what the other side said or asked -------------------------------------------------------
+// --- Events: what the other side said or asked
+// -------------------------------------------------------
 
 // The other side speaks the extension.
 struct PeerHello {
@@ -34,54 +35,94 @@ struct PeerHello {
   uint16_t listen_port = 0;  // 0: takes no connections
   std::string agent;
 };
-// Dialled with HELLO and the answer was none: the other side speaks only the original protocol. The session has
-// ended; dial again with `original`.
+// Dialled with HELLO and the answer was none: the other side speaks only the original protocol. The
+// session has ended; dial again with `original`.
 struct PeerIsOriginal {};
 // OPEN from the other side: answer with AnswerOpen. At most one content a connection.
-struct OpenAsked { ContentId content_id; };
+struct OpenAsked {
+  ContentId content_id;
+};
 // The other side's answer to our OPEN.
 struct OpenAnswered {
   bool accepted = false;
   std::string reason;  // when not accepted
 };
 // WHICH: which contents does this peer share under that name? Answer with AnswerWhich.
-struct WhichAsked { std::string name; };
-struct WhichAnswered { std::vector<ContentId> content_ids; };
-struct ManifestAsked { uint32_t max_hashes = 0; };
-struct ManifestReceived { std::string info; };  // not verified yet
-struct HashesAsked { FileIndex file; uint32_t first = 0; };
-struct HashesReceived { FileIndex file; content::HashRange range; };  // not verified yet
+struct WhichAsked {
+  std::string name;
+};
+struct WhichAnswered {
+  std::vector<ContentId> content_ids;
+};
+struct ManifestAsked {
+  uint32_t max_hashes = 0;
+};
+struct ManifestReceived {
+  std::string info;
+};  // not verified yet
+struct HashesAsked {
+  FileIndex file;
+  uint32_t first = 0;
+};
+struct HashesReceived {
+  FileIndex file;
+  content::HashRange range;
+};  // not verified yet
 // The other side refused GET-MANIFEST or GET-HASHES.
-struct ManifestRefused { std::string reason; };
-struct HashesRefused { FileIndex file; uint32_t first = 0; std::string reason; };
+struct ManifestRefused {
+  std::string reason;
+};
+struct HashesRefused {
+  FileIndex file;
+  uint32_t first = 0;
+  std::string reason;
+};
 // The other side wants our have-set and its changes: answer with SendHave, then with changes.
 struct SubscribeAsked {};
-struct HaveReceived { ChunkIndex first; uint32_t count = 0; };
-struct LostReceived { ChunkIndex first; uint32_t count = 0; };
-struct HaveBitsReceived { ChunkIndex first; std::string bits; };
+struct HaveReceived {
+  ChunkIndex first;
+  uint32_t count = 0;
+};
+struct LostReceived {
+  ChunkIndex first;
+  uint32_t count = 0;
+};
+struct HaveBitsReceived {
+  ChunkIndex first;
+  std::string bits;
+};
 struct PeersAsked {};
-struct PeersReceived { std::vector<std::string> addresses; };
-// Prepare one chunk to be sent, then call SendChunk or RefuseChunk. So many are asked for at a time as kServeAhead
-// says; the rest waits in the session and may still be cancelled.
-struct ServeChunk { ChunkIndex chunk; };
-// The same for the original protocol: answer with SendOriginalChunk or SendOriginalError. The next one is asked for
-// after that answer: answers are in the order of the requests.
-struct ServeOriginalChunk { std::string name; uint64_t chunk_id = 0; };
+struct PeersReceived {
+  std::vector<std::string> addresses;
+};
+// Prepare one chunk to be sent, then call SendChunk or RefuseChunk. So many are asked for at a time
+// as kServeAhead says; the rest waits in the session and may still be cancelled.
+struct ServeChunk {
+  ChunkIndex chunk;
+};
+// The same for the original protocol: answer with SendOriginalChunk or SendOriginalError. The next
+// one is asked for after that answer: answers are in the order of the requests.
+struct ServeOriginalChunk {
+  std::string name;
+  uint64_t chunk_id = 0;
+};
 // A whole chunk that was asked for, unverified. For an original peer too.
 struct ChunkReceived {
   ChunkIndex chunk;
   ChunkBuffer data;
 };
 // Part of a chunk came in (for rates); several reads may be summed up in one event.
-struct ProgressMade { uint64_t bytes = 0; };
+struct ProgressMade {
+  uint64_t bytes = 0;
+};
 // The other side will not send this chunk. `code` as in docs/protocol.md.
 struct ChunkRejected {
   ChunkIndex chunk;
   int code = 0;
   std::string reason;
 };
-// The session is over: the driver closes the connection after sending what TakeOutput() still gives.
-// `protocol_error` when the other side broke the rules.
+// The session is over: the driver closes the connection after sending what TakeOutput() still
+// gives. `protocol_error` when the other side broke the rules.
 struct SessionEnded {
   std::string reason;
   bool protocol_error = false;
@@ -107,17 +148,19 @@ struct PeerSessionOptions {
 
 class PeerSession {
  public:
-  // Chunks that the session asks its driver to prepare before earlier ones have left. Of shorter chunks up to 16
-  // times as many, as long as they are no more bytes than so many whole ones.
+  // Chunks that the session asks its driver to prepare before earlier ones have left. Of shorter
+  // chunks up to 16 times as many, as long as they are no more bytes than so many whole ones.
   static constexpr int kServeAhead = 4;
 
   PeerSession(PeerSessionOptions options, std::shared_ptr<ChunkPool> pool, absl::Time now);
   ~PeerSession();
 
-  // --- Input ---------------------------------------------------------------------------------------
-  // Where the next bytes of the connection belong. kLines: read into the driver's scratch memory and pass them to
-  // OnBytes. kPayload: read straight into `payload`, then call OnPayload. kPause: do not read: either every chunk
-  // buffer is leased (wait for ChunkPool::WhenFree, then ask again) or too much is queued for the other side.
+  // --- Input
+  // --------------------------------------------------------------------------------------- Where
+  // the next bytes of the connection belong. kLines: read into the driver's scratch memory and pass
+  // them to OnBytes. kPayload: read straight into `payload`, then call OnPayload. kPause: do not
+  // read: either every chunk buffer is leased (wait for ChunkPool::WhenFree, then ask again) or too
+  // much is queued for the other side.
   enum class ReadMode { kLines, kPayload, kPause };
   struct ReadPlan {
     ReadMode mode = ReadMode::kLines;
@@ -132,14 +175,16 @@ class PeerSession {
   void OnSent(size_t sent, size_t unsent_text_bytes, size_t unsent_bytes, absl::Time now);
   void OnTime(absl::Time now);
 
-  // --- Output --------------------------------------------------------------------------------------
+  // --- Output
+  // --------------------------------------------------------------------------------------
   std::vector<Output> TakeOutput();
   std::vector<PeerEvent> TakeEvents();
   absl::Time WakeUpTime() const;
   bool ended() const;
 
-  // --- Commands: ours to the other side --------------------------------------------------------------
-  // May be called before the HELLO of the other side is here: sent along with ours.
+  // --- Commands: ours to the other side
+  // -------------------------------------------------------------- May be called before the HELLO
+  // of the other side is here: sent along with ours.
   void Open(const ContentId& content_id);
   void AskWhich(absl::string_view name);
   // Also asks for up to `max_hashes` chunk hashes, which follow as HASHES.
@@ -152,9 +197,11 @@ class PeerSession {
   // The answer may still be the chunk; else ChunkRejected(499) follows.
   void CancelChunk(ChunkIndex chunk);
   // Original peers: one at a time.
-  void RequestOriginalChunk(absl::string_view name, ChunkIndex chunk, uint32_t length, absl::Time now);
+  void RequestOriginalChunk(absl::string_view name, ChunkIndex chunk, uint32_t length,
+                            absl::Time now);
 
-  // --- Commands: answers -----------------------------------------------------------------------------
+  // --- Commands: answers
+  // -----------------------------------------------------------------------------
   void AcceptOpen(uint32_t chunk_count);  // bounds what the other side may ask for
   void RefuseOpen(int code, absl::string_view reason);
   void AnswerWhich(absl::Span<const ContentId> content_ids);
@@ -172,7 +219,8 @@ class PeerSession {
   // 500 also ends the session: a disk that fails is no use to the other side.
   void SendOriginalError(int code, absl::string_view reason);
 
-  // Bounds have messages once the manifest is known (dialled sessions; AcceptOpen does it for accepted ones).
+  // Bounds have messages once the manifest is known (dialled sessions; AcceptOpen does it for
+  // accepted ones).
   void SetChunkCount(uint32_t chunk_count);
 
   // Chunks asked of us and not yet handed to SendChunk; chunks we asked for and do not have.

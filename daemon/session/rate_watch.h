@@ -1,5 +1,6 @@
-// Tells when a transfer moves less than limits::kMinTransferBytes in limits::kSlowReaderTimeout. Virtual time: only
-// Tick brings a time that is known to be current. Part of a session; on its loop.
+// Tells when a transfer moves less than limits::kMinTransferBytes in limits::kSlowReaderTimeout.
+// Virtual time: only Tick brings a time that is known to be current. Part of a session; on its
+// loop.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// The chunks that we asked for and that are not answered, with their lengths. Part of a session; on its loop.
+// The chunks that we asked for and that are not answered, with their lengths. Part of a session; on
+// its loop.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@ namespace p2p::session {
 
 class RequestLedger {
  public:
-  // False when it is already asked for: there is nothing to send. A chunk whose request was cancelled may be asked
-  // for again; each request gets its own answer.
+  // False when it is already asked for: there is nothing to send. A chunk whose request was
+  // cancelled may be asked for again; each request gets its own answer.
   bool Add(ChunkIndex chunk, uint32_t length);
   // Whether a CANCEL makes sense.
   bool Cancel(ChunkIndex chunk);

@@ -1,5 +1,6 @@
-// The chunks that the other side asked for and that have not left: those that wait, as runs, and a window of those
-// that are being prepared or stand in the connection. Part of a session; on its loop.
+// The chunks that the other side asked for and that have not left: those that wait, as runs, and a
+// window of those that are being prepared or stand in the connection. Part of a session; on its
+// loop.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,8 @@ class ServeQueue {
   uint32_t size_ = 0;
 };
 
-// Bounds what is prepared ahead of the wire, in chunks and in bytes. Positions are Outbox's put and sent bytes.
+// Bounds what is prepared ahead of the wire, in chunks and in bytes. Positions are Outbox's put and
+// sent bytes.
 class ServeWindow {
  public:
   bool HasRoom() const;

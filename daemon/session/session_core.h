@@ -1,5 +1,5 @@
-// What the halves of one peer session share: the time, what to send, what to tell the driver, and the end. Owned by
-// the session; on its loop.
+// What the halves of one peer session share: the time, what to send, what to tell the driver, and
+// the end. Owned by the session; on its loop.
 #pragma once
 
 #include <string>

@@ -130,6 +130,9 @@ absl::StatusOr<std::unique_ptr<Catalog::Impl>> Catalog::Impl::Open(const std::st
   auto impl = std::make_unique<Impl>();
   impl->state_dir = state_dir;
   P2P_RETURN_IF_ERROR(MakePrivateFile(path));
+  // SQLite itself writes over what is too short to be a database.
+  P2P_ASSIGN_OR_RETURN(const bool plausible, IsEmptyOrDatabase(path));
+  if (!plausible) return absl::DataLossError(absl::StrCat(Printable(path), " is no catalog"));
   P2P_ASSIGN_OR_RETURN(impl->database, Database::Open(path));
   P2P_RETURN_IF_ERROR(impl->database->Execute(kSettings));
   P2P_ASSIGN_OR_RETURN(const int64_t tables, impl->database->QueryInteger("SELECT count(*) FROM sqlite_schema"));
@@ -179,6 +182,8 @@ absl::Status Catalog::Impl::Prepare() {
 
 // Reading it all is for after a crash only; the rows are few and always looked at.
 absl::Status Catalog::Impl::CheckWhole() {
+  // A damaged header can say that nothing may be written.
+  P2P_RETURN_IF_ERROR(database->Execute("BEGIN IMMEDIATE; ROLLBACK"));
   const auto clean = database->QueryInteger("SELECT value FROM meta WHERE key='clean'");
   if (absl::IsNotFound(clean.status())) return absl::DataLossError("the catalog is damaged: a row is missing");
   P2P_RETURN_IF_ERROR(clean.status());

@@ -34,6 +34,18 @@ absl::Status MakePrivateFile(const std::string& path) {
   return file ? absl::OkStatus() : ErrnoStatus(errno, absl::StrCat("cannot open ", Printable(path)));
 }
 
+absl::StatusOr<bool> IsEmptyOrDatabase(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) return ErrnoStatus(errno, absl::StrCat("cannot open ", Printable(path)));
+  // With its NUL: https://www.sqlite.org/fileformat.html, "The Database Header".
+  constexpr absl::string_view kMagic("SQLite format 3\0", 16);
+  uint8_t begin[kMagic.size()];
+  const ssize_t got = ::pread(file.get(), begin, sizeof begin, 0);
+  if (got < 0) return ErrnoStatus(errno, absl::StrCat("cannot read ", Printable(path)));
+  const absl::string_view read(reinterpret_cast<const char*>(begin), static_cast<size_t>(got));
+  return read.empty() || read == kMagic;
+}
+
 bool IsWritable(const std::string& path) { return ::access(path.c_str(), W_OK) == 0; }
 
 absl::StatusOr<std::string> SetAside(const std::string& path, int64_t unix_seconds) {

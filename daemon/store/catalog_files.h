@@ -12,6 +12,8 @@ namespace p2p::store {
 
 // Makes an empty file that only its owner may read, when there is none: SQLite would let others read it.
 absl::Status MakePrivateFile(const std::string& path);
+// Whether a file begins as databases of SQLite do, or has nothing in it.
+absl::StatusOr<bool> IsEmptyOrDatabase(const std::string& path);
 bool IsWritable(const std::string& path);
 
 // Renames a database with its log to "<path>.corrupt-<time>" and returns that.

@@ -17,7 +17,7 @@ TEST(Sha256, GivesThePublishedAnswers) {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(
       Sha256(absl::string_view("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")).Hex(),
-      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2177f6ecedd419db06c1");
+      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
 // Compares one call with the one-shot of each message, and looks that nothing behind the output is

@@ -130,10 +130,10 @@ inline std::string Pattern(uint64_t offset, size_t size) {
 class PatternFile {
  public:
   explicit PatternFile(size_t size) {
-    char path[] = "/tmp/p2p_net_test_XXXXXX";
-    fd_ = mkstemp(path);
+    std::string path = ::testing::TempDir() + "p2p_net_test_XXXXXX";
+    fd_ = mkstemp(&path[0]);
     EXPECT_GE(fd_, 0);
-    unlink(path);
+    unlink(path.c_str());
     const std::string data = Pattern(0, size);
     EXPECT_EQ(pwrite(fd_, data.data(), size, 0), static_cast<ssize_t>(size));
     owner_ = std::shared_ptr<void>(nullptr, [fd = fd_](void*) { close(fd); });

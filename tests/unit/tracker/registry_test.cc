@@ -1,7 +1,10 @@
 #include "tracker/registry.h"
 
+#include <map>
 #include <set>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -251,7 +254,8 @@ TEST_F(RegistryTest, KeepsItsOrdersThroughAnyMixOfCalls) {
     for (size_t i = 0; i < found.size(); ++i) {
       const int found_id = found[i].content_id.has_value() ? found[i].content_id->hash.bytes[0] : 0;
       ASSERT_EQ(found[i].list.peers.size(), (versions[{found_id, found[i].list.size.value()}]));
-      if (i > 0) ASSERT_LE(found[i].list.peers.size(), found[i - 1].list.peers.size());
+      if (i == 0) continue;
+      ASSERT_LE(found[i].list.peers.size(), found[i - 1].list.peers.size());
     }
   }
 }

@@ -3,21 +3,18 @@
 #include "tracker/server.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 
-#include <chrono>
+#include <cerrno>
 #include <memory>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "asio/connect.hpp"
 #include "asio/io_context.hpp"
-#include "asio/read.hpp"
-#include "asio/read_until.hpp"
-#include "asio/write.hpp"
 #include "gtest/gtest.h"
 
 namespace p2p::tracker {

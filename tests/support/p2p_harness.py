@@ -1,0 +1,383 @@
+"""Runs p2pd, p2pctl and p2p-tracker as real processes for tests.
+
+Every test has a directory of its own, every program a free port: tests run side by side. Waiting is
+polling the real state until a deadline. What the programs wrote to stderr is kept in files, shown
+when a test fails, and searched for sanitizer reports in any case.
+"""
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BIN_DIR = os.environ.get("P2P_BIN_DIR", "")
+# Seconds. Long enough for a sanitizer build on a busy machine; a good run never waits for it.
+DEADLINE = float(os.environ.get("P2P_TEST_DEADLINE", "40"))
+POLL_INTERVAL = 0.02
+LOCALHOST = "127.0.0.1"
+
+_SANITIZER_REPORT = re.compile(
+    r"ERROR: (Address|Leak|Memory)Sanitizer|WARNING: ThreadSanitizer|runtime error:")
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def program(name):
+    return os.path.join(BIN_DIR, name)
+
+
+def _die_with_the_test():
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def wait_for(condition, what, deadline=None, interval=POLL_INTERVAL):
+    """Polls until `condition()` gives something true, and returns that."""
+    end = time.monotonic() + (DEADLINE if deadline is None else deadline)
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise AssertionError("waited in vain until " + (what() if callable(what) else what))
+        time.sleep(interval)
+
+
+def free_port():
+    """A port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOCALHOST, 0))
+        return probe.getsockname()[1]
+
+
+def split_address(address):
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def cpu_ticks(pid):
+    """User and system time of a process, in clock ticks."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+class Process:
+    """A program that runs until it is stopped."""
+
+    def __init__(self, arguments, log_path, env=None, cwd=None):
+        self.arguments = arguments
+        self.log_path = log_path
+        self._env = env
+        self._cwd = cwd
+        self._process = None
+        self.killed = False
+
+    def spawn(self):
+        self.killed = False
+        with open(self.log_path, "ab") as log:
+            self._process = subprocess.Popen(
+                self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=self._env, cwd=self._cwd, preexec_fn=_die_with_the_test)
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    @property
+    def exit_code(self):
+        return None if self._process is None else self._process.poll()
+
+    @property
+    def running(self):
+        return self._process is not None and self._process.poll() is None
+
+    def log(self):
+        try:
+            with open(self.log_path, encoding="utf-8", errors="replace") as log:
+                return log.read()
+        except FileNotFoundError:
+            return ""
+
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    def wait(self, deadline=DEADLINE):
+        """Seconds until it ended, and its exit code."""
+        start = time.monotonic()
+        code = self._process.wait(deadline)
+        return time.monotonic() - start, code
+
+    def kill9(self):
+        if self.running:
+            self.killed = True
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self, number=signal.SIGTERM, deadline=DEADLINE):
+        """Ends it in good order and returns its exit code."""
+        if not self.running:
+            return self.exit_code
+        self.signal(number)
+        return self.wait(deadline)[1]
+
+    def wait_for_log(self, text, deadline=None):
+        wait_for(lambda: text in self.log(), lambda: f"{self.log_path} says {text!r}", deadline)
+
+
+class Tracker(Process):
+    def __init__(self, directory, name="tracker", arguments=()):
+        self.port = 0
+        self._extra = list(arguments)
+        super().__init__([], os.path.join(directory, name + ".log"), cwd=directory)
+
+    @property
+    def address(self):
+        return f"{LOCALHOST}:{self.port}"
+
+    def start(self):
+        """The first start takes a free port, later ones take the same again."""
+        start_of_log = len(self.log())
+        listen = f"{LOCALHOST}:{self.port}"
+        self.arguments = [program("p2p-tracker"), "--listen", listen] + self._extra
+        self.spawn()
+
+        def port():
+            match = re.search(r"p2p-tracker \S+ listening on \S*:(\d+)", self.log()[start_of_log:])
+            if match is None and not self.running:
+                raise AssertionError(f"p2p-tracker ended with {self.exit_code}: {self.log()}")
+            return match and int(match.group(1))
+
+        self.port = wait_for(port, "the tracker tells its port")
+        return self
+
+    def ask(self, line):
+        """One original request on a connection of its own; its answer without LF."""
+        with socket.create_connection((LOCALHOST, self.port), DEADLINE) as connection:
+            connection.sendall(line.encode() + b"\n")
+            with connection.makefile("rb") as answers:
+                return answers.readline().decode().rstrip("\n")
+
+    def lookup(self, name):
+        """Addresses of those who share `name`."""
+        words = self.ask("LOOKUP " + name).split()
+        return words[3:] if words and words[0] == "OK" else []
+
+    def wait_lists(self, name, *addresses):
+        """Until those, and only those, share `name`."""
+        seen = []
+
+        def check():
+            seen[:] = sorted(self.lookup(name))
+            return seen == sorted(addresses)
+        wait_for(check, lambda: f"the tracker lists {addresses} for {name}; it lists {seen}")
+
+
+class CtlResult:
+    def __init__(self, code, out, err):
+        self.code = code
+        self.out = out
+        self.err = err
+
+    @property
+    def objects(self):
+        return [json.loads(line) for line in self.out.splitlines() if line]
+
+    @property
+    def last(self):
+        return self.objects[-1]
+
+    def __repr__(self):
+        return f"exit code {self.code}\nstdout: {self.out}\nstderr: {self.err}"
+
+
+def run_ctl(arguments, cwd=None, env=None, timeout=DEADLINE * 2, preexec_fn=None):
+    done = subprocess.run([program("p2pctl")] + [str(a) if not isinstance(a, bytes) else a
+                                                 for a in arguments],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          cwd=cwd, env=env, timeout=timeout, check=False, preexec_fn=preexec_fn)
+    return CtlResult(done.returncode, done.stdout.decode(errors="replace"),
+                     done.stderr.decode(errors="replace"))
+
+
+class Daemon(Process):
+    """One p2pd with its own state, socket and download directory below `directory`."""
+
+    def __init__(self, directory, name, trackers=(), arguments=(), env=None, downloads=None,
+                 listen=LOCALHOST + ":0"):
+        self.name = name
+        self.home = os.path.join(directory, name)
+        self.state_dir = os.path.join(self.home, "state")
+        self.downloads = downloads or os.path.join(self.home, "downloads")
+        self.socket = os.path.join(self.home, "p2pd.sock")
+        os.makedirs(self.downloads, exist_ok=True)
+        command = [program("p2pd"), "--state-dir", self.state_dir, "--socket", self.socket,
+                   "--listen", listen, "--download-dir", self.downloads]
+        for tracker in trackers:
+            command += ["--tracker", tracker]
+        super().__init__(command + list(arguments), os.path.join(self.home, "p2pd.log"),
+                         env=env, cwd=self.home)
+
+    def start(self):
+        self.spawn()
+        self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self):
+        def answers():
+            if not self.running:
+                raise AssertionError(f"p2pd {self.name} ended with {self.exit_code}: {self.log()}")
+            return os.path.exists(self.socket) and self.ctl("--json", "status").code == 0
+        wait_for(answers, f"p2pd {self.name} answers")
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    @property
+    def address(self):
+        return self.status()["listen"]
+
+    @property
+    def port(self):
+        return split_address(self.address)[1]
+
+    def ctl(self, *arguments, cwd=None, env=None, timeout=DEADLINE * 2, preexec_fn=None):
+        return run_ctl(("--socket", self.socket) + arguments, cwd or self.home, env, timeout,
+                       preexec_fn)
+
+    def must(self, *arguments, **options):
+        """ctl() that has to exit with 0."""
+        result = self.ctl(*arguments, **options)
+        if result.code != 0:
+            raise AssertionError(f"p2pctl {arguments} failed: {result}")
+        return result
+
+    def start_ctl(self, *arguments):
+        """p2pctl in the background, for what waits."""
+        return subprocess.Popen([program("p2pctl"), "--socket", self.socket] + list(arguments),
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, cwd=self.home, text=True,
+                                preexec_fn=_die_with_the_test)
+
+    def status(self):
+        return self.must("--json", "status").last
+
+    def totals(self):
+        return self.status()["totals"]
+
+    def transfers(self):
+        return self.must("--json", "list").objects
+
+    def transfer(self, what):
+        return self.must("--json", "status", str(what)).last
+
+    def share(self, path, name=None):
+        extra = [] if name is None else ["--name", name]
+        return self.must("--json", "share", path, *extra).last
+
+    def get(self, source, output=None, timeout=DEADLINE * 2):
+        extra = [] if output is None else ["-o", output]
+        return self.must("--json", "get", source, *extra, timeout=timeout).last
+
+    def get_detached(self, source, output=None):
+        extra = [] if output is None else ["-o", output]
+        return self.must("--json", "get", source, "--detach", *extra).last
+
+    def wait_transfer(self, what, condition, description, deadline=None):
+        seen = {}
+
+        def check():
+            seen.update(self.transfer(what))
+            return condition(seen) and dict(seen)
+        return wait_for(check, lambda: f"{description}; it is {seen}", deadline)
+
+    def wait_state(self, what, *states, deadline=None):
+        def check(transfer):
+            if transfer["state"] == "error" and "error" not in states:
+                raise AssertionError(f"{self.name}: transfer {what} failed: {transfer['error']}")
+            return transfer["state"] in states
+        return self.wait_transfer(what, check, f"it is {' or '.join(states)}", deadline)
+
+    def wait_tracker(self, ok=True):
+        wait_for(lambda: all(t["ok"] == ok for t in self.status()["trackers"]),
+                 lambda: f"the trackers of {self.name} are {'' if ok else 'not '}reached: "
+                         f"{self.status()['trackers']}")
+
+
+def _scratch_directory():
+    """Memory where there is room: tests then do not depend on a disk's speed."""
+    try:
+        if shutil.disk_usage("/dev/shm").free >= 2 << 30 and os.access("/dev/shm", os.W_OK):
+            return "/dev/shm"
+    except OSError:
+        pass
+    return None
+
+
+class P2pTest(unittest.TestCase):
+    """Gives each test its own directory, and ends what it started."""
+
+    def setUp(self):
+        if not BIN_DIR:
+            self.skipTest("P2P_BIN_DIR does not name the directory of the programs")
+        self.dir = tempfile.mkdtemp(prefix="p2p-", dir=_scratch_directory())
+        self._processes = []
+        self.addCleanup(self._clean_up)
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def tracker(self, *arguments, name="tracker"):
+        tracker = Tracker(self.dir, name, arguments)
+        self._processes.append(tracker)
+        return tracker.start()
+
+    def make_daemon(self, name, trackers=(), **options):
+        """Not started yet. `options` as for Daemon."""
+        addresses = [t if isinstance(t, str) else t.address for t in trackers]
+        daemon = Daemon(self.dir, name, addresses, **options)
+        self._processes.append(daemon)
+        return daemon
+
+    def daemon(self, name, trackers=(), **options):
+        return self.make_daemon(name, trackers, **options).start()
+
+    def process(self, arguments, name, **options):
+        process = Process(arguments, self.path(name + ".log"), **options)
+        self._processes.append(process)
+        return process
+
+    def closing(self, thing):
+        """`thing.close()` runs at the end of the test."""
+        self.addCleanup(thing.close)
+        return thing
+
+    def assert_same_file(self, path, digest):
+        from p2p_content import sha256
+        self.assertTrue(os.path.exists(path), f"{path} is not there")
+        self.assertEqual(sha256(path), digest, path)
+
+    def _clean_up(self):
+        crashed = []
+        for process in self._processes:
+            if not process.running and process.exit_code is not None and \
+                    process.exit_code < 0 and not process.killed:
+                crashed.append(f"{process.log_path} ended by signal {-process.exit_code}")
+        for process in self._processes:
+            process.kill9()
+        logs = [(p.log_path, p.log()) for p in self._processes]
+        crashed += [f"{path} has a sanitizer report" for path, text in logs
+                    if _SANITIZER_REPORT.search(text)]
+        shutil.rmtree(self.dir, ignore_errors=True)
+        if crashed or not getattr(self._outcome, "success", True):
+            for path, text in logs:
+                print(f"--- {os.path.relpath(path, self.dir)}\n{text[-20000:]}", file=sys.stderr)
+        if crashed:
+            self.fail("; ".join(crashed))

@@ -1,0 +1,240 @@
+"""A TCP relay between a peer and whoever dials it: counts, holds back, slows, cuts and tampers.
+
+It stands for a network that misbehaves, or for a peer that lies: nothing of our own code is needed
+for that. Threads; close() ends them.
+"""
+import re
+import socket
+import threading
+import time
+
+_PIECE = 65_536
+
+
+class Proxy:
+    """Listens on `address`, dials `target` for each connection.
+
+    `allow(n)` lets n more bytes pass from the target to the clients; None: all. `tamper`, where given, is
+    a class whose objects have feed(bytes) -> bytes, one for each connection.
+    """
+
+    def __init__(self, target, budget=None, tamper=None, bytes_a_second=None):
+        self._target = target
+        self._tamper = tamper
+        self._bytes_a_second = bytes_a_second
+        self._lock = threading.Condition()
+        self._budget = budget
+        self._open = set()
+        self._closed = False
+        self.bytes_down = 0  # from the target to the clients
+        self.bytes_up = 0
+        self.connections = 0
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self._listener.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def allow(self, count=None):
+        with self._lock:
+            if count is None:
+                self._budget = None
+            elif self._budget is not None:
+                self._budget += count
+            self._lock.notify_all()
+
+    def hold(self):
+        """Nothing more passes to the clients."""
+        with self._lock:
+            self._budget = 0
+
+    @property
+    def is_dry(self):
+        with self._lock:
+            return self._budget == 0
+
+    def retarget(self, target):
+        self._target = target
+
+    def cut(self, reset=False):
+        """Ends all connections at once, with a reset if wanted; new ones are taken."""
+        with self._lock:
+            ends = list(self._open)
+        for end in ends:
+            try:
+                if reset:
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                else:
+                    end.shutdown(socket.SHUT_RDWR)
+                if reset:
+                    end.close()
+            except OSError:
+                pass
+
+    def close(self):
+        with self._lock:
+            self._closed = True
+            self._lock.notify_all()
+        self._listener.close()
+        self.cut()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(self._target, 10)
+                server.settimeout(None)
+            except OSError:
+                client.close()
+                continue
+            self.connections += 1
+            with self._lock:
+                self._open |= {client, server}
+            tamper = self._tamper() if self._tamper else None
+            threading.Thread(target=self._down, args=(server, client, tamper), daemon=True).start()
+            threading.Thread(target=self._up, args=(client, server), daemon=True).start()
+
+    def _take_budget(self):
+        """How many bytes may pass now; waits for at least one. 0: closed."""
+        with self._lock:
+            while self._budget == 0 and not self._closed:
+                self._lock.wait()
+            if self._closed:
+                return 0
+            return _PIECE if self._budget is None else min(_PIECE, self._budget)
+
+    def _down(self, server, client, tamper):
+        try:
+            while most := self._take_budget():
+                piece = server.recv(most)
+                if not piece:
+                    break
+                with self._lock:
+                    if self._budget is not None:
+                        self._budget = max(0, self._budget - len(piece))
+                    self.bytes_down += len(piece)
+                client.sendall(tamper.feed(piece) if tamper else piece)
+                if self._bytes_a_second:
+                    time.sleep(len(piece) / self._bytes_a_second)
+        except OSError:
+            pass
+        self._end(server, client)
+
+    def _up(self, client, server):
+        try:
+            while piece := client.recv(_PIECE):
+                self.bytes_up += len(piece)
+                server.sendall(piece)
+        except OSError:
+            pass
+        self._end(server, client)
+
+    def _end(self, *ends):
+        for end in ends:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        with self._lock:
+            gone = [end for end in ends if end in self._open]
+            self._open -= set(gone)
+        for end in gone:
+            end.close()
+
+
+class Tamper:
+    """Follows the messages of the extension in a byte stream; subclasses change them.
+
+    A message is a text line; where its last word is +<n>, n payload bytes follow.
+    """
+
+    _PAYLOAD = re.compile(rb" \+(\d+)$")
+
+    def __init__(self):
+        self._held = b""
+        self._line = None  # whose payload is coming in
+        self._left = 0
+        self._at = 0
+
+    def feed(self, data):
+        self._held += data
+        out = b""
+        while self._held:
+            if self._left > 0:
+                piece = self._held[:self._left]
+                self._held = self._held[len(piece):]
+                out += self.payload(self._line, self._at, piece)
+                self._at += len(piece)
+                self._left -= len(piece)
+                continue
+            line, end, rest = self._held.partition(b"\n")
+            if not end:
+                break
+            self._held = rest
+            stated = self._PAYLOAD.search(line)
+            self._line, self._at = line, 0
+            self._left = int(stated.group(1)) if stated else 0
+            out += self.line(line)
+        return out
+
+    def line(self, line):
+        return line + b"\n"
+
+    def payload(self, line, at, piece):
+        """`piece` begins `at` bytes into the payload that follows `line`."""
+        return piece
+
+
+def _flip_first(piece):
+    return bytes([piece[0] ^ 0xff]) + piece[1:] if piece else piece
+
+
+class NewIdentity(Tamper):
+    """The peer behind it seems to be another one: a peer's id is what it is known by."""
+
+    identity = b"e" * 64
+
+    def line(self, line):
+        if line.startswith(b"HELLO "):
+            line = re.sub(rb"id=[0-9a-f]{64}", b"id=" + self.identity, line)
+        return line + b"\n"
+
+
+class WrongBytes(NewIdentity):
+    """Changes one byte of every chunk."""
+
+    def payload(self, line, at, piece):
+        return _flip_first(piece) if line.startswith(b"CHUNK ") and at == 0 else piece
+
+
+class WrongManifest(NewIdentity):
+    def payload(self, line, at, piece):
+        return _flip_first(piece) if line.startswith(b"MANIFEST") and at == 0 else piece
+
+
+class WrongHashes(NewIdentity):
+    def payload(self, line, at, piece):
+        return _flip_first(piece) if line.startswith(b"HASHES") and at == 0 else piece
+
+
+class WrongChunkNumber(NewIdentity):
+    """Answers with the right bytes under the number of another chunk."""
+
+    def line(self, line):
+        match = re.fullmatch(rb"CHUNK (\d+) (\+\d+)", line)
+        if match:
+            number = int(match.group(1))
+            line = b"CHUNK %d %s" % (number - 1 if number else 1, match.group(2))
+        return super().line(line)
+
+
+class WrongLength(NewIdentity):
+    """Says that a chunk has one byte more than it may have."""
+
+    def line(self, line):
+        match = re.fullmatch(rb"CHUNK (\d+) \+(\d+)", line)
+        if match:
+            line = b"CHUNK %s +%d" % (match.group(1), int(match.group(2)) + 1)
+        return super().line(line)

@@ -1,0 +1,102 @@
+// The parts of a peer session that decide on their own.
+#include <random>
+
+#include "daemon/session/outbox.h"
+#include "daemon/session/request_ledger.h"
+#include "daemon/session/serve_queue.h"
+#include "gtest/gtest.h"
+#include "tests/unit/session/session_harness.h"
+
+namespace p2p::session {
+namespace {
+
+TEST(ServeQueue, GivesTheSameAsAPlainListWouldUnderRandomUse) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 200; ++round) {
+    ServeQueue queue;
+    std::deque<uint32_t> plain;
+    for (int step = 0; step < 100; ++step) {
+      const ChunkRun run{static_cast<uint32_t>(random() % 30),
+                         static_cast<uint32_t>(random() % 8 + 1)};
+      switch (random() % 3) {
+        case 0: {
+          const uint32_t taken = queue.Add(run, 40);
+          EXPECT_EQ(taken, std::min<uint32_t>(run.count, 40 - plain.size()));
+          for (uint32_t i = 0; i < taken; ++i) plain.push_back(run.first + i);
+          break;
+        }
+        case 1: {
+          uint32_t cancelled = 0;
+          for (const ChunkRun& gone : queue.Cancel(run)) cancelled += gone.count;
+          const size_t before = plain.size();
+          plain.erase(std::remove_if(
+                          plain.begin(), plain.end(),
+                          [&](uint32_t c) { return c >= run.first && c < run.first + run.count; }),
+                      plain.end());
+          EXPECT_EQ(cancelled, before - plain.size());
+          break;
+        }
+        case 2: {
+          const absl::optional<ChunkIndex> next = queue.TakeNext();
+          ASSERT_EQ(next.has_value(), !plain.empty());
+          if (!next) break;
+          EXPECT_EQ(next->value(), plain.front());
+          plain.pop_front();
+        }
+      }
+      ASSERT_EQ(queue.size(), plain.size());
+    }
+  }
+}
+
+TEST(RequestLedger, CountsEveryRequestUntilItsAnswer) {
+  RequestLedger ledger;
+  EXPECT_TRUE(ledger.Add(ChunkIndex(1), 10));
+  EXPECT_FALSE(ledger.Add(ChunkIndex(1), 10));
+  EXPECT_EQ(ledger.Length(ChunkIndex(1)), absl::optional<uint32_t>(10));
+  EXPECT_TRUE(ledger.Cancel(ChunkIndex(1)));
+  EXPECT_FALSE(ledger.Cancel(ChunkIndex(1)));
+  EXPECT_TRUE(ledger.Add(ChunkIndex(1), 10));
+  EXPECT_EQ(ledger.size(), 2);
+  // The first request's chunk was on its way already; then the second's comes.
+  ledger.OnArrived(ChunkIndex(1));
+  EXPECT_EQ(ledger.Length(ChunkIndex(1)), absl::optional<uint32_t>(10));
+  EXPECT_EQ(ledger.OnRejected(ChunkIndex(1)), RequestLedger::Rejection::kOver);
+  EXPECT_EQ(ledger.OnRejected(ChunkIndex(1)), RequestLedger::Rejection::kNotAsked);
+  EXPECT_EQ(ledger.size(), 0);
+  EXPECT_EQ(ledger.Length(ChunkIndex(1)), absl::nullopt);
+}
+
+TEST(Outbox, KeepsTheOrderAndTheCounts) {
+  Outbox box;
+  box.Text("a");
+  box.Text("b");
+  box.File(SliceOf("file"));
+  box.Text("c");
+  EXPECT_EQ(box.put_bytes(), 7u);
+  EXPECT_EQ(box.waiting_text_bytes(), 3u);
+  const std::vector<Output> taken = box.Take();
+  ASSERT_EQ(taken.size(), 3u);
+  EXPECT_EQ(absl::get<std::string>(taken[0]), "ab");
+  EXPECT_EQ(absl::get<FileSlice>(taken[1]).length, 4u);
+  EXPECT_FALSE(box.Drained());
+  box.OnSent(3, 1, 4);
+  EXPECT_EQ(box.sent_bytes(), 3u);
+  EXPECT_EQ(box.waiting_text_bytes(), 1u);
+  box.OnSent(4, 0, 0);
+  EXPECT_TRUE(box.Drained());
+}
+
+TEST(Outbox, DropsASharedTextThatWillNotBeFinished) {
+  Outbox box;
+  box.Text("head");
+  box.SharedText(std::make_shared<const std::string>(1 << 20, 'x'));
+  box.Text("tail");
+  EXPECT_EQ(box.Take().size(), 2u);
+  box.Finish();
+  EXPECT_TRUE(box.Take().empty());
+  EXPECT_EQ(box.put_bytes(), size_t{256} << 10);
+}
+
+}  // namespace
+}  // namespace p2p::session

@@ -1,0 +1,125 @@
+// Shares and layouts for the store's tests.
+#pragma once
+
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "core/base/limits.h"
+#include "core/content/layout.h"
+#include "core/content/manifest.h"
+#include "daemon/store/file_chunk_manager.h"
+#include "daemon/store/hashing.h"
+#include "gtest/gtest.h"
+
+namespace p2p::store {
+
+using LayoutPtr = std::shared_ptr<const content::Layout>;
+constexpr uint64_t kChunk = limits::kChunkBytes;
+
+inline LayoutPtr SingleFile(const std::string& name, uint64_t length, bool executable = false) {
+  content::LayoutFile file;
+  file.path = name;
+  file.length = ByteCount(length);
+  file.executable = executable;
+  auto layout = content::Layout::Make(name, false, {file});
+  EXPECT_TRUE(layout.ok()) << layout.status();
+  return std::make_shared<const content::Layout>(*std::move(layout));
+}
+
+struct TestFile {
+  std::string path;
+  uint64_t length;
+  bool executable = false;
+};
+
+inline LayoutPtr Tree(const std::string& name, const std::vector<TestFile>& tree) {
+  std::vector<content::LayoutFile> files;
+  for (const TestFile& each : tree) {
+    content::LayoutFile file;
+    file.path = each.path;
+    file.length = ByteCount(each.length);
+    file.executable = each.executable;
+    files.push_back(std::move(file));
+  }
+  content::SortFiles(&files);
+  auto layout = content::Layout::Make(name, true, std::move(files));
+  EXPECT_TRUE(layout.ok()) << layout.status();
+  return std::make_shared<const content::Layout>(*std::move(layout));
+}
+
+// Bytes that tell the chunk and the place in it.
+inline std::vector<uint8_t> ChunkBytes(const content::Layout& layout, ChunkIndex chunk) {
+  std::vector<uint8_t> bytes(layout.ChunkLength(chunk));
+  uint32_t state = chunk.value() * 2654435761u + 12345u;
+  for (uint8_t& byte : bytes) {
+    state = state * 1664525u + 1013904223u;
+    byte = static_cast<uint8_t>(state >> 24);
+  }
+  return bytes;
+}
+
+inline absl::Status WriteTestChunk(FileChunkManager* manager, ChunkIndex chunk) {
+  return manager->WriteChunk(chunk, ChunkBytes(manager->layout(), chunk));
+}
+
+inline absl::Status WriteAllChunks(FileChunkManager* manager) {
+  for (uint32_t i = 0; i < manager->layout().chunk_count(); ++i) {
+    const absl::Status status = WriteTestChunk(manager, ChunkIndex(i));
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+inline bool HoldsTestChunk(FileChunkManager* manager, ChunkIndex chunk) {
+  std::vector<uint8_t> bytes(manager->layout().ChunkLength(chunk));
+  return manager->ReadChunk(chunk, absl::MakeSpan(bytes)).ok() && bytes == ChunkBytes(manager->layout(), chunk);
+}
+
+// What a slice shows, as sendfile would send it.
+inline std::string ReadSlice(const FileSlice& slice) {
+  std::string bytes(slice.length, '\0');
+  const ssize_t got = ::pread(slice.fd, &bytes[0], bytes.size(), static_cast<off_t>(slice.offset));
+  bytes.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  return bytes;
+}
+
+inline absl::StatusOr<HashedShare> HashNow(FileSystem* files, WorkerPool* pool, const std::string& path,
+                                           const std::string& name,
+                                           std::shared_ptr<WorkProgress> progress = nullptr) {
+  if (!progress) progress = std::make_shared<WorkProgress>();
+  absl::StatusOr<HashedShare> result = absl::UnknownError("not done");
+  absl::Notification done;
+  HashShare(files, pool, path, name, std::move(progress), [](ByteCount) {},
+            [&](absl::StatusOr<HashedShare> hashed) {
+              result = std::move(hashed);
+              done.Notify();
+            });
+  done.WaitForNotification();
+  return result;
+}
+
+inline VerifiedChunks VerifyNow(const std::shared_ptr<FileChunkManager>& store, WorkerPool* pool,
+                                const HashedShare& share, const ChunkSet& which) {
+  VerifiedChunks result;
+  absl::Notification done;
+  VerifyChunks(store, pool, share.manifest, share.hashes, which, std::make_shared<WorkProgress>(),
+               [&](VerifiedChunks verified) {
+                 result = std::move(verified);
+                 done.Notify();
+               });
+  done.WaitForNotification();
+  return result;
+}
+
+inline ChunkSet AllChunks(const content::Layout& layout) {
+  ChunkSet all(layout.chunk_count());
+  all.AddAll();
+  return all;
+}
+
+}  // namespace p2p::store
