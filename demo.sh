@@ -108,13 +108,15 @@ start_daemon() { # NAME
 
 # Lets A serve for a moment at a time until B has a part of the transfer, and leaves A stopped.
 pause_in_the_middle() { # ID BYTES: prints what B has then
-  local done_bytes=0 pulse=0.02 deadline=$((SECONDS + 60))
+  local object done_bytes=0 deadline=$((SECONDS + 60))
   while [ "$SECONDS" -lt "$deadline" ]; do
-    kill -CONT "${pids[A]}"
-    sleep "$pulse"
-    kill -STOP "${pids[A]}"
+    kill -CONT "${pids[A]}" || fail "daemon A ended"
+    sleep 0.02
+    kill -STOP "${pids[A]}" || fail "daemon A ended"
     sleep 0.05 # what is on its way arrives
-    done_bytes=$(ctl B status "$1" | field bytes_done)
+    object=$(ctl B status "$1") || fail "daemon B ended"
+    [ "$(field state <<<"$object")" != error ] || fail "B: $(field error <<<"$object")"
+    done_bytes=$(field bytes_done <<<"$object")
     if [ "$done_bytes" -gt $(($2 / 5)) ] || [ "$done_bytes" -eq "$2" ]; then break; fi
   done
   printf '%s' "$done_bytes"
@@ -123,7 +125,7 @@ pause_in_the_middle() { # ID BYTES: prints what B has then
 wait_done() { # DAEMON ID: until it is complete
   local deadline=$((SECONDS + GET_SECONDS)) object state
   while [ "$SECONDS" -lt "$deadline" ]; do
-    object=$(ctl "$1" status "$2")
+    object=$(ctl "$1" status "$2") || fail "daemon $1 ended"
     state=$(field state <<<"$object")
     case $state in
       complete | seeding) return 0 ;;

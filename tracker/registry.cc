@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/random/uniform_int_distribution.h"
 
 namespace p2p::tracker {
@@ -19,19 +20,23 @@ struct Registry::Version {
   NameMap::value_type* name;
   ContentMap::value_type* content;  // nullptr: registered without a content id
   ByteCount size;
-  std::vector<Registration*> peers;
+  std::vector<Registration*> peers;  // whole ones first
+  size_t whole_count = 0;
 
   absl::optional<ContentId> content_id() const {
     if (content == nullptr) return absl::nullopt;
     return content->first;
   }
   VersionKey key() const { return VersionKey(name, size, content_id()); }
+  void Swap(size_t a, size_t b);
+  void TakeOut(Registration* registration);
 };
 
 struct Registry::Registration {
   wire::PeerAddress address;
   Version* version = nullptr;
   size_t index = 0;  // in version->peers
+  bool partial = false;
   absl::Time expires;
   Registration* previous_of_address = nullptr;
   Registration* next_of_address = nullptr;
@@ -43,10 +48,23 @@ struct Registry::Registration {
   }
 };
 
+void Registry::Version::Swap(size_t a, size_t b) {
+  std::swap(peers[a], peers[b]);
+  peers[a]->index = a;
+  peers[b]->index = b;
+}
+
+void Registry::Version::TakeOut(Registration* registration) {
+  if (!registration->partial) Swap(registration->index, --whole_count);
+  Swap(registration->index, peers.size() - 1);
+  peers.pop_back();
+}
+
 bool Registry::ByRank::operator()(const Version* a, const Version* b) const {
   const auto rank = [](const Version* v) {
     // Ascending order, so what should come first is turned round.
-    return std::make_tuple(~v->peers.size(), v->content == nullptr, ~v->size.value());
+    return std::make_tuple(~v->whole_count, ~v->peers.size(), v->content == nullptr,
+                           ~v->size.value());
   };
   if (rank(a) != rank(b)) return rank(a) < rank(b);
   if (a->content != b->content) return a->content->first < b->content->first;
@@ -57,7 +75,7 @@ Registry::Registry(const RegistryOptions& options) : options_(options) {}
 Registry::~Registry() = default;
 
 Registry::Outcome Registry::Register(absl::string_view name, ByteCount size,
-                                     const absl::optional<ContentId>& content_id,
+                                     const absl::optional<ContentId>& content_id, bool partial,
                                      const wire::PeerAddress& address, absl::Time now) {
   Expire(now);
   const auto known_name = names_.find(name);
@@ -65,11 +83,8 @@ Registry::Outcome Registry::Register(absl::string_view name, ByteCount size,
     const auto known = registrations_.find(RegistrationKey(address, &*known_name, content_id));
     if (known != registrations_.end()) {
       Registration* registration = known->second.get();
-      if (registration->version->size != size) {
-        // The new version is added first, so that the name is not dropped in between.
-        Version* version = FindOrAddVersion(&*known_name, size, content_id);
-        RemovePeer(registration);
-        AddPeer(version, registration);
+      if (registration->version->size != size || registration->partial != partial) {
+        Move(registration, size, partial);
       }
       Renew(registration, now);
       return Outcome::kRegistered;
@@ -83,6 +98,7 @@ Registry::Outcome Registry::Register(absl::string_view name, ByteCount size,
   auto owned = std::make_unique<Registration>();
   Registration* registration = owned.get();
   registration->address = address;
+  registration->partial = partial;
   AddPeer(FindOrAddVersion(&*entry, size, content_id), registration);
   registrations_.emplace(registration->key(), std::move(owned));
   bytes_ += kRegistrationBytes;
@@ -134,7 +150,9 @@ absl::optional<wire::PeerList> Registry::Lookup(absl::string_view name, absl::Ti
   Expire(now);
   const auto entry = names_.find(name);
   if (entry == names_.end()) return absl::nullopt;
-  return Sample(*entry->second.begin());
+  Version* const best = *entry->second.begin();
+  if (best->whole_count == 0) return absl::nullopt;
+  return Sample(best, best->whole_count);
 }
 
 std::vector<wire::FoundVersion> Registry::Find(absl::string_view name, absl::Time now) {
@@ -144,7 +162,7 @@ std::vector<wire::FoundVersion> Registry::Find(absl::string_view name, absl::Tim
   if (entry == names_.end()) return found;
   for (Version* version : entry->second) {
     if (found.size() == static_cast<size_t>(limits::kMaxVersionsPerAnswer)) break;
-    found.push_back({version->content_id(), Sample(version)});
+    found.push_back({version->content_id(), Sample(version, version->peers.size())});
   }
   return found;
 }
@@ -153,7 +171,8 @@ absl::optional<wire::PeerList> Registry::Peers(const ContentId& content_id, absl
   Expire(now);
   const auto entry = contents_.find(content_id);
   if (entry == contents_.end()) return absl::nullopt;
-  return Sample(*entry->second.begin());
+  Version* const best = *entry->second.begin();
+  return Sample(best, best->peers.size());
 }
 
 void Registry::Expire(absl::Time now) {
@@ -188,18 +207,28 @@ void Registry::RemoveVersion(Version* version) {
 void Registry::AddPeer(Version* version, Registration* registration) {
   Unrank(version);
   registration->version = version;
-  registration->index = version->peers.size();
   version->peers.push_back(registration);
+  registration->index = version->peers.size() - 1;
+  if (!registration->partial) version->Swap(registration->index, version->whole_count++);
   Rank(version);
+}
+
+void Registry::Move(Registration* registration, ByteCount size, bool partial) {
+  Version* const former = registration->version;
+  // Ranked without this peer, but kept: the name must not be dropped in between.
+  Version* const version = FindOrAddVersion(former->name, size, former->content_id());
+  Unrank(former);
+  former->TakeOut(registration);
+  Rank(former);
+  registration->partial = partial;
+  AddPeer(version, registration);
+  if (former->peers.empty()) RemoveVersion(former);
 }
 
 void Registry::RemovePeer(Registration* registration) {
   Version* version = registration->version;
   Unrank(version);
-  Registration* last = version->peers.back();
-  version->peers[registration->index] = last;
-  last->index = registration->index;
-  version->peers.pop_back();
+  version->TakeOut(registration);
   Rank(version);
   if (version->peers.empty()) RemoveVersion(version);
 }
@@ -266,21 +295,20 @@ void Registry::Remove(Registration* registration) {
   registrations_.erase(owned);
 }
 
-wire::PeerList Registry::Sample(Version* version) {
-  std::vector<Registration*>& peers = version->peers;
-  const size_t wanted = std::min<size_t>(peers.size(), limits::kMaxPeersPerAnswer);
+wire::PeerList Registry::Sample(Version* version, size_t count) {
+  const size_t wanted = std::min<size_t>(count, limits::kMaxPeersPerAnswer);
   wire::PeerList list;
   list.size = version->size;
   list.peers.reserve(wanted);
-  // The first steps of a Fisher-Yates shuffle: the order of peers means nothing, so it is done in
-  // place.
+  // The first steps of a Fisher-Yates shuffle. Whole peers stay in front of partial ones, or one
+  // sample of all would spoil the next one of the whole: so it is undone, last step first.
+  absl::InlinedVector<size_t, limits::kMaxPeersPerAnswer> picks;
   for (size_t i = 0; i < wanted; ++i) {
-    const size_t pick = absl::Uniform<size_t>(random_, i, peers.size());
-    std::swap(peers[i], peers[pick]);
-    peers[i]->index = i;
-    peers[pick]->index = pick;
-    list.peers.push_back(peers[i]->address);
+    picks.push_back(absl::Uniform<size_t>(random_, i, count));
+    version->Swap(i, picks[i]);
+    list.peers.push_back(version->peers[i]->address);
   }
+  for (size_t i = picks.size(); i-- > 0;) version->Swap(i, picks[i]);
   return list;
 }
 

@@ -3,7 +3,8 @@
 // with a mutex.
 //
 // A version is (name, size, content id or none); LOOKUP, FIND and PEERS answer in versions, so that
-// peers of different content are never mixed. Every call costs the same however many peers a
+// peers of different content are never mixed. A peer that is not whole yet is partial: FIND and
+// PEERS give it to peers that ask it what it has, LOOKUP does not give it to original clients. Every call costs the same however many peers a
 // version has. The hash tables are Abseil's, whose hash is seeded anew in each process: names
 // cannot be chosen to collide (FAULTS T17).
 #pragma once
@@ -51,14 +52,15 @@ class Registry {
   // Adds or renews a registration, for options().ttl from `now`. One address has one registration
   // of a name for each content id, and one without: another size takes the place of the former one.
   Outcome Register(absl::string_view name, ByteCount size,
-                   const absl::optional<ContentId>& content_id, const wire::PeerAddress& address,
-                   absl::Time now);
+                   const absl::optional<ContentId>& content_id, bool partial,
+                   const wire::PeerAddress& address, absl::Time now);
   // Return how many registrations went.
   size_t Unregister(const wire::PeerAddress& address, absl::Time now);
   size_t Withdraw(const ContentId& content_id, const wire::PeerAddress& address, absl::Time now);
 
-  // The version that most peers share (of as many: one with a content id first, then the largest,
-  // then the smallest content id), with a random sample of its peers; nullopt for an unknown name.
+  // The version that most whole peers share (of as many: one with a content id first, then the
+  // largest, then the smallest content id), with a random sample of them; nullopt for an unknown
+  // name.
   absl::optional<wire::PeerList> Lookup(absl::string_view name, absl::Time now);
   // At most limits::kMaxVersionsPerAnswer versions in that order.
   std::vector<wire::FoundVersion> Find(absl::string_view name, absl::Time now);
@@ -94,6 +96,8 @@ class Registry {
   void RemoveVersion(Version* version);
   void AddPeer(Version* version, Registration* registration);
   void RemovePeer(Registration* registration);
+  // To the version of another size, or to the other part of its own.
+  void Move(Registration* registration, ByteCount size, bool partial);
   // Takes a version out of its orders while its peer count changes, and back in.
   void Unrank(Version* version);
   void Rank(Version* version);
@@ -103,7 +107,8 @@ class Registry {
   void UnlinkByExpiry(Registration* registration);
   void Renew(Registration* registration, absl::Time now);
   void Remove(Registration* registration);
-  wire::PeerList Sample(Version* version);
+  // Of the peers [0, count) of the version, in which whole ones come first.
+  wire::PeerList Sample(Version* version, size_t count);
 
   const RegistryOptions options_;
   absl::InsecureBitGen random_;

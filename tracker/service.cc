@@ -53,7 +53,7 @@ std::string Service::Visitor::operator()(const wire::RegisterRequest& request) c
   {
     absl::MutexLock lock(&service->mutex_);
     outcome = service->registry_.Register(request.name, request.size, request.content_id,
-                                          request.address, now);
+                                          request.partial, request.address, now);
     ttl = service->registry_.options().ttl;
   }
   switch (outcome) {

@@ -78,8 +78,10 @@ Fault ReadHello(absl::string_view rest, TrackerRequest* request) {
   return absl::nullopt;
 }
 
-Fault ReadRegister(absl::string_view rest, bool with_content_id, TrackerRequest* request) {
+Fault ReadRegister(absl::string_view verb, absl::string_view rest, TrackerRequest* request) {
+  const bool with_content_id = verb != "REGISTER";
   RegisterRequest out;
+  out.partial = verb == "JOIN";
   const absl::string_view address = TakeLastWord(&rest);
   if (address.empty()) return Missing("peer_address");
   absl::string_view content_id;
@@ -181,8 +183,9 @@ absl::optional<RequestFault> ParseTrackerRequest(absl::string_view line, Tracker
   absl::string_view rest = line;
   const absl::string_view verb = TakeFirstWord(&rest);
   if (verb == "HELLO") return ReadHello(rest, request);
-  if (verb == "REGISTER") return ReadRegister(rest, false, request);
-  if (verb == "ANNOUNCE") return ReadRegister(rest, true, request);
+  if (verb == "REGISTER" || verb == "ANNOUNCE" || verb == "JOIN") {
+    return ReadRegister(verb, rest, request);
+  }
   if (verb == "UNREGISTER") return ReadUnregister(rest, request);
   if (verb == "WITHDRAW") return ReadWithdraw(rest, request);
   if (verb == "LOOKUP") return ReadNameOnly<LookupRequest>(rest, request);
@@ -194,12 +197,13 @@ absl::optional<RequestFault> ParseTrackerRequest(absl::string_view line, Tracker
 std::string FormatHelloRequest() { return "HELLO 2\n"; }
 
 std::string FormatRegister(absl::string_view name, ByteCount size,
-                           const absl::optional<ContentId>& content_id, absl::string_view address) {
+                           const absl::optional<ContentId>& content_id, bool partial,
+                           absl::string_view address) {
   if (!content_id.has_value()) {
     return absl::StrCat("REGISTER ", name, " ", size.value(), " ", address, "\n");
   }
-  return absl::StrCat("ANNOUNCE ", name, " ", size.value(), " ", content_id->Hex(), " ", address,
-                      "\n");
+  return absl::StrCat(partial ? "JOIN " : "ANNOUNCE ", name, " ", size.value(), " ",
+                      content_id->Hex(), " ", address, "\n");
 }
 
 std::string FormatUnregister(absl::string_view address) {

@@ -20,11 +20,12 @@ namespace p2p::wire {
 // ----------------------------------------------------------------------------------------
 
 struct HelloRequest {};  // no feature word of a client means anything to a tracker yet
-// REGISTER, or with a content id ANNOUNCE.
+// REGISTER; with a content id ANNOUNCE, or JOIN of a peer that is not whole yet.
 struct RegisterRequest {
   absl::string_view name;
   ByteCount size;
   absl::optional<ContentId> content_id;
+  bool partial = false;  // JOIN
   PeerAddress address;
 };
 struct UnregisterRequest {
@@ -65,7 +66,8 @@ absl::optional<RequestFault> ParseTrackerRequest(absl::string_view line, Tracker
 // Lines with their LF. Names must have passed CheckName.
 std::string FormatHelloRequest();
 std::string FormatRegister(absl::string_view name, ByteCount size,
-                           const absl::optional<ContentId>& content_id, absl::string_view address);
+                           const absl::optional<ContentId>& content_id, bool partial,
+                           absl::string_view address);
 std::string FormatUnregister(absl::string_view address);
 std::string FormatWithdraw(const ContentId& content_id, absl::string_view address);
 std::string FormatLookup(absl::string_view name);

@@ -53,7 +53,7 @@ void Links::OnAccepted(net::EventLoop* loop, asio::ip::tcp::socket socket, net::
   const LinkId id(next_link_id_++);
   auto link = std::make_unique<Link>();
   link->io = std::make_shared<PeerLink>(id, loop, SessionOptions(/*dialled=*/false, /*original=*/false),
-                                        runtime_->pool, this);
+                                        runtime_->pool, &runtime_->up, this);
   link->address = net::FormatEndpoint(remote);
   PeerLink* io = link->io.get();
   links_[id] = std::move(link);
@@ -66,7 +66,7 @@ Link* Links::Dial(const std::string& address, bool original, const std::shared_p
   const LinkId id(next_link_id_++);
   auto link = std::make_unique<Link>();
   link->io = std::make_shared<PeerLink>(id, runtime_->PickIoLoop(), SessionOptions(true, original),
-                                        runtime_->pool, this);
+                                        runtime_->pool, &runtime_->up, this);
   link->address = address;
   link->dialled = true;
   link->original = original;

@@ -14,8 +14,14 @@ constexpr size_t kLineReadBytes = 16 << 10;
 }  // namespace
 
 PeerLink::PeerLink(LinkId id, net::EventLoop* loop, session::PeerSessionOptions options,
-                   std::shared_ptr<ChunkPool> pool, PeerLinkObserver* observer)
-    : id_(id), loop_(loop), options_(std::move(options)), pool_(std::move(pool)), observer_(observer) {}
+                   std::shared_ptr<ChunkPool> pool, RateMeter* all_sent,
+                   PeerLinkObserver* observer)
+    : id_(id),
+      loop_(loop),
+      options_(std::move(options)),
+      pool_(std::move(pool)),
+      all_sent_(all_sent),
+      observer_(observer) {}
 
 PeerLink::~PeerLink() = default;
 
@@ -88,7 +94,9 @@ absl::Span<uint8_t> PeerLink::ReadBuffer() {
         const auto self = weak.lock();
         if (self == nullptr) return;
         self->waiting_for_pool_ = false;
-        if (!self->ended_ && self->connection_ != nullptr) self->connection_->ResumeReading();
+        if (self->ended_ || self->session_ == nullptr) return;
+        self->session_->OnTime(MonotonicNow());
+        self->Pump();
       });
     });
   }
@@ -113,6 +121,7 @@ void PeerLink::OnEndOfStream() {
 void PeerLink::OnSent(size_t sent_bytes) {
   const absl::Time now = MonotonicNow();
   sent_.Add(sent_bytes, now);
+  all_sent_->Add(sent_bytes, now);
   session_->OnSent(sent_bytes, connection_->unsent_text_bytes(), connection_->unsent_bytes(), now);
   Pump();
 }
@@ -129,6 +138,8 @@ void PeerLink::OnClosed(const absl::Status& status) {
 
 void PeerLink::End(std::string reason) {
   if (ended_) return;
+  // The observer may let go of this link on another thread as soon as it is told.
+  const auto self = shared_from_this();
   ended_ = true;
   if (cancel_dial_ != nullptr) std::exchange(cancel_dial_, nullptr)();
   timer_.reset();
@@ -138,7 +149,7 @@ void PeerLink::End(std::string reason) {
   }
   observer_->OnLinkClosed(id_, std::move(reason));
   // Not from within a call of theirs.
-  loop_->Post([self = shared_from_this()] {
+  loop_->Post([self] {
     self->connection_.reset();
     self->session_.reset();
     self->admission_.reset();

@@ -46,7 +46,7 @@ void TrackerLink::Begin(asio::ip::tcp::socket socket) {
   timer_ = std::make_unique<net::Timer>(loop_);
   connection_ = std::make_unique<net::Connection>(loop_, std::move(socket), net::ConnectionOptions(), this);
   const net::Endpoint self_address(connection_->local().address(), listen_port_);
-  session_ = std::make_unique<session::TrackerSession>(net::FormatEndpoint(self_address), MonotonicNow());
+  session_ = std::make_unique<session::TrackerSession>(net::FormatEndpoint(self_address), MonotonicNow(), original_);
   observer_->OnTrackerConnected(id_);
   for (auto& command : std::exchange(early_commands_, {})) command(*session_);
   connection_->Start();
@@ -94,6 +94,8 @@ void TrackerLink::OnSent(size_t) {}
 void TrackerLink::OnFileError(const absl::Status&) {}
 
 void TrackerLink::OnClosed(const absl::Status& status) {
+  // An original tracker may answer HELLO with a reset: the session must know.
+  if (!session_->ended()) session_->OnEndOfStream(MonotonicNow());
   End(!close_reason_.empty() ? close_reason_
       : status.ok()          ? "the tracker closed the connection"
                              : std::string(status.message()));
@@ -101,6 +103,8 @@ void TrackerLink::OnClosed(const absl::Status& status) {
 
 void TrackerLink::End(std::string reason) {
   if (ended_) return;
+  // The observer may let go of this link on another thread as soon as it is told.
+  const auto self = shared_from_this();
   ended_ = true;
   if (cancel_dial_ != nullptr) std::exchange(cancel_dial_, nullptr)();
   timer_.reset();
@@ -112,7 +116,7 @@ void TrackerLink::End(std::string reason) {
   }
   observer_->OnTrackerClosed(id_, std::move(reason), was_original);
   // Not from within a call of theirs.
-  loop_->Post([self = shared_from_this()] {
+  loop_->Post([self] {
     self->connection_.reset();
     self->session_.reset();
   });

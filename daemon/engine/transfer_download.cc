@@ -221,6 +221,11 @@ void Transfer::ReopenPart() {
         Reopened result;
         result.have = have;
         result.uncertain = ChunkSet(have.size());
+        // Cut off before the place was chosen.
+        if (absl::EndsWith(path, "/")) {
+          result.store = absl::NotFoundError("no place chosen yet");
+          return result;
+        }
         result.store = store::FileChunkManager::ReopenPart(files, path, layout, &result.have);
         if (result.store.ok() && recheck) {
           // Written but not committed when the last run was cut off: worth hashing, not worth fetching again.

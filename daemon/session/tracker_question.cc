@@ -84,7 +84,7 @@ std::string Question::NextLine(bool original, absl::string_view self_address) {
     case Kind::kAnnounce: {
       const Announcement& a = announcements[line];
       return wire::FormatRegister(a.name, a.total_bytes, original ? absl::nullopt : a.content_id,
-                                  self_address);
+                                  a.partial, self_address);
     }
     case Kind::kWithdraw:
       return content_id.has_value() ? wire::FormatWithdraw(*content_id, self_address)

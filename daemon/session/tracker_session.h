@@ -1,5 +1,5 @@
-// One conversation with a tracker, as a state machine without I/O. Speaks the extension where the tracker answers
-// HELLO, the original protocol else. Owned by its driver, on its loop.
+// One conversation with a tracker, as a state machine without I/O. Speaks the extension where the
+// tracker answers HELLO, the original protocol else. Owned by its driver, on its loop.
 #pragma once
 
 #include <cstdint>
@@ -25,33 +25,54 @@ struct Announcement {
 };
 
 // Answers come in the order of the questions, each with the token of its question.
-struct Announced { uint64_t token = 0; absl::Duration ttl; };      // one for the whole batch
-struct Withdrawn { uint64_t token = 0; };
-// The contents of a name. `originals`: peers that share the name without a content id (original ones), with their
-// size; when the tracker is original, all peers of the name are here.
+struct Announced {
+  uint64_t token = 0;
+  absl::Duration ttl;
+};  // one for the whole batch
+struct Withdrawn {
+  uint64_t token = 0;
+};
+// The contents of a name. `originals`: peers that share the name without a content id (original
+// ones), with their size; when the tracker is original, all peers of the name are here.
 struct NameFound {
   uint64_t token = 0;
-  struct Version { ContentId content_id; ByteCount total_bytes; std::vector<std::string> peers; };
+  struct Version {
+    ContentId content_id;
+    ByteCount total_bytes;
+    std::vector<std::string> peers;
+  };
   std::vector<Version> versions;
-  struct Original { ByteCount total_bytes; std::vector<std::string> peers; };
+  struct Original {
+    ByteCount total_bytes;
+    std::vector<std::string> peers;
+  };
   absl::optional<Original> originals;
 };
 struct PeersFound {
   uint64_t token = 0;
   std::vector<std::string> peers;
 };
-// The tracker refused this question (its words), or knows no such name or content (404, of either protocol). Code 0:
-// the conversation ended before the answer; ask again on the next connection. Those come right before TrackerEnded.
-struct TrackerRefused { uint64_t token = 0; int code = 0; std::string reason; };
-struct TrackerEnded { std::string reason; };
+// The tracker refused this question (its words), or knows no such name or content (404, of either
+// protocol). Code 0: the conversation ended before the answer; ask again on the next connection.
+// Those come right before TrackerEnded.
+struct TrackerRefused {
+  uint64_t token = 0;
+  int code = 0;
+  std::string reason;
+};
+struct TrackerEnded {
+  std::string reason;
+};
 
-using TrackerEvent = absl::variant<Announced, Withdrawn, NameFound, PeersFound, TrackerRefused, TrackerEnded>;
+using TrackerEvent =
+    absl::variant<Announced, Withdrawn, NameFound, PeersFound, TrackerRefused, TrackerEnded>;
 
 class TrackerSession {
  public:
-  // `self_address` is "IP:PORT" as this connection's own side of the socket and the daemon's listening port give it; it
-  // is registered, and left out of the peers found. `original`: the tracker is known to speak only the original
-  // protocol (an earlier session's speaks_extension() was false), so there is no HELLO.
+  // `self_address` is "IP:PORT" as this connection's own side of the socket and the daemon's
+  // listening port give it; it is registered, and left out of the peers found. `original`: the
+  // tracker is known to speak only the original protocol (an earlier session's speaks_extension()
+  // was false), so there is no HELLO.
   TrackerSession(std::string self_address, absl::Time now, bool original = false);
   ~TrackerSession();
 
@@ -65,14 +86,16 @@ class TrackerSession {
 
   // Pipelined in batches; one Announced for all of them, or TrackerRefused with the first refusal.
   void Announce(uint64_t token, std::vector<Announcement> announcements, absl::Time now);
-  // The original protocol can only withdraw all of an address: there this does nothing but answer Withdrawn.
+  // The original protocol can only withdraw all of an address: there this does nothing but answer
+  // Withdrawn.
   void Withdraw(uint64_t token, const ContentId& content_id, absl::Time now);
   void WithdrawAll(uint64_t token, absl::Time now);
   void FindName(uint64_t token, absl::string_view name, absl::Time now);
   void FindPeers(uint64_t token, const ContentId& content_id, absl::Time now);
 
-  // Known once the tracker has answered or failed to answer HELLO: whether it speaks the extension. Where it closes
-  // the connection instead, this is false and the session ends: connect again with `original`.
+  // Known once the tracker has answered or failed to answer HELLO: whether it speaks the extension.
+  // Where it closes the connection instead, this is false and the session ends: connect again with
+  // `original`.
   absl::optional<bool> speaks_extension() const;
 
  private:

@@ -13,10 +13,12 @@
 namespace p2p::store {
 namespace {
 
-// Raised with every change of the tables; the change adds a step that brings older catalogs forward.
+// Raised with every change of the tables; the change adds a step that brings older catalogs
+// forward.
 constexpr int64_t kSchemaVersion = 1;
 
-// No shared-memory file: the state directory's lock keeps others out. A small cache: an idle daemon is small.
+// No shared-memory file: the state directory's lock keeps others out. A small cache: an idle daemon
+// is small.
 constexpr char kSettings[] =
     "PRAGMA locking_mode=EXCLUSIVE;"
     "PRAGMA journal_mode=WAL;"
@@ -25,16 +27,19 @@ constexpr char kSettings[] =
     "PRAGMA secure_delete=OFF;"
     "PRAGMA mmap_size=0;"
     "PRAGMA temp_store=MEMORY;"
-    "PRAGMA cache_size=-1024;"           // KiB
+    "PRAGMA cache_size=-1024;"             // KiB
     "PRAGMA journal_size_limit=4194304;";  // bytes
 
-// The big parts have tables of their own, so that committing a have-set does not write a manifest again.
+// The big parts have tables of their own, so that committing a have-set does not write a manifest
+// again.
 constexpr char kSchema[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL);"
-    "CREATE TABLE transfers(id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, name TEXT NOT NULL,"
+    "CREATE TABLE transfers(id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, name TEXT "
+    "NOT NULL,"
     " path TEXT NOT NULL, content_id BLOB, source TEXT NOT NULL, paused INTEGER NOT NULL,"
-    " finished INTEGER NOT NULL, verified INTEGER NOT NULL, size_bytes INTEGER NOT NULL, error TEXT NOT NULL,"
+    " finished INTEGER NOT NULL, verified INTEGER NOT NULL, size_bytes INTEGER NOT NULL, error "
+    "TEXT NOT NULL,"
     " trackers TEXT NOT NULL, added INTEGER NOT NULL, checksum INTEGER NOT NULL);"
     "CREATE TABLE manifests(id INTEGER PRIMARY KEY REFERENCES transfers(id) ON DELETE CASCADE,"
     " info BLOB NOT NULL, chunk_hashes BLOB NOT NULL, checksum INTEGER NOT NULL);"
@@ -57,8 +62,8 @@ TransferRecord RecordFromRow(const Statement& row) {
   record.path = row.Bytes(3);
   const std::string content_id = row.Bytes(4);
   if (content_id.size() == sizeof(Hash256::bytes)) {
-    record.content_id = ContentId{Hash256::FromBytes(
-        absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(content_id.data()), content_id.size()))};
+    record.content_id = ContentId{Hash256::FromBytes(absl::MakeConstSpan(
+        reinterpret_cast<const uint8_t*>(content_id.data()), content_id.size()))};
   }
   record.source = row.Bytes(5);
   record.paused = row.Integer(6) != 0;
@@ -73,7 +78,9 @@ TransferRecord RecordFromRow(const Statement& row) {
 
 // The columns after the id, in the order of the table.
 void BindRecord(const TransferRecord& record, Statement* statement) {
-  statement->Bind(record.kind == TransferKind::kShare ? 0 : 1).BindText(record.name).BindText(record.path);
+  statement->Bind(record.kind == TransferKind::kShare ? 0 : 1)
+      .BindText(record.name)
+      .BindText(record.path);
   if (record.content_id.has_value()) {
     statement->BindBlob(record.content_id->hash.AsView());
   } else {
@@ -102,11 +109,13 @@ struct Catalog::Impl {
   Statement save_manifest, save_identities, save_have;
 
   // DataLoss when the catalog must be set aside.
-  static absl::StatusOr<std::unique_ptr<Impl>> Open(const std::string& state_dir, const std::string& path);
+  static absl::StatusOr<std::unique_ptr<Impl>> Open(const std::string& state_dir,
+                                                    const std::string& path);
   absl::Status Prepare();
   absl::Status CheckVersion();
   absl::Status CheckWhole();
-  // Rows that are not as they were saved are left out and counted; what was read before an error is there.
+  // Rows that are not as they were saved are left out and counted; what was read before an error is
+  // there.
   absl::Status Load(std::vector<TransferRecord>* records, size_t* damaged);
   absl::StatusOr<TransferContent> LoadContent(TransferId id);
   absl::Status Insert(const TransferRecord& record, bool with_id);
@@ -135,7 +144,8 @@ absl::StatusOr<std::unique_ptr<Catalog::Impl>> Catalog::Impl::Open(const std::st
   if (!plausible) return absl::DataLossError(absl::StrCat(Printable(path), " is no catalog"));
   P2P_ASSIGN_OR_RETURN(impl->database, Database::Open(path));
   P2P_RETURN_IF_ERROR(impl->database->Execute(kSettings));
-  P2P_ASSIGN_OR_RETURN(const int64_t tables, impl->database->QueryInteger("SELECT count(*) FROM sqlite_schema"));
+  P2P_ASSIGN_OR_RETURN(const int64_t tables,
+                       impl->database->QueryInteger("SELECT count(*) FROM sqlite_schema"));
   if (tables == 0) P2P_RETURN_IF_ERROR(impl->database->Execute(kSchema));
   P2P_RETURN_IF_ERROR(impl->CheckVersion());
   P2P_RETURN_IF_ERROR(impl->Prepare());
@@ -150,9 +160,9 @@ absl::Status Catalog::Impl::CheckVersion() {
     return absl::DataLossError("the catalog does not tell its version");
   }
   if (version <= kSchemaVersion) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("the catalog in ", Printable(state_dir), " was written by a newer p2pd (version ", version,
-                   ", this one knows ", kSchemaVersion, "); start that one, or choose another --state-dir"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the catalog in ", Printable(state_dir), " was written by a newer p2pd (version ", version,
+      ", this one knows ", kSchemaVersion, "); start that one, or choose another --state-dir"));
 }
 
 absl::Status Catalog::Impl::Prepare() {
@@ -160,19 +170,27 @@ absl::Status Catalog::Impl::Prepare() {
     Statement* statement;
     const char* sql;
   } all[] = {
-      {&list, "SELECT id,kind,name,path,content_id,source,paused,finished,verified,size_bytes,error,trackers,added,"
-              "checksum FROM transfers ORDER BY id"},
+      {&list,
+       "SELECT "
+       "id,kind,name,path,content_id,source,paused,finished,verified,size_bytes,error,trackers,"
+       "added,"
+       "checksum FROM transfers ORDER BY id"},
       {&insert, "INSERT INTO transfers VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
-      {&update, "UPDATE transfers SET kind=?,name=?,path=?,content_id=?,source=?,paused=?,finished=?,verified=?,"
-                "size_bytes=?,error=?,trackers=?,added=?,checksum=? WHERE id=?"},
+      {&update,
+       "UPDATE transfers SET "
+       "kind=?,name=?,path=?,content_id=?,source=?,paused=?,finished=?,verified=?,"
+       "size_bytes=?,error=?,trackers=?,added=?,checksum=? WHERE id=?"},
       {&remove, "DELETE FROM transfers WHERE id=?"},
       {&load_manifest, "SELECT info,chunk_hashes,checksum FROM manifests WHERE id=?"},
       {&load_identities, "SELECT data,checksum FROM identities WHERE id=?"},
       {&load_have, "SELECT data,checksum FROM have WHERE id=?"},
-      {&save_manifest, "INSERT INTO manifests VALUES(?1,?2,?3,?4) ON CONFLICT(id) DO UPDATE SET info=?2,"
-                       "chunk_hashes=?3,checksum=?4"},
-      {&save_identities, "INSERT INTO identities VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET data=?2,checksum=?3"},
-      {&save_have, "INSERT INTO have VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET data=?2,checksum=?3"},
+      {&save_manifest,
+       "INSERT INTO manifests VALUES(?1,?2,?3,?4) ON CONFLICT(id) DO UPDATE SET info=?2,"
+       "chunk_hashes=?3,checksum=?4"},
+      {&save_identities,
+       "INSERT INTO identities VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET data=?2,checksum=?3"},
+      {&save_have,
+       "INSERT INTO have VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET data=?2,checksum=?3"},
   };
   for (const auto& row : all) {
     P2P_ASSIGN_OR_RETURN(*row.statement, database->Prepare(row.sql));
@@ -183,13 +201,15 @@ absl::Status Catalog::Impl::Prepare() {
 // Reading it all is for after a crash only; the rows are few and always looked at.
 absl::Status Catalog::Impl::CheckWhole() {
   // A damaged header can say that nothing may be written.
-  P2P_RETURN_IF_ERROR(database->Execute("BEGIN IMMEDIATE; ROLLBACK"));
+  if (database->read_only()) return absl::PermissionDeniedError("the catalog cannot be written to");
   const auto clean = database->QueryInteger("SELECT value FROM meta WHERE key='clean'");
-  if (absl::IsNotFound(clean.status())) return absl::DataLossError("the catalog is damaged: a row is missing");
+  if (absl::IsNotFound(clean.status()))
+    return absl::DataLossError("the catalog is damaged: a row is missing");
   P2P_RETURN_IF_ERROR(clean.status());
   if (*clean != 1) {
     P2P_ASSIGN_OR_RETURN(const std::string found, database->QueryText("PRAGMA quick_check(1)"));
-    if (found != "ok") return absl::DataLossError(absl::StrCat("the catalog is damaged: ", Printable(found)));
+    if (found != "ok")
+      return absl::DataLossError(absl::StrCat("the catalog is damaged: ", Printable(found)));
   }
   std::vector<TransferRecord> records;
   size_t damaged = 0;
@@ -258,7 +278,8 @@ absl::Status Catalog::Impl::Insert(const TransferRecord& record, bool with_id) {
   return insert.Run();
 }
 
-absl::Status Catalog::Impl::SaveManifest(TransferId id, absl::string_view info, absl::string_view chunk_hashes) {
+absl::Status Catalog::Impl::SaveManifest(TransferId id, absl::string_view info,
+                                         absl::string_view chunk_hashes) {
   return save_manifest.Start()
       .Bind(static_cast<int64_t>(id.value()))
       .BindBlob(info)
@@ -299,7 +320,8 @@ absl::Status Catalog::Impl::TakeOverOne(Impl* damaged, const TransferRecord& rec
 }
 
 void Catalog::Impl::SkipUsedIds(Impl* damaged) {
-  const auto used = damaged->database->QueryInteger("SELECT seq FROM sqlite_sequence WHERE name='transfers'");
+  const auto used =
+      damaged->database->QueryInteger("SELECT seq FROM sqlite_sequence WHERE name='transfers'");
   if (!used.ok() || *used <= 0 || *used > kMostBelievableId) return;
   TransferRecord placeholder;
   placeholder.id = TransferId(static_cast<uint64_t>(*used));
@@ -312,7 +334,8 @@ Catalog::Catalog(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Catalog::~Catalog() = default;
 
-absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& state_dir, std::string* recovered) {
+absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& state_dir,
+                                                       std::string* recovered) {
   recovered->clear();
   const std::string path = absl::StrCat(state_dir, "/catalog.db");
   auto impl = Impl::Open(state_dir, path);
@@ -332,8 +355,8 @@ absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& state_
       (*damaged)->database->KeepLogOnClose();
       taken = (*impl)->TakeOver(damaged->get());
     }
-    *recovered = absl::StrCat(status.message(), "; it was set aside as ", Printable(aside), ", and ", taken,
-                              " transfers were taken over from it");
+    *recovered = absl::StrCat(status.message(), "; it was set aside as ", Printable(aside),
+                              ", and ", taken, " transfers were taken over from it");
     status = absl::OkStatus();
   }
   P2P_RETURN_IF_ERROR(status);
@@ -348,7 +371,9 @@ absl::StatusOr<std::vector<TransferRecord>> Catalog::LoadTransfers() {
   return records;
 }
 
-absl::StatusOr<TransferContent> Catalog::LoadContent(TransferId id) { return impl_->LoadContent(id); }
+absl::StatusOr<TransferContent> Catalog::LoadContent(TransferId id) {
+  return impl_->LoadContent(id);
+}
 
 absl::StatusOr<TransferId> Catalog::Add(const TransferRecord& record) {
   MakeReserve(impl_->state_dir);
@@ -378,10 +403,12 @@ absl::Status Catalog::Update(const TransferRecord& record) {
 }
 
 absl::Status Catalog::Remove(TransferId id) {
-  return impl_->WithReserve([&] { return impl_->remove.Start().Bind(static_cast<int64_t>(id.value())).Run(); });
+  return impl_->WithReserve(
+      [&] { return impl_->remove.Start().Bind(static_cast<int64_t>(id.value())).Run(); });
 }
 
-absl::Status Catalog::SaveManifest(TransferId id, absl::string_view info, absl::string_view chunk_hashes) {
+absl::Status Catalog::SaveManifest(TransferId id, absl::string_view info,
+                                   absl::string_view chunk_hashes) {
   return impl_->SaveManifest(id, info, chunk_hashes);
 }
 

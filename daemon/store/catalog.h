@@ -1,5 +1,6 @@
-// The catalog: transfers, their manifests, chunk hashes, identities and have-sets, in SQLite in the state
-// directory. One thread (the catalog's worker) makes every call; a crash leaves the last commit.
+// The catalog: transfers, their manifests, chunk hashes, identities and have-sets, in SQLite in the
+// state directory. One thread (the catalog's worker) makes every call; a crash leaves the last
+// commit.
 #pragma once
 
 #include <memory>
@@ -23,45 +24,49 @@ struct TransferRecord {
   TransferId id;
   TransferKind kind = TransferKind::kShare;
   std::string name;
-  std::string path;                        // absolute: the shared path or the download's target ("" if not yet known)
-  absl::optional<ContentId> content_id;    // none: hashing not done, or a download by name not yet resolved,
-                                           // or from original peers only
-  std::string source;                      // what the user asked for: a name, a content id or a magnet link
+  std::string path;  // absolute: the shared path or the download's target ("" if not yet known)
+  absl::optional<ContentId> content_id;  // none: hashing not done, or a download by name not yet
+                                         // resolved, or from original peers only
+  std::string source;  // what the user asked for: a name, a content id or a magnet link
   bool paused = false;
-  bool finished = false;                   // a download whose file has its final name
-  bool verified = true;                    // false: from original peers only
-  uint64_t size_bytes = 0;                 // for downloads without a manifest
-  std::string error;                       // "" when there is none
-  std::vector<std::string> trackers;       // from a magnet link
+  bool finished = false;              // a download whose file has its final name
+  bool verified = true;               // false: from original peers only
+  uint64_t size_bytes = 0;            // for downloads without a manifest
+  std::string error;                  // "" when there is none
+  std::vector<std::string> trackers;  // from a magnet link
   int64_t added_unix_seconds = 0;
 };
 
 // The big parts, loaded one transfer at a time.
 struct TransferContent {
-  std::string info;                        // bencoded info dictionary; "" when not yet known
-  std::string chunk_hashes;                // content::ChunkHashes::Encode(); "" when not yet complete
-  std::vector<FileIdentity> identities;    // whole content only
-  std::string have;                        // ChunkSet::ToBytes(), "" for none; downloads only
-  bool damaged = false;                    // a part was not what had been saved and is left empty: get or hash
-                                           // it again
+  std::string info;                      // bencoded info dictionary; "" when not yet known
+  std::string chunk_hashes;              // content::ChunkHashes::Encode(); "" when not yet complete
+  std::vector<FileIdentity> identities;  // whole content only
+  std::string have;                      // ChunkSet::ToBytes(), "" for none; downloads only
+  bool damaged = false;  // a part was not what had been saved and is left empty: get or hash
+                         // it again
 };
 
 class Catalog {
  public:
-  // Opens or makes `state_dir`/catalog.db. A damaged catalog is set aside as catalog.db.corrupt-<time>; what can be
-  // read of it and proves to be as it was saved is taken over, have-sets excepted; `*recovered` tells this as a
-  // sentence ("" when all was well). One written by a newer version is refused.
-  static absl::StatusOr<std::unique_ptr<Catalog>> Open(const std::string& state_dir, std::string* recovered);
+  // Opens or makes `state_dir`/catalog.db. A damaged catalog is set aside as
+  // catalog.db.corrupt-<time>; what can be read of it and proves to be as it was saved is taken
+  // over, have-sets excepted; `*recovered` tells this as a sentence ("" when all was well). One
+  // written by a newer version is refused.
+  static absl::StatusOr<std::unique_ptr<Catalog>> Open(const std::string& state_dir,
+                                                       std::string* recovered);
   ~Catalog();
 
   absl::StatusOr<std::vector<TransferRecord>> LoadTransfers();
   absl::StatusOr<TransferContent> LoadContent(TransferId id);
 
-  // Every call below is one durable commit. ResourceExhausted when the disk is full: the catalog is as it was
-  // before. Update and Remove then use a reserve that was put by at the start, so that pausing and removing work.
-  absl::StatusOr<TransferId> Add(const TransferRecord& record);   // gives the id; ids are never reused
-  absl::Status Update(const TransferRecord& record);             // NotFound when there is none of that id
-  absl::Status Remove(TransferId id);                             // OK when there is none of that id
+  // Every call below is one durable commit. ResourceExhausted when the disk is full: the catalog is
+  // as it was before. Update and Remove then use a reserve that was put by at the start, so that
+  // pausing and removing work.
+  absl::StatusOr<TransferId> Add(
+      const TransferRecord& record);                  // gives the id; ids are never reused
+  absl::Status Update(const TransferRecord& record);  // NotFound when there is none of that id
+  absl::Status Remove(TransferId id);                 // OK when there is none of that id
   absl::Status SaveManifest(TransferId id, absl::string_view info, absl::string_view chunk_hashes);
   absl::Status SaveIdentities(TransferId id, const std::vector<FileIdentity>& identities);
   // Only chunks that FileChunkManager::Sync() has made durable.
@@ -77,13 +82,15 @@ class Catalog {
   std::unique_ptr<Impl> impl_;
 };
 
-// Makes a directory and those above it, the last with `mode` (the umask applies); OK when it is there.
+// Makes a directory and those above it, the last with `mode` (the umask applies); OK when it is
+// there.
 absl::Status MakeDirectories(const std::string& path, uint32_t mode);
 
 // Holds a lock file in the state directory for the life of the process.
 class StateDirLock {
  public:
-  // Makes the directory (mode 0700) when it is not there. FailedPrecondition "... is in use by another p2pd (process N)" when another process holds it.
+  // Makes the directory (mode 0700) when it is not there. FailedPrecondition "... is in use by
+  // another p2pd (process N)" when another process holds it.
   static absl::StatusOr<std::unique_ptr<StateDirLock>> Acquire(const std::string& state_dir);
   ~StateDirLock();
 
@@ -92,7 +99,8 @@ class StateDirLock {
   int fd_;
 };
 
-// The daemon's identity: 32 random bytes, made at the first start, in `state_dir`/peer_id (mode 0600).
+// The daemon's identity: 32 random bytes, made at the first start, in `state_dir`/peer_id (mode
+// 0600).
 absl::StatusOr<PeerId> LoadOrMakePeerId(const std::string& state_dir);
 
 }  // namespace p2p::store

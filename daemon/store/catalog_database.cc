@@ -40,7 +40,8 @@ Statement& Statement::Bind(int64_t value) {
 Statement& Statement::BindText(absl::string_view value) {
   // An empty view may have no address, which would bind NULL.
   const char* data = value.empty() ? "" : value.data();
-  sqlite3_bind_text64(statement_, next_argument_++, data, value.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+  sqlite3_bind_text64(statement_, next_argument_++, data, value.size(), SQLITE_TRANSIENT,
+                      SQLITE_UTF8);
   return *this;
 }
 
@@ -75,7 +76,9 @@ std::string Statement::Bytes(int column) const {
   return std::string(static_cast<const char*>(data), static_cast<size_t>(size));
 }
 
-bool Statement::IsNull(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+bool Statement::IsNull(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
 
 void Statement::Finish() { sqlite3_reset(statement_); }
 
@@ -99,7 +102,8 @@ absl::Status Database::Execute(const char* sql) {
 
 absl::StatusOr<Statement> Database::Prepare(const char* sql) {
   sqlite3_stmt* statement = nullptr;
-  const int code = sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+  const int code =
+      sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
   if (code != SQLITE_OK) return Error(code);
   return Statement(this, statement);
 }
@@ -121,6 +125,8 @@ absl::StatusOr<std::string> Database::QueryText(const char* sql) {
 int64_t Database::last_insert_id() const { return sqlite3_last_insert_rowid(handle_); }
 
 int64_t Database::changed_rows() const { return sqlite3_changes(handle_); }
+
+bool Database::read_only() const { return sqlite3_db_readonly(handle_, "main") == 1; }
 
 void Database::KeepLogOnClose() {
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
@@ -145,7 +151,8 @@ absl::Status Database::Error(int code) const {
     case SQLITE_AUTH:
       return ErrnoStatus(system_error == EROFS ? EROFS : EACCES, what);
     case SQLITE_CANTOPEN:
-      return ErrnoStatus(system_error != 0 ? system_error : EACCES, absl::StrCat("cannot open ", what));
+      return ErrnoStatus(system_error != 0 ? system_error : EACCES,
+                         absl::StrCat("cannot open ", what));
     case SQLITE_CONSTRAINT:
       return absl::NotFoundError(absl::StrCat(what, " has no such transfer"));
     case SQLITE_TOOBIG:

@@ -1,5 +1,5 @@
-// SQLite with the project's statuses: one database file, and prepared statements on it. Owned by the catalog; one
-// thread at a time.
+// SQLite with the project's statuses: one database file, and prepared statements on it. Owned by
+// the catalog; one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,8 @@ class Statement {
 
  private:
   friend class Database;
-  Statement(Database* database, sqlite3_stmt* statement) : database_(database), statement_(statement) {}
+  Statement(Database* database, sqlite3_stmt* statement)
+      : database_(database), statement_(statement) {}
 
   Database* database_ = nullptr;
   sqlite3_stmt* statement_ = nullptr;
@@ -65,11 +66,12 @@ class Database {
   absl::StatusOr<std::string> QueryText(const char* sql);
   int64_t last_insert_id() const;
   int64_t changed_rows() const;
+  bool read_only() const;
   // Leaves the files as they are when it is closed.
   void KeepLogOnClose();
 
-  // What the last call's `code` means: DataLoss for a damaged database, ResourceExhausted for a full disk,
-  // NotFound for a row that refers to none, PermissionDenied, Unavailable for the rest.
+  // What the last call's `code` means: DataLoss for a damaged database, ResourceExhausted for a
+  // full disk, NotFound for a row that refers to none, PermissionDenied, Unavailable for the rest.
   absl::Status Error(int code) const;
 
  private:

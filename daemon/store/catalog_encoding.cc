@@ -39,7 +39,8 @@ std::string EncodeIdentities(const std::vector<FileIdentity>& identities) {
 }
 
 absl::StatusOr<std::vector<FileIdentity>> DecodeIdentities(absl::string_view bytes) {
-  if (bytes.size() % kIdentityBytes != 0) return absl::DataLossError("saved identities have an odd length");
+  if (bytes.size() % kIdentityBytes != 0)
+    return absl::DataLossError("saved identities have an odd length");
   std::vector<FileIdentity> identities(bytes.size() / kIdentityBytes);
   size_t at = 0;
   for (FileIdentity& identity : identities) {
@@ -53,7 +54,9 @@ absl::StatusOr<std::vector<FileIdentity>> DecodeIdentities(absl::string_view byt
   return identities;
 }
 
-std::string EncodeTrackers(const std::vector<std::string>& trackers) { return absl::StrJoin(trackers, "\n"); }
+std::string EncodeTrackers(const std::vector<std::string>& trackers) {
+  return absl::StrJoin(trackers, "\n");
+}
 
 std::vector<std::string> DecodeTrackers(absl::string_view text) {
   return absl::StrSplit(text, '\n', absl::SkipEmpty());
@@ -81,8 +84,8 @@ int64_t RecordChecksum(const TransferRecord& record) {
   AppendNumber(static_cast<uint64_t>(record.added_unix_seconds), &numbers);
   const absl::string_view content_id =
       record.content_id.has_value() ? record.content_id->hash.AsView() : absl::string_view();
-  return RowChecksum(record.id, {numbers, record.name, record.path, content_id, record.source, record.error,
-                                 EncodeTrackers(record.trackers)});
+  return RowChecksum(record.id, {numbers, record.name, record.path, content_id, record.source,
+                                 record.error, EncodeTrackers(record.trackers)});
 }
 
 }  // namespace p2p::store

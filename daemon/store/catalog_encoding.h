@@ -1,5 +1,5 @@
-// How the catalog writes what SQLite has no type for, the same on every machine, with checksums by which a
-// flipped bit is told. Pure; any thread.
+// How the catalog writes what SQLite has no type for, the same on every machine, with checksums by
+// which a flipped bit is told. Pure; any thread.
 #pragma once
 
 #include <cstdint>

@@ -30,8 +30,10 @@ bool IsThere(const std::string& path) {
 }  // namespace
 
 absl::Status MakePrivateFile(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, kPrivateMode));
-  return file ? absl::OkStatus() : ErrnoStatus(errno, absl::StrCat("cannot open ", Printable(path)));
+  const Descriptor file(
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, kPrivateMode));
+  return file ? absl::OkStatus()
+              : ErrnoStatus(errno, absl::StrCat("cannot open ", Printable(path)));
 }
 
 absl::StatusOr<bool> IsEmptyOrDatabase(const std::string& path) {
@@ -50,7 +52,8 @@ bool IsWritable(const std::string& path) { return ::access(path.c_str(), W_OK) =
 
 absl::StatusOr<std::string> SetAside(const std::string& path, int64_t unix_seconds) {
   std::string aside = absl::StrCat(path, ".corrupt-", unix_seconds);
-  for (int again = 2; IsThere(aside); ++again) aside = absl::StrCat(path, ".corrupt-", unix_seconds, "-", again);
+  for (int again = 2; IsThere(aside); ++again)
+    aside = absl::StrCat(path, ".corrupt-", unix_seconds, "-", again);
   for (const char* suffix : {"-wal", "-shm", ""}) {
     const std::string from = path + suffix;
     if (::rename(from.c_str(), (aside + suffix).c_str()) != 0 && errno != ENOENT) {
@@ -63,13 +66,16 @@ absl::StatusOr<std::string> SetAside(const std::string& path, int64_t unix_secon
 void MakeReserve(const std::string& state_dir) {
   const std::string path = ReservePath(state_dir);
   if (IsThere(path)) return;
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kPrivateMode));
+  const Descriptor file(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kPrivateMode));
   if (!file) return;
   // Written, not only reserved: file systems that do not reserve have it as well.
   const std::vector<uint8_t> zeros(kReserveBytes);
   if (WriteFully(::pwrite, file.get(), 0, zeros) != 0) ::unlink(path.c_str());
 }
 
-bool ReleaseReserve(const std::string& state_dir) { return ::unlink(ReservePath(state_dir).c_str()) == 0; }
+bool ReleaseReserve(const std::string& state_dir) {
+  return ::unlink(ReservePath(state_dir).c_str()) == 0;
+}
 
 }  // namespace p2p::store

@@ -1,5 +1,5 @@
-// The files around the catalog's database: making, setting aside, and the space put by for when the disk is full.
-// Called by the catalog's thread.
+// The files around the catalog's database: making, setting aside, and the space put by for when the
+// disk is full. Called by the catalog's thread.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace p2p::store {
 
-// Makes an empty file that only its owner may read, when there is none: SQLite would let others read it.
+// Makes an empty file that only its owner may read, when there is none: SQLite would let others
+// read it.
 absl::Status MakePrivateFile(const std::string& path);
 // Whether a file begins as databases of SQLite do, or has nothing in it.
 absl::StatusOr<bool> IsEmptyOrDatabase(const std::string& path);

@@ -20,7 +20,8 @@ class Sweep : public std::enable_shared_from_this<Sweep> {
     // One job a thread at a time; each that ends makes place for the next, at the end of the queue.
     const size_t batches = (work_.which.count() + kBatchChunks - 1) / kBatchChunks +
                            static_cast<size_t>(work_.layout->total_bytes().value() / kBatchBytes);
-    const int jobs = static_cast<int>(std::clamp<size_t>(batches, 1, static_cast<size_t>(pool_->threads())));
+    const int jobs =
+        static_cast<int>(std::clamp<size_t>(batches, 1, static_cast<size_t>(pool_->threads())));
     {
       absl::MutexLock lock(&mutex_);
       running_ = jobs;
@@ -37,9 +38,10 @@ class Sweep : public std::enable_shared_from_this<Sweep> {
     std::vector<ChunkIndex> batch = TakeBatch();
     if (batch.empty()) return EndJob();
     std::vector<uint8_t> buffer(limits::kChunkBytes);
-    const absl::Status status = work_.visit(batch, absl::MakeSpan(buffer), [this](ChunkIndex chunk) {
-      work_.progress->bytes_done += work_.layout->ChunkLength(chunk);
-    });
+    const absl::Status status =
+        work_.visit(batch, absl::MakeSpan(buffer), [this](ChunkIndex chunk) {
+          work_.progress->bytes_done += work_.layout->ChunkLength(chunk);
+        });
     if (!status.ok()) {
       Fail(status);
       return EndJob();
@@ -88,6 +90,8 @@ class Sweep : public std::enable_shared_from_this<Sweep> {
 
 }  // namespace
 
-void StartSweep(WorkerPool* pool, SweepWork work) { std::make_shared<Sweep>(pool, std::move(work))->Start(); }
+void StartSweep(WorkerPool* pool, SweepWork work) {
+  std::make_shared<Sweep>(pool, std::move(work))->Start();
+}
 
 }  // namespace p2p::store

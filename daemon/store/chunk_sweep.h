@@ -1,5 +1,6 @@
-// Visits many chunks of a share on all workers: bulk jobs of some milliseconds each, so that urgent ones get
-// their turn even with a single thread, and one chunk of memory for each that runs. Thread-safe.
+// Visits many chunks of a share on all workers: bulk jobs of some milliseconds each, so that urgent
+// ones get their turn even with a single thread, and one chunk of memory for each that runs.
+// Thread-safe.
 #pragma once
 
 #include <functional>
@@ -22,7 +23,8 @@ struct SweepWork {
   std::shared_ptr<const content::Layout> layout;
   ChunkSet which;
   std::shared_ptr<WorkProgress> progress;  // gets the bytes of each chunk that was visited
-  // Visits some chunks in order; `buffer` has room for one. An error ends the sweep. Calls `visited` after each.
+  // Visits some chunks in order; `buffer` has room for one. An error ends the sweep. Calls
+  // `visited` after each.
   using Visited = std::function<void(ChunkIndex)>;
   std::function<absl::Status(absl::Span<const ChunkIndex> chunks, absl::Span<uint8_t> buffer,
                              const Visited& visited)>

@@ -22,7 +22,8 @@ std::string FileChunkManager::NameOf(FileIndex file) const {
 }
 
 std::string FileChunkManager::ShownPath(FileIndex file) const {
-  return absl::StrCat(parent_path_, parent_path_ == "/" ? "" : "/", DiskName(name_, *layout_, file));
+  return absl::StrCat(parent_path_, parent_path_ == "/" ? "" : "/",
+                      DiskName(name_, *layout_, file));
 }
 
 absl::StatusOr<std::shared_ptr<Directory>> FileChunkManager::Root() {
@@ -131,7 +132,8 @@ absl::StatusOr<FileIdentity> FileChunkManager::CurrentIdentity(FileIndex file) {
   P2P_ASSIGN_OR_RETURN(const auto root, Root());
   P2P_ASSIGN_OR_RETURN(const FileInfo info, root->Info(NameOf(file)));
   if (info.kind == FileKind::kRegular) return info.identity;
-  return absl::FailedPreconditionError(absl::StrCat(Printable(ShownPath(file)), " is no longer a regular file"));
+  return absl::FailedPreconditionError(
+      absl::StrCat(Printable(ShownPath(file)), " is no longer a regular file"));
 }
 
 std::vector<FileIndex> FileChunkManager::ChangedFiles() {
@@ -168,7 +170,8 @@ absl::Status FileChunkManager::RefreshIdentity(FileIndex file) {
   }
   // An empty file has no chunk whose hash could tell.
   if (current.size != layout_->file(file).length.value()) {
-    return absl::FailedPreconditionError(absl::StrCat(Printable(ShownPath(file)), " has another size now"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(Printable(ShownPath(file)), " has another size now"));
   }
   identities_[file.value()] = current;
   return absl::OkStatus();
@@ -212,9 +215,10 @@ absl::Status FileChunkManager::Rename(const PartFiles& part) {
   absl::WriterMutexLock lock(&name_mutex_);
   const absl::Status renamed = part.parent()->RenameNew(part.part_name(), name_);
   if (absl::IsAlreadyExists(renamed)) {
-    return absl::AlreadyExistsError(absl::StrCat(
-        Printable(absl::StrCat(parent_path_, "/", name_)), " already exists, so the finished download stays in ",
-        Printable(part.part_name()), "; move the other away and resume"));
+    return absl::AlreadyExistsError(
+        absl::StrCat(Printable(absl::StrCat(parent_path_, "/", name_)),
+                     " already exists, so the finished download stays in ",
+                     Printable(part.part_name()), "; move the other away and resume"));
   }
   P2P_RETURN_IF_ERROR(renamed);
   OpenFiles::OfProcess().DropOwner(owner_);
@@ -261,7 +265,8 @@ absl::Status FileChunkManager::RemoveWholeFiles() {
   }
   P2P_RETURN_IF_ERROR(root->Sync());
   if (left <= 1) return first_left;
-  return absl::Status(first_left.code(), absl::StrCat(first_left.message(), " (and ", left - 1, " more)"));
+  return absl::Status(first_left.code(),
+                      absl::StrCat(first_left.message(), " (and ", left - 1, " more)"));
 }
 
 absl::Status FileChunkManager::RemoveUnchanged(Directory* root, FileIndex file) {

@@ -1,8 +1,9 @@
 // The files of one transfer on disk, as numbered chunks. Made and called on workers; thread-safe.
 //
-// A share's files stay where they are and are only read; each remembers the identity that it had when it
-// was hashed. A download lives in "<target>.part" (a file or a directory) beside its target and is renamed
-// when whole. Everything is opened beneath a held directory; open files are kept in a small LRU.
+// A share's files stay where they are and are only read; each remembers the identity that it had
+// when it was hashed. A download lives in "<target>.part" (a file or a directory) beside its target
+// and is renamed when whole. Everything is opened beneath a held directory; open files are kept in
+// a small LRU.
 #pragma once
 
 #include <atomic>
@@ -27,29 +28,32 @@ class PartFiles;
 
 class FileChunkManager {
  public:
-  // A share or a finished download at `path` (absolute; its last component is the file or directory).
-  // `identities` by FileIndex, as they were when the content was verified; a missing one counts as changed.
-  // Opens nothing but the parent.
+  // A share or a finished download at `path` (absolute; its last component is the file or
+  // directory). `identities` by FileIndex, as they were when the content was verified; a missing
+  // one counts as changed. Opens nothing but the parent.
   static absl::StatusOr<std::shared_ptr<FileChunkManager>> OpenWhole(
       FileSystem* files, const std::string& path, std::shared_ptr<const content::Layout> layout,
       std::vector<FileIdentity> identities);
 
-  // A new download to `target` (absolute). Checks, in this order: nothing stands at `target` (AlreadyExists);
-  // the file system has room for it (ResourceExhausted says how much is missing; `reserved` is what other
-  // downloads still will write there). Makes the .part, its directories, its files and their sizes.
+  // A new download to `target` (absolute). Checks, in this order: nothing stands at `target`
+  // (AlreadyExists); the file system has room for it (ResourceExhausted says how much is missing;
+  // `reserved` is what other downloads still will write there). Makes the .part, its directories,
+  // its files and their sizes.
   static absl::StatusOr<std::shared_ptr<FileChunkManager>> CreatePart(
       FileSystem* files, const std::string& target, std::shared_ptr<const content::Layout> layout,
       ByteCount reserved);
 
-  // A download that an earlier run began. NotFound when its .part is gone. Files in it that are missing or have
-  // another size are made anew; `intact` tells by chunk what is surely not there (those chunks are removed).
+  // A download that an earlier run began. NotFound when its .part is gone. Files in it that are
+  // missing or have another size are made anew; `intact` tells by chunk what is surely not there
+  // (those chunks are removed).
   static absl::StatusOr<std::shared_ptr<FileChunkManager>> ReopenPart(
       FileSystem* files, const std::string& target, std::shared_ptr<const content::Layout> layout,
       ChunkSet* intact);
 
-  // A download that an earlier run renamed but did not get to record as finished: no .part is there, and `target`
-  // is, with every file at its size (else NotFound). Also for a target that stood there before. Identities are
-  // taken now; nothing is verified: hash all chunks before any of them is claimed.
+  // A download that an earlier run renamed but did not get to record as finished: no .part is
+  // there, and `target` is, with every file at its size (else NotFound). Also for a target that
+  // stood there before. Identities are taken now; nothing is verified: hash all chunks before any
+  // of them is claimed.
   static absl::StatusOr<std::shared_ptr<FileChunkManager>> AdoptFinished(
       FileSystem* files, const std::string& target, std::shared_ptr<const content::Layout> layout);
 
@@ -61,29 +65,35 @@ class FileChunkManager {
   // Reads a whole chunk; `data` has the chunk's length.
   absl::Status ReadChunk(ChunkIndex chunk, absl::Span<uint8_t> data);
   absl::Status WriteChunk(ChunkIndex chunk, absl::Span<const uint8_t> data);
-  // For sendfile. For whole content the file must still have its identity: FailedPrecondition when it changed,
-  // NotFound when it is gone, both meaning that it needs to be hashed again. Brings the range into the page cache.
+  // For sendfile. For whole content the file must still have its identity: FailedPrecondition when
+  // it changed, NotFound when it is gone, both meaning that it needs to be hashed again. Brings the
+  // range into the page cache.
   absl::StatusOr<FileSlice> PrepareToSend(ChunkIndex chunk);
 
-  // Makes everything durable whose WriteChunk() returned before the call. When it fails, every chunk written since
-  // the last Sync() that did not fail must be taken as lost: write it again (a later OK does not cover it).
+  // Makes everything durable whose WriteChunk() returned before the call. When it fails, every
+  // chunk written since the last Sync() that did not fail must be taken as lost: write it again (a
+  // later OK does not cover it).
   absl::Status Sync();
-  // Makes empty files, sets executable bits, syncs, gives it its final name without replacing anything, syncs the
-  // directory, remembers identities. The manager then is one of whole content. May be called again after an error.
+  // Makes empty files, sets executable bits, syncs, gives it its final name without replacing
+  // anything, syncs the directory, remembers identities. The manager then is one of whole content.
+  // May be called again after an error.
   absl::Status Finish();
-  // Removes the .part (while unfinished) or, for whole content, the files of the layout and directories left empty.
-  // A file that is not what it was is somebody else's work: it is left, and FailedPrecondition names it.
+  // Removes the .part (while unfinished) or, for whole content, the files of the layout and
+  // directories left empty. A file that is not what it was is somebody else's work: it is left, and
+  // FailedPrecondition names it.
   absl::Status RemoveFiles();
 
   // Whether each file still is what it was: the indexes of files that changed or are gone.
   std::vector<FileIndex> ChangedFiles();
-  // Before a file is hashed again: what it is now, and that it is opened anew (VerifyChunks does it by itself).
+  // Before a file is hashed again: what it is now, and that it is opened anew (VerifyChunks does it
+  // by itself).
   absl::Status NoteIdentity(FileIndex file);
-  // After a file was hashed again and found equal. Aborted when it changed since NoteIdentity(), FailedPrecondition
-  // when its size is not the layout's.
+  // After a file was hashed again and found equal. Aborted when it changed since NoteIdentity(),
+  // FailedPrecondition when its size is not the layout's.
   absl::Status RefreshIdentity(FileIndex file);
   std::vector<FileIdentity> identities() const;
-  // Chunks of an unfinished download that may hold data (SEEK_DATA): what is worth re-hashing after a crash.
+  // Chunks of an unfinished download that may hold data (SEEK_DATA): what is worth re-hashing after
+  // a crash.
   ChunkSet PossiblyWritten();
 
   bool is_part() const { return is_part_.load(); }
@@ -103,13 +113,15 @@ class FileChunkManager {
   absl::StatusOr<std::shared_ptr<Directory>> Root() ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   absl::StatusOr<std::shared_ptr<File>> Handle(FileIndex file, bool make)
       ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
-  absl::StatusOr<FileIdentity> CurrentIdentity(FileIndex file) ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
+  absl::StatusOr<FileIdentity> CurrentIdentity(FileIndex file)
+      ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   absl::StatusOr<std::shared_ptr<File>> UnchangedHandle(FileIndex file)
       ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   absl::Status Rename(const PartFiles& part);
   absl::Status TakeIdentities() ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   absl::Status RemoveWholeFiles();
-  absl::Status RemoveUnchanged(Directory* root, FileIndex file) ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
+  absl::Status RemoveUnchanged(Directory* root, FileIndex file)
+      ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   std::shared_ptr<PartFiles> part() const;
 
   FileSystem* const files_;
@@ -119,8 +131,8 @@ class FileChunkManager {
   const uint64_t owner_;  // in OpenFiles
   std::atomic<bool> is_part_{false};
 
-  // Written when the content gets its final name, so that nobody looks for a file meanwhile. Readers hold it over
-  // the opening of a file.
+  // Written when the content gets its final name, so that nobody looks for a file meanwhile.
+  // Readers hold it over the opening of a file.
   mutable absl::Mutex name_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable absl::Mutex mutex_;
   std::shared_ptr<PartFiles> part_ ABSL_GUARDED_BY(mutex_);  // nullptr for whole content
@@ -133,9 +145,11 @@ struct ScannedShare {
   std::shared_ptr<const content::Layout> layout;
   std::vector<FileIdentity> identities;  // by FileIndex
 };
-// Lists a file, or a directory to any depth. Symbolic links, sockets, FIFOs, devices and illegal names are
-// refused with the path and advice; an empty directory share too. `name` is the share's name.
-absl::StatusOr<ScannedShare> ScanShare(FileSystem* files, const std::string& path, const std::string& name);
+// Lists a file, or a directory to any depth. Symbolic links, sockets, FIFOs, devices and illegal
+// names are refused with the path and advice; an empty directory share too. `name` is the share's
+// name.
+absl::StatusOr<ScannedShare> ScanShare(FileSystem* files, const std::string& path,
+                                       const std::string& name);
 
 // Progress of work that goes on in workers, read by others.
 struct WorkProgress {

@@ -13,7 +13,8 @@
 namespace p2p::store {
 namespace {
 
-absl::Status CheckSpace(Directory* parent, const std::string& parent_path, uint64_t total, uint64_t reserved) {
+absl::Status CheckSpace(Directory* parent, const std::string& parent_path, uint64_t total,
+                        uint64_t reserved) {
   P2P_ASSIGN_OR_RETURN(const uint64_t free_bytes, parent->FreeBytes());
   constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
   const uint64_t needed = reserved > kMost - total ? kMost : total + reserved;
@@ -21,22 +22,24 @@ absl::Status CheckSpace(Directory* parent, const std::string& parent_path, uint6
   const std::string others =
       reserved == 0 ? "" : absl::StrCat(" (", HumanBytes(reserved), " of it for other downloads)");
   return absl::ResourceExhaustedError(
-      absl::StrCat("not enough space in ", Printable(parent_path), ": need ", HumanBytes(needed), others, ", ",
-                   HumanBytes(free_bytes), " free; free ", HumanBytes(needed - free_bytes),
-                   " or choose another place with -o"));
+      absl::StrCat("not enough space in ", Printable(parent_path), ": need ", HumanBytes(needed),
+                   others, ", ", HumanBytes(free_bytes), " free; free ",
+                   HumanBytes(needed - free_bytes), " or choose another place with -o"));
 }
 
-absl::Status CheckNothingThere(Directory* parent, const std::string& name, const std::string& path) {
+absl::Status CheckNothingThere(Directory* parent, const std::string& name,
+                               const std::string& path) {
   const auto there = parent->Info(name);
   if (absl::IsNotFound(there.status())) return absl::OkStatus();
   if (!there.ok()) return there.status();
-  return absl::AlreadyExistsError(
-      absl::StrCat(Printable(path), " already exists; move it away, or choose another place with -o"));
+  return absl::AlreadyExistsError(absl::StrCat(
+      Printable(path), " already exists; move it away, or choose another place with -o"));
 }
 
 }  // namespace
 
-FileChunkManager::FileChunkManager(FileSystem* files, std::string parent, std::string name, LayoutPtr layout)
+FileChunkManager::FileChunkManager(FileSystem* files, std::string parent, std::string name,
+                                   LayoutPtr layout)
     : files_(files),
       parent_path_(std::move(parent)),
       name_(std::move(name)),
@@ -47,10 +50,11 @@ FileChunkManager::FileChunkManager(FileSystem* files, std::string parent, std::s
 FileChunkManager::~FileChunkManager() { OpenFiles::OfProcess().DropOwner(owner_); }
 
 absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::OpenWhole(
-    FileSystem* files, const std::string& path, LayoutPtr layout, std::vector<FileIdentity> identities) {
+    FileSystem* files, const std::string& path, LayoutPtr layout,
+    std::vector<FileIdentity> identities) {
   P2P_ASSIGN_OR_RETURN(SplitPath split, SplitUserPath(path));
-  std::shared_ptr<FileChunkManager> manager(
-      new FileChunkManager(files, std::move(split.parent), std::move(split.name), std::move(layout)));
+  std::shared_ptr<FileChunkManager> manager(new FileChunkManager(
+      files, std::move(split.parent), std::move(split.name), std::move(layout)));
   identities.resize(manager->layout_->files().size());
   {
     absl::MutexLock lock(&manager->mutex_);
@@ -61,25 +65,22 @@ absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::OpenWhole(
   return manager;
 }
 
-absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::MakeForPart(FileSystem* files,
-                                                                                const std::string& target,
-                                                                                LayoutPtr layout) {
+absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::MakeForPart(
+    FileSystem* files, const std::string& target, LayoutPtr layout) {
   P2P_ASSIGN_OR_RETURN(SplitPath split, SplitUserPath(target));
-  std::shared_ptr<FileChunkManager> manager(
-      new FileChunkManager(files, std::move(split.parent), std::move(split.name), std::move(layout)));
+  std::shared_ptr<FileChunkManager> manager(new FileChunkManager(
+      files, std::move(split.parent), std::move(split.name), std::move(layout)));
   manager->is_part_ = true;
   return manager;
 }
 
-absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::CreatePart(FileSystem* files,
-                                                                               const std::string& target,
-                                                                               LayoutPtr layout,
-                                                                               ByteCount reserved) {
+absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::CreatePart(
+    FileSystem* files, const std::string& target, LayoutPtr layout, ByteCount reserved) {
   P2P_ASSIGN_OR_RETURN(auto manager, MakeForPart(files, target, std::move(layout)));
   P2P_ASSIGN_OR_RETURN(std::shared_ptr<Directory> parent, files->OpenRoot(manager->parent_path_));
   P2P_RETURN_IF_ERROR(CheckNothingThere(parent.get(), manager->name_, target));
-  P2P_RETURN_IF_ERROR(CheckSpace(parent.get(), manager->parent_path_, manager->layout_->total_bytes().value(),
-                                 reserved.value()));
+  P2P_RETURN_IF_ERROR(CheckSpace(parent.get(), manager->parent_path_,
+                                 manager->layout_->total_bytes().value(), reserved.value()));
   auto part = PartFiles::Create(std::move(parent), PartName(manager->name_), manager->layout_);
   if (!part.ok()) return Annotate(part.status(), absl::StrCat("cannot begin ", Printable(target)));
   absl::MutexLock lock(&manager->mutex_);
@@ -87,33 +88,36 @@ absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::CreatePart(F
   return manager;
 }
 
-absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::ReopenPart(FileSystem* files,
-                                                                               const std::string& target,
-                                                                               LayoutPtr layout,
-                                                                               ChunkSet* intact) {
+absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::ReopenPart(
+    FileSystem* files, const std::string& target, LayoutPtr layout, ChunkSet* intact) {
   P2P_ASSIGN_OR_RETURN(auto manager, MakeForPart(files, target, std::move(layout)));
   P2P_ASSIGN_OR_RETURN(std::shared_ptr<Directory> parent, files->OpenRoot(manager->parent_path_));
-  auto part = PartFiles::Reopen(std::move(parent), PartName(manager->name_), manager->layout_, intact);
-  if (!part.ok()) return Annotate(part.status(), absl::StrCat("cannot go on with ", Printable(target)));
+  auto part =
+      PartFiles::Reopen(std::move(parent), PartName(manager->name_), manager->layout_, intact);
+  if (!part.ok())
+    return Annotate(part.status(), absl::StrCat("cannot go on with ", Printable(target)));
   absl::MutexLock lock(&manager->mutex_);
   manager->part_ = *std::move(part);
   return manager;
 }
 
-absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::AdoptFinished(FileSystem* files,
-                                                                                  const std::string& target,
-                                                                                  LayoutPtr layout) {
+absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::AdoptFinished(
+    FileSystem* files, const std::string& target, LayoutPtr layout) {
   P2P_ASSIGN_OR_RETURN(auto manager, OpenWhole(files, target, std::move(layout), {}));
   absl::ReaderMutexLock lock(&manager->name_mutex_);
   P2P_ASSIGN_OR_RETURN(const auto root, manager->Root());
   const auto part = root->Info(PartName(manager->name_));
-  if (part.ok()) return absl::NotFoundError(absl::StrCat(Printable(target), " has an unfinished .part"));
+  if (part.ok())
+    return absl::NotFoundError(absl::StrCat(Printable(target), " has an unfinished .part"));
+  // The rename may not be on disk yet: who adopts will record it as done.
+  P2P_RETURN_IF_ERROR(root->Sync());
   P2P_RETURN_IF_ERROR(manager->TakeIdentities());
   absl::MutexLock inner(&manager->mutex_);
   for (uint32_t i = 0; i < manager->identities_.size(); ++i) {
-    if (manager->identities_[i].size == manager->layout_->file(FileIndex(i)).length.value()) continue;
-    return absl::NotFoundError(
-        absl::StrCat(Printable(manager->ShownPath(FileIndex(i))), " has another size than it should"));
+    if (manager->identities_[i].size == manager->layout_->file(FileIndex(i)).length.value())
+      continue;
+    return absl::NotFoundError(absl::StrCat(Printable(manager->ShownPath(FileIndex(i))),
+                                            " has another size than it should"));
   }
   return manager;
 }

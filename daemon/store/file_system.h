@@ -1,5 +1,5 @@
-// The one seam to the file system: every file call of the daemon goes through here, so that tests can fail
-// the Nth one and lose what was not synced. Thread-safe.
+// The one seam to the file system: every file call of the daemon goes through here, so that tests
+// can fail the Nth one and lose what was not synced. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -40,18 +40,21 @@ struct FileInfo {
 class File {
  public:
   virtual ~File() = default;
-  // Exactly data.size() bytes at `offset` or an error (DataLoss for EIO, OutOfRange when the file is shorter).
+  // Exactly data.size() bytes at `offset` or an error (DataLoss for EIO, OutOfRange when the file
+  // is shorter).
   virtual absl::Status ReadAt(uint64_t offset, absl::Span<uint8_t> data) = 0;
   virtual absl::Status WriteAt(uint64_t offset, absl::Span<const uint8_t> data) = 0;
   virtual absl::Status Truncate(uint64_t size) = 0;
-  // Reserves disk space for the range without changing the file's length. OK without doing anything where
-  // that is not supported, costs as much as writing, or would leave the disk nearly full.
+  // Reserves disk space for the range without changing the file's length. OK without doing anything
+  // where that is not supported, costs as much as writing, or would leave the disk nearly full.
   virtual absl::Status Allocate(uint64_t offset, uint64_t length) = 0;
   virtual absl::Status SyncData() = 0;
   virtual absl::StatusOr<FileInfo> Info() = 0;
-  // The start of the first region at or after `offset` that may hold written data; the file's size if none.
+  // The start of the first region at or after `offset` that may hold written data; the file's size
+  // if none.
   virtual absl::StatusOr<uint64_t> NextData(uint64_t offset) = 0;
-  // Brings the range into the page cache (blocks), so that a later sendfile does not. Errors as ReadAt's.
+  // Brings the range into the page cache (blocks), so that a later sendfile does not. Errors as
+  // ReadAt's.
   virtual absl::Status ReadAhead(uint64_t offset, uint64_t length) = 0;
   // The file will be read from front to back.
   virtual void AdviseSequential() = 0;
@@ -78,7 +81,8 @@ class Directory {
   virtual absl::Status RenameNew(absl::string_view from, absl::string_view to) = 0;
   virtual absl::Status Remove(absl::string_view name, bool is_directory) = 0;
   virtual absl::Status Sync() = 0;
-  // Writes everything of this file system to disk: cheaper than one sync a file when there are many.
+  // Writes everything of this file system to disk: cheaper than one sync a file when there are
+  // many.
   virtual absl::Status SyncFileSystem() = 0;
   virtual absl::StatusOr<uint64_t> FreeBytes() = 0;
 };

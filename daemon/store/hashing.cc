@@ -16,18 +16,20 @@
 namespace p2p::store {
 namespace {
 
-// Two changes of a file within one tick of the kernel's clock can leave the same times; a tick is 10 ms at most.
+// Two changes of a file within one tick of the kernel's clock can leave the same times; a tick is
+// 10 ms at most.
 constexpr absl::Duration kTimestampGranularity = absl::Milliseconds(20);
 
-// A file that was changed just now could be changed again without its times showing it: waits until it could
-// not. Times from another machine's clock, or in the future, are not waited for.
+// A file that was changed just now could be changed again without its times showing it: waits until
+// it could not. Times from another machine's clock, or in the future, are not waited for.
 void WaitOutGranularity(const std::vector<FileIdentity>& identities) {
   int64_t newest = 0;
   for (const FileIdentity& identity : identities) {
     newest = std::max({newest, identity.ctime_ns, identity.mtime_ns});
   }
   const absl::Duration age = absl::Now() - absl::FromUnixNanos(newest);
-  if (age >= absl::ZeroDuration() && age < kTimestampGranularity) absl::SleepFor(kTimestampGranularity - age);
+  if (age >= absl::ZeroDuration() && age < kTimestampGranularity)
+    absl::SleepFor(kTimestampGranularity - age);
 }
 
 // One HashShare call. Its visits write to different elements of `hashes_`.
@@ -73,10 +75,11 @@ class ShareHashing : public std::enable_shared_from_this<ShareHashing> {
   }
 
   absl::Status Changed(FileIndex file) const {
-    const std::string shown =
-        share_.layout->is_directory() ? absl::StrCat(path_, "/", share_.layout->file(file).path) : path_;
-    return absl::AbortedError(
-        absl::StrCat(Printable(shown), " changed while it was being hashed; share it again when it is at rest"));
+    const std::string shown = share_.layout->is_directory()
+                                  ? absl::StrCat(path_, "/", share_.layout->file(file).path)
+                                  : path_;
+    return absl::AbortedError(absl::StrCat(
+        Printable(shown), " changed while it was being hashed; share it again when it is at rest"));
   }
 
   absl::StatusOr<std::unique_ptr<File>> Open(FileIndex index) {
@@ -127,7 +130,8 @@ class ShareHashing : public std::enable_shared_from_this<ShareHashing> {
     for (uint32_t i = 0; i < roots.size(); ++i) {
       const content::LayoutFile& file = share_.layout->file(FileIndex(i));
       if (file.chunk_count == 0) continue;
-      const auto own = absl::MakeConstSpan(hashes_).subspan(file.first_chunk.value(), file.chunk_count);
+      const auto own =
+          absl::MakeConstSpan(hashes_).subspan(file.first_chunk.value(), file.chunk_count);
       roots[i] = content::FileRoot(own);
       if (file.chunk_count == 1) continue;
       for (const Hash256& hash : own) absl::StrAppend(&encoded, hash.AsView());
@@ -199,7 +203,8 @@ struct Verification {
     return result;
   }
 
-  // RefreshIdentity() compares with these, so that a change behind the reader's back is not taken over.
+  // RefreshIdentity() compares with these, so that a change behind the reader's back is not taken
+  // over.
   void NoteIdentities(const ChunkSet& which) {
     if (store->is_part()) return;
     const content::Layout& layout = manifest->layout();
@@ -215,8 +220,9 @@ struct Verification {
 
 }  // namespace
 
-void HashShare(FileSystem* files, WorkerPool* pool, const std::string& path, const std::string& name,
-               std::shared_ptr<WorkProgress> progress, std::function<void(ByteCount total_bytes)> scanned,
+void HashShare(FileSystem* files, WorkerPool* pool, const std::string& path,
+               const std::string& name, std::shared_ptr<WorkProgress> progress,
+               std::function<void(ByteCount total_bytes)> scanned,
                std::function<void(absl::StatusOr<HashedShare>)> done) {
   auto hashing =
       std::make_shared<ShareHashing>(files, pool, path, name, std::move(progress), std::move(done));
@@ -227,7 +233,8 @@ void HashShare(FileSystem* files, WorkerPool* pool, const std::string& path, con
 void VerifyChunks(std::shared_ptr<FileChunkManager> store, WorkerPool* pool,
                   std::shared_ptr<const content::Manifest> manifest,
                   std::shared_ptr<const content::ChunkHashes> hashes, ChunkSet which,
-                  std::shared_ptr<WorkProgress> progress, std::function<void(VerifiedChunks)> done) {
+                  std::shared_ptr<WorkProgress> progress,
+                  std::function<void(VerifiedChunks)> done) {
   auto verification = std::make_shared<Verification>();
   verification->store = std::move(store);
   verification->manifest = std::move(manifest);
@@ -235,7 +242,8 @@ void VerifyChunks(std::shared_ptr<FileChunkManager> store, WorkerPool* pool,
   verification->progress = progress;
   verification->good.resize(which.size(), 0);
   SweepWork work;
-  work.layout = std::shared_ptr<const content::Layout>(verification->manifest, &verification->manifest->layout());
+  work.layout = std::shared_ptr<const content::Layout>(verification->manifest,
+                                                       &verification->manifest->layout());
   work.which = std::move(which);
   work.progress = std::move(progress);
   work.visit = [verification](auto chunks, auto buffer, const auto& visited) {

@@ -20,15 +20,16 @@ struct HashedShare {
   std::vector<FileIdentity> identities;                // unchanged over the hashing
 };
 
-// Scans and hashes `path` with all workers of `pool` (bulk priority). `done` runs on a worker. A file that
-// changes while it is hashed ends it with Aborted and advice. `scanned` runs once the size is known.
-void HashShare(FileSystem* files, WorkerPool* pool, const std::string& path, const std::string& name,
-               std::shared_ptr<WorkProgress> progress,
+// Scans and hashes `path` with all workers of `pool` (bulk priority). `done` runs on a worker. A
+// file that changes while it is hashed ends it with Aborted and advice. `scanned` runs once the
+// size is known.
+void HashShare(FileSystem* files, WorkerPool* pool, const std::string& path,
+               const std::string& name, std::shared_ptr<WorkProgress> progress,
                std::function<void(ByteCount total_bytes)> scanned,
                std::function<void(absl::StatusOr<HashedShare>)> done);
 
-// Hashes the chunks in `which` and tells which are what the manifest says. `done` runs on a worker. Unreadable
-// chunks count as wrong, with the first reason in `problem`.
+// Hashes the chunks in `which` and tells which are what the manifest says. `done` runs on a worker.
+// Unreadable chunks count as wrong, with the first reason in `problem`.
 struct VerifiedChunks {
   ChunkSet good;
   absl::Status problem;

@@ -19,7 +19,8 @@ namespace {
 
 constexpr int kAlways = O_CLOEXEC | O_NOFOLLOW;
 
-int OpenComponent(int directory, const std::string& component, int flags, mode_t mode, Descriptor* out) {
+int OpenComponent(int directory, const std::string& component, int flags, mode_t mode,
+                  Descriptor* out) {
   int fd;
   do {
     fd = ::openat(directory, component.c_str(), flags | kAlways, mode);
@@ -90,16 +91,19 @@ int OpenBeneath(int root, absl::string_view name, int flags, mode_t mode, Descri
   return OpenBeneathByComponents(root, name, flags, mode, out);
 }
 
-int OpenBeneathByComponents(int root, absl::string_view name, int flags, mode_t mode, Descriptor* out) {
+int OpenBeneathByComponents(int root, absl::string_view name, int flags, mode_t mode,
+                            Descriptor* out) {
   if (!StaysBeneath(name)) return EXDEV;
   Descriptor held;
   int directory = root;
   while (true) {
     const size_t slash = name.find('/');
     const std::string component(name.substr(0, slash));
-    if (slash == absl::string_view::npos) return OpenComponent(directory, component, flags, mode, out);
+    if (slash == absl::string_view::npos)
+      return OpenComponent(directory, component, flags, mode, out);
     Descriptor next;
-    const int error = OpenComponent(directory, component, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, &next);
+    const int error =
+        OpenComponent(directory, component, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, &next);
     if (error != 0) return error;
     held = std::move(next);
     directory = held.get();
@@ -123,7 +127,8 @@ int RenameByLink(int from_directory, const char* from, int to_directory, const c
   if (error != 0) return error;
   if (!S_ISREG(what.st_mode)) return RenameAfterLooking(from_directory, from, to_directory, to);
   if (::linkat(from_directory, from, to_directory, to, 0) != 0) {
-    const bool no_links = errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK;
+    const bool no_links =
+        errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK;
     if (!no_links) return errno;
     return RenameAfterLooking(from_directory, from, to_directory, to);
   }

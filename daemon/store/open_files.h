@@ -1,5 +1,5 @@
-// The open files and directories of every share, the longest unused closed first: descriptors are few, and
-// they are the process's, so there is one of these in a process. Thread-safe.
+// The open files and directories of every share, the longest unused closed first: descriptors are
+// few, and they are the process's, so there is one of these in a process. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,9 @@ class OpenFiles {
   struct Key {
     uint64_t owner;
     uint64_t file;
-    friend bool operator==(const Key& a, const Key& b) { return a.owner == b.owner && a.file == b.file; }
+    friend bool operator==(const Key& a, const Key& b) {
+      return a.owner == b.owner && a.file == b.file;
+    }
     template <typename H>
     friend H AbslHashValue(H h, const Key& key) {
       return H::combine(std::move(h), key.owner, key.file);

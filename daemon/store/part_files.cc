@@ -12,14 +12,16 @@
 namespace p2p::store {
 namespace {
 
-// Space is reserved in steps of this: enough for long extents, little enough not to hold up the first write.
+// Space is reserved in steps of this: enough for long extents, little enough not to hold up the
+// first write.
 constexpr uint64_t kReserveBytes = 64 << 20;
 // From here on one sync of the file system is cheaper than one a file.
 constexpr size_t kMaxSingleSyncs = 64;
 
 std::string DirectoryOf(absl::string_view name) {
   const size_t slash = name.rfind('/');
-  return std::string(slash == absl::string_view::npos ? absl::string_view() : name.substr(0, slash));
+  return std::string(slash == absl::string_view::npos ? absl::string_view()
+                                                      : name.substr(0, slash));
 }
 
 }  // namespace
@@ -31,14 +33,16 @@ PartFiles::PartFiles(std::shared_ptr<Directory> parent, std::string part_name, L
       exists_(layout_->files().size(), false) {}
 
 absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Create(std::shared_ptr<Directory> parent,
-                                                             std::string part_name, LayoutPtr layout) {
+                                                             std::string part_name,
+                                                             LayoutPtr layout) {
   const auto there = parent->Info(part_name);
   if (there.ok()) {
-    return absl::AlreadyExistsError(
-        absl::StrCat(Printable(part_name), " is in the way; remove it, or choose another place with -o"));
+    return absl::AlreadyExistsError(absl::StrCat(
+        Printable(part_name), " is in the way; remove it, or choose another place with -o"));
   }
   if (!absl::IsNotFound(there.status())) return there.status();
-  std::shared_ptr<PartFiles> part(new PartFiles(std::move(parent), std::move(part_name), std::move(layout)));
+  std::shared_ptr<PartFiles> part(
+      new PartFiles(std::move(parent), std::move(part_name), std::move(layout)));
   if (part->layout_->is_directory()) {
     P2P_RETURN_IF_ERROR(part->parent_->MakeDirectory(part->part_name_));
     absl::MutexLock lock(&part->mutex_);
@@ -54,8 +58,8 @@ absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Create(std::shared_ptr<Dir
 }
 
 absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Reopen(std::shared_ptr<Directory> parent,
-                                                             std::string part_name, LayoutPtr layout,
-                                                             ChunkSet* intact) {
+                                                             std::string part_name,
+                                                             LayoutPtr layout, ChunkSet* intact) {
   P2P_ASSIGN_OR_RETURN(const FileInfo there, parent->Info(part_name));
   if (there.kind != (layout->is_directory() ? FileKind::kDirectory : FileKind::kRegular)) {
     return absl::FailedPreconditionError(
@@ -65,7 +69,9 @@ absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Reopen(std::shared_ptr<Dir
     *intact = ChunkSet(layout->chunk_count());
     intact->AddAll();
   }
-  std::shared_ptr<PartFiles> part(new PartFiles(std::move(parent), std::move(part_name), std::move(layout)));
+  std::shared_ptr<PartFiles> part(
+      new PartFiles(std::move(parent), std::move(part_name), std::move(layout)));
+  part->MarkFoundDirectories();
   for (uint32_t i = 0; i < part->layout_->files().size(); ++i) {
     P2P_RETURN_IF_ERROR(part->LookAgain(FileIndex(i), intact));
   }
@@ -79,14 +85,13 @@ absl::Status PartFiles::LookAgain(FileIndex file, ChunkSet* intact) {
   const auto info = parent_->Info(name);
   if (!info.ok() && !absl::IsNotFound(info.status())) return info.status();
   if (info.ok() && info->kind != FileKind::kRegular) {
-    return absl::FailedPreconditionError(absl::StrCat(Printable(name), " is not a regular file; move it away"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(Printable(name), " is not a regular file; move it away"));
   }
-  if (info.ok()) {
-    absl::MutexLock lock(&mutex_);
-    exists_[file.value()] = true;
-  }
+  if (info.ok()) MarkFound(file);
   if (info.ok() && info->identity.size == wanted.length.value()) return absl::OkStatus();
-  for (uint32_t i = 0; i < wanted.chunk_count; ++i) intact->Remove(wanted.first_chunk + ChunkIndex(i));
+  for (uint32_t i = 0; i < wanted.chunk_count; ++i)
+    intact->Remove(wanted.first_chunk + ChunkIndex(i));
   if (!info.ok()) return absl::OkStatus();
   P2P_ASSIGN_OR_RETURN(const auto handle, parent_->OpenReadWrite(name));
   return handle->Truncate(wanted.length.value());
@@ -103,6 +108,21 @@ void PartFiles::MarkMade(FileIndex file, absl::string_view name) {
   absl::MutexLock lock(&mutex_);
   exists_[file.value()] = true;
   unsynced_directories_.insert(DirectoryOf(name));
+}
+
+// The earlier run may have been killed before it synced what it wrote: the next Sync() does.
+void PartFiles::MarkFound(FileIndex file) {
+  absl::MutexLock lock(&mutex_);
+  exists_[file.value()] = true;
+  unsynced_files_.insert(file.value());
+}
+
+void PartFiles::MarkFoundDirectories() {
+  absl::MutexLock lock(&mutex_);
+  unsynced_directories_.insert("");
+  for (const std::string& name : DiskDirectories(part_name_, *layout_)) {
+    if (parent_->Info(name).ok()) unsynced_directories_.insert(name);
+  }
 }
 
 absl::StatusOr<std::unique_ptr<File>> PartFiles::Open(FileIndex file) {
@@ -179,15 +199,16 @@ absl::Status PartFiles::Sync() {
                                   ? parent_->SyncFileSystem()
                                   : SyncEach(files, directories);
   if (!status.ok()) {
-    // The files are not tried again: after a failed sync the next one may succeed without having written
-    // anything. Directories are, because what is written next is reached through them.
+    // The files are not tried again: after a failed sync the next one may succeed without having
+    // written anything. Directories are, because what is written next is reached through them.
     absl::MutexLock lock(&mutex_);
     unsynced_directories_.insert(directories.begin(), directories.end());
   }
   return status;
 }
 
-absl::Status PartFiles::SyncEach(const std::set<uint32_t>& files, const std::set<std::string>& directories) {
+absl::Status PartFiles::SyncEach(const std::set<uint32_t>& files,
+                                 const std::set<std::string>& directories) {
   for (const uint32_t file : files) {
     P2P_ASSIGN_OR_RETURN(const auto handle, Open(FileIndex(file)));
     P2P_RETURN_IF_ERROR(handle->SyncData());
@@ -208,7 +229,8 @@ absl::Status PartFiles::Complete() {
   const auto executables =
       std::count_if(files.begin(), files.end(), [](const auto& file) { return file.executable; });
   const bool sync_each = static_cast<size_t>(executables) <= kMaxSingleSyncs;
-  for (uint32_t i = 0; i < files.size(); ++i) P2P_RETURN_IF_ERROR(CompleteFile(FileIndex(i), sync_each));
+  for (uint32_t i = 0; i < files.size(); ++i)
+    P2P_RETURN_IF_ERROR(CompleteFile(FileIndex(i), sync_each));
   P2P_RETURN_IF_ERROR(Sync());
   return sync_each ? absl::OkStatus() : parent_->SyncFileSystem();
 }
@@ -238,8 +260,8 @@ absl::Status PartFiles::Remove() {
     const absl::Status removed = parent_->Remove(directory, true);
     if (removed.ok() || absl::IsNotFound(removed)) continue;
     if (!absl::IsAlreadyExists(removed)) return removed;
-    left = absl::FailedPreconditionError(
-        absl::StrCat(Printable(directory), " was left: it holds files that are not of this download"));
+    left = absl::FailedPreconditionError(absl::StrCat(
+        Printable(directory), " was left: it holds files that are not of this download"));
   }
   P2P_RETURN_IF_ERROR(parent_->Sync());
   return left;
@@ -263,7 +285,8 @@ absl::Status PartFiles::AddWrittenChunks(FileIndex file, ChunkSet* written) {
   const content::LayoutFile& place = layout_->file(file);
   P2P_ASSIGN_OR_RETURN(const auto handle, Open(file));
   for (uint32_t chunk = 0; chunk < place.chunk_count; ++chunk) {
-    P2P_ASSIGN_OR_RETURN(const uint64_t data, handle->NextData(uint64_t{chunk} * limits::kChunkBytes));
+    P2P_ASSIGN_OR_RETURN(const uint64_t data,
+                         handle->NextData(uint64_t{chunk} * limits::kChunkBytes));
     if (data >= place.length.value()) break;
     chunk = static_cast<uint32_t>(data / limits::kChunkBytes);
     written->Add(place.first_chunk + ChunkIndex(chunk));

@@ -1,8 +1,8 @@
-// The files of an unfinished download below "<target>.part": made when first written, synced together.
-// Owned by a FileChunkManager; thread-safe.
+// The files of an unfinished download below "<target>.part": made when first written, synced
+// together. Owned by a FileChunkManager; thread-safe.
 //
-// What always holds: after Sync() returned OK, everything whose Wrote() came before the call is on disk, with
-// the directory entries that lead to it.
+// What always holds: after Sync() returned OK, everything whose Wrote() came before the call is on
+// disk, with the directory entries that lead to it.
 #pragma once
 
 #include <memory>
@@ -44,12 +44,14 @@ class PartFiles {
   absl::Status Reserve(File* handle, const content::ChunkPlace& place);
   void Wrote(FileIndex file);
 
-  // When it fails, everything written since the last Sync() that did not must be taken as not written; the next
-  // Sync() covers only what is written from then on.
+  // When it fails, everything written since the last Sync() that did not must be taken as not
+  // written; the next Sync() covers only what is written from then on.
   absl::Status Sync();
-  // Makes it ready for its final name: empty files, executable bits, sizes checked, everything synced.
+  // Makes it ready for its final name: empty files, executable bits, sizes checked, everything
+  // synced.
   absl::Status Complete();
-  // Removes the files of the layout and the directories. FailedPrecondition when others' files are in them.
+  // Removes the files of the layout and the directories. FailedPrecondition when others' files are
+  // in them.
   absl::Status Remove();
   // Chunks in files that are there and not a hole.
   ChunkSet PossiblyWritten();
@@ -60,6 +62,8 @@ class PartFiles {
   std::string NameOf(FileIndex file) const;
   bool Exists(FileIndex file) const;
   void MarkMade(FileIndex file, absl::string_view name);
+  void MarkFound(FileIndex file);
+  void MarkFoundDirectories();
   absl::Status MakeDirectories(absl::string_view file_name);
   absl::StatusOr<std::unique_ptr<File>> Make(FileIndex file, const std::string& name);
   absl::Status LookAgain(FileIndex file, ChunkSet* intact);

@@ -36,7 +36,8 @@ int ReadFully(PreadFunction pread_call, int fd, uint64_t offset, absl::Span<uint
   return 0;
 }
 
-int WriteFully(PwriteFunction pwrite_call, int fd, uint64_t offset, absl::Span<const uint8_t> data) {
+int WriteFully(PwriteFunction pwrite_call, int fd, uint64_t offset,
+               absl::Span<const uint8_t> data) {
   int again = 0;
   while (!data.empty()) {
     const ssize_t put = pwrite_call(fd, data.data(), data.size(), static_cast<off_t>(offset));

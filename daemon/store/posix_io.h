@@ -43,8 +43,8 @@ using PwriteFunction = ssize_t (*)(int, const void*, size_t, off_t);
 // Not an errno: the file ended before the range did.
 inline constexpr int kEndOfFile = -1;
 
-// Read or write the whole range. 0, an errno, or kEndOfFile. The call itself is an argument so that tests
-// can give one that is interrupted or does less than it was asked for.
+// Read or write the whole range. 0, an errno, or kEndOfFile. The call itself is an argument so that
+// tests can give one that is interrupted or does less than it was asked for.
 int ReadFully(PreadFunction pread_call, int fd, uint64_t offset, absl::Span<uint8_t> data);
 int WriteFully(PwriteFunction pwrite_call, int fd, uint64_t offset, absl::Span<const uint8_t> data);
 

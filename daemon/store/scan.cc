@@ -33,15 +33,16 @@ class ShareScan {
       P2P_RETURN_IF_ERROR(AddDirectory(directory.get(), below));
     }
     if (!files_.empty()) return absl::OkStatus();
-    return absl::InvalidArgumentError(
-        absl::StrCat(Printable(path_, kShownPathBytes), " has no files; put one in or share another path"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        Printable(path_, kShownPathBytes), " has no files; put one in or share another path"));
   }
 
   // `below` is the path under the share, "" for a share that is one file.
   absl::Status AddFile(const std::string& below, std::string layout_path, const FileInfo& info) {
     if (info.identity.size > limits::kMaxFileBytes) return Refuse(below, "is larger than 1 PiB");
     if (files_.size() >= limits::kMaxFiles) {
-      return Refuse("", absl::StrCat("has more than ", limits::kMaxFiles, " files; pack it into an archive"));
+      return Refuse(
+          "", absl::StrCat("has more than ", limits::kMaxFiles, " files; pack it into an archive"));
     }
     content::LayoutFile file;
     file.path = std::move(layout_path);
@@ -66,7 +67,8 @@ class ShareScan {
     content::SortFiles(&files_);
     ScannedShare share;
     share.identities.reserve(files_.size());
-    for (const content::LayoutFile& file : files_) share.identities.push_back(identities_[file.path]);
+    for (const content::LayoutFile& file : files_)
+      share.identities.push_back(identities_[file.path]);
     auto layout = content::Layout::Make(name, is_directory, std::move(files_));
     if (!layout.ok()) return Annotate(layout.status(), Printable(path_, kShownPathBytes));
     share.layout = std::make_shared<const content::Layout>(*std::move(layout));
@@ -79,7 +81,8 @@ class ShareScan {
     for (const std::string& name : names) {
       const std::string entry = below.empty() ? name : absl::StrCat(below, "/", name);
       const absl::Status legal = CheckNameComponent(name);
-      if (!legal.ok()) return Refuse(entry, absl::StrCat("cannot be shared: ", legal.message(), "; rename it"));
+      if (!legal.ok())
+        return Refuse(entry, absl::StrCat("cannot be shared: ", legal.message(), "; rename it"));
       auto info = directory->Info(name);
       // Removed since it was listed.
       if (absl::IsNotFound(info.status())) continue;
@@ -116,11 +119,13 @@ class ShareScan {
 
 }  // namespace
 
-absl::StatusOr<ScannedShare> ScanShare(FileSystem* files, const std::string& path, const std::string& name) {
+absl::StatusOr<ScannedShare> ScanShare(FileSystem* files, const std::string& path,
+                                       const std::string& name) {
   const absl::Status legal = CheckNameComponent(name);
   if (!legal.ok()) {
-    return Annotate(legal, absl::StrCat(Printable(path, kShownPathBytes),
-                                        " cannot be shared by this name; give another with --name"));
+    return Annotate(legal,
+                    absl::StrCat(Printable(path, kShownPathBytes),
+                                 " cannot be shared by this name; give another with --name"));
   }
   P2P_ASSIGN_OR_RETURN(const SplitPath split, SplitUserPath(path));
   P2P_ASSIGN_OR_RETURN(const auto parent, files->OpenRoot(split.parent));

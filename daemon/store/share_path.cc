@@ -26,8 +26,8 @@ absl::StatusOr<SplitPath> SplitUserPath(absl::string_view path) {
   const size_t slash = path.rfind('/');
   const absl::string_view name = path.substr(slash + 1);
   if (name.empty() || name == "." || name == ".." || name.find('\0') != absl::string_view::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the path has no name at its end: ", Printable(path), "; give a file or a directory"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the path has no name at its end: ", Printable(path), "; give a file or a directory"));
   }
   return SplitPath{std::string(slash == 0 ? "/" : path.substr(0, slash)), std::string(name)};
 }
@@ -52,7 +52,8 @@ std::vector<std::string> DiskDirectories(absl::string_view base, const content::
   std::set<std::string> found;
   for (const content::LayoutFile& file : layout.files()) {
     absl::string_view path = file.path;
-    for (size_t slash = path.rfind('/'); slash != absl::string_view::npos; slash = path.rfind('/')) {
+    for (size_t slash = path.rfind('/'); slash != absl::string_view::npos;
+         slash = path.rfind('/')) {
       path = path.substr(0, slash);
       if (!found.insert(absl::StrCat(base, "/", path)).second) break;
     }

@@ -52,8 +52,8 @@ std::string HolderOf(int fd) {
 bool StillNamed(int fd, const std::string& path) {
   struct stat held;
   struct stat named;
-  return ::fstat(fd, &held) == 0 && ::lstat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino &&
-         held.st_dev == named.st_dev;
+  return ::fstat(fd, &held) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+         held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
 void WritePid(int fd) {
@@ -64,14 +64,17 @@ void WritePid(int fd) {
                    absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(pid.data()), pid.size()));
 }
 
-absl::Status WriteDurably(const std::string& state_dir, const std::string& path, absl::Span<const uint8_t> data) {
+absl::Status WriteDurably(const std::string& state_dir, const std::string& path,
+                          absl::Span<const uint8_t> data) {
   const std::string fresh = path + ".new";
   P2P_ASSIGN_OR_RETURN(const Descriptor file, OpenStateFile(fresh, O_RDWR | O_CREAT | O_TRUNC));
   const int error = WriteFully(::pwrite, file.get(), 0, data);
   if (error != 0) return ErrnoStatus(error, Doing("cannot write", fresh));
   if (::fsync(file.get()) != 0) return ErrnoStatus(errno, Doing("cannot sync", fresh));
-  if (::rename(fresh.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, Doing("cannot rename", fresh));
-  P2P_ASSIGN_OR_RETURN(const Descriptor directory, OpenStateFile(state_dir, O_RDONLY | O_DIRECTORY));
+  if (::rename(fresh.c_str(), path.c_str()) != 0)
+    return ErrnoStatus(errno, Doing("cannot rename", fresh));
+  P2P_ASSIGN_OR_RETURN(const Descriptor directory,
+                       OpenStateFile(state_dir, O_RDONLY | O_DIRECTORY));
   if (::fsync(directory.get()) != 0) return ErrnoStatus(errno, Doing("cannot sync", state_dir));
   return absl::OkStatus();
 }
@@ -79,18 +82,21 @@ absl::Status WriteDurably(const std::string& state_dir, const std::string& path,
 }  // namespace
 
 absl::Status MakeDirectories(const std::string& path, uint32_t mode) {
-  for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+  for (size_t slash = path.find('/', 1); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
     const std::string upper = path.substr(0, slash);
     if (::mkdir(upper.c_str(), kUpperDirectoryMode) == 0 || errno == EEXIST) continue;
     struct stat there;
     // A directory on the way may be there and still not be ours to make one in (EROFS, EACCES).
     const int error = errno;
-    if (::stat(upper.c_str(), &there) != 0) return ErrnoStatus(error, Doing("cannot make the directory", upper));
+    if (::stat(upper.c_str(), &there) != 0)
+      return ErrnoStatus(error, Doing("cannot make the directory", upper));
   }
   if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0) return absl::OkStatus();
   const int error = errno;
   struct stat there;
-  if (::stat(path.c_str(), &there) != 0) return ErrnoStatus(error, Doing("cannot make the directory", path));
+  if (::stat(path.c_str(), &there) != 0)
+    return ErrnoStatus(error, Doing("cannot make the directory", path));
   if (S_ISDIR(there.st_mode)) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(Printable(path), " is not a directory"));
 }
@@ -103,9 +109,9 @@ absl::StatusOr<std::unique_ptr<StateDirLock>> StateDirLock::Acquire(const std::s
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EINTR) continue;
       if (errno != EWOULDBLOCK) return ErrnoStatus(errno, Doing("cannot lock", path));
-      return absl::FailedPreconditionError(
-          absl::StrCat("the state directory ", Printable(state_dir), " is in use by another p2pd",
-                       HolderOf(file.get()), "; stop that one, or choose another directory with --state-dir"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the state directory ", Printable(state_dir), " is in use by another p2pd",
+          HolderOf(file.get()), "; stop that one, or choose another directory with --state-dir"));
     }
     if (!StillNamed(file.get(), path)) continue;
     WritePid(file.get());

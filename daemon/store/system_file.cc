@@ -31,7 +31,9 @@ constexpr uint64_t kKeepFreeBytes = 64 << 20;
 constexpr uint64_t kPageBytes = 4096;
 
 #if defined(__APPLE__)
-int64_t Nanoseconds(const struct timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+int64_t Nanoseconds(const struct timespec& time) {
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
 int64_t ModifiedNs(const struct stat& s) { return Nanoseconds(s.st_mtimespec); }
 int64_t ChangedNs(const struct stat& s) { return Nanoseconds(s.st_ctimespec); }
 #else
@@ -72,7 +74,8 @@ class SystemFile : public File {
   absl::Status ReadAt(uint64_t offset, absl::Span<uint8_t> data) override {
     const int error = ReadFully(::pread, fd_.get(), offset, data);
     if (error == kEndOfFile) {
-      return absl::OutOfRangeError(absl::StrCat(What("cannot read"), ": the file is shorter than it was"));
+      return absl::OutOfRangeError(
+          absl::StrCat(What("cannot read"), ": the file is shorter than it was"));
     }
     return error == 0 ? absl::OkStatus() : ErrnoStatus(error, What("cannot read"));
   }
@@ -83,7 +86,8 @@ class SystemFile : public File {
   }
 
   absl::Status Truncate(uint64_t size) override {
-    return Check([&] { return ::ftruncate(fd_.get(), static_cast<off_t>(size)); }, "cannot set the size of");
+    return Check([&] { return ::ftruncate(fd_.get(), static_cast<off_t>(size)); },
+                 "cannot set the size of");
   }
 
   absl::Status Allocate(uint64_t offset, uint64_t length) override;
@@ -162,7 +166,8 @@ absl::Status SystemFile::Allocate(uint64_t offset, uint64_t length) {
   const uint64_t free_bytes = uint64_t{disk.f_bavail} * static_cast<uint64_t>(disk.f_bsize);
   if (free_bytes < length + kKeepFreeBytes) return absl::OkStatus();
   constexpr int kKeepSize = 1;  // FALLOC_FL_KEEP_SIZE
-  while (::fallocate(fd_.get(), kKeepSize, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
+  while (::fallocate(fd_.get(), kKeepSize, static_cast<off_t>(offset),
+                     static_cast<off_t>(length)) != 0) {
     if (errno == EINTR) continue;
     if (errno == ENOSPC || errno == EDQUOT || errno == EIO || errno == EFBIG) {
       return ErrnoStatus(errno, What("cannot write"));
@@ -177,16 +182,19 @@ absl::Status SystemFile::Allocate(uint64_t offset, uint64_t length) {
 
 // readahead() and WILLNEED only start the reading; a byte of every page waits for it.
 absl::Status SystemFile::ReadAhead(uint64_t offset, uint64_t length) {
-  if (length == 0 || AllCached(fd_.get(), offset, length)) return absl::OkStatus();
+  if (length == 0) return absl::OkStatus();
+  uint8_t byte;
+  // First the end: the file may have been shortened.
+  P2P_RETURN_IF_ERROR(ReadAt(offset + length - 1, absl::MakeSpan(&byte, 1)));
+  if (AllCached(fd_.get(), offset, length)) return absl::OkStatus();
 #if defined(POSIX_FADV_WILLNEED)
   (void)::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(length),
                         POSIX_FADV_WILLNEED);
 #endif
-  uint8_t byte;
   for (uint64_t at = offset; at < offset + length; at = (at / kPageBytes + 1) * kPageBytes) {
     P2P_RETURN_IF_ERROR(ReadAt(at, absl::MakeSpan(&byte, 1)));
   }
-  return ReadAt(offset + length - 1, absl::MakeSpan(&byte, 1));
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -34,10 +34,12 @@ constexpr int kWalkOnly = O_RDONLY | O_NONBLOCK;
 #endif
 
 absl::Status NoDirectory(const std::string& path) {
-  return absl::FailedPreconditionError(absl::StrCat(Printable(path, kShownPathBytes), " is not a directory"));
+  return absl::FailedPreconditionError(
+      absl::StrCat(Printable(path, kShownPathBytes), " is not a directory"));
 }
 
-// Calls `open`, which returns an errno, and once more after closing what is only kept open for later use.
+// Calls `open`, which returns an errno, and once more after closing what is only kept open for
+// later use.
 template <typename Open>
 int OpenWithRoom(Open open) {
   const int error = open();
@@ -78,7 +80,8 @@ class SystemDirectory : public Directory {
 
   absl::StatusOr<std::unique_ptr<Directory>> OpenDirectory(absl::string_view name) override {
     Descriptor fd;
-    const int error = OpenBeneathWithRoom(fd_.get(), name, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, &fd);
+    const int error =
+        OpenBeneathWithRoom(fd_.get(), name, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, &fd);
     if (error != 0) return Error(error, "cannot open", name);
     return std::make_unique<SystemDirectory>(std::move(fd), PathOf(name));
   }
@@ -86,7 +89,8 @@ class SystemDirectory : public Directory {
   absl::Status MakeDirectory(absl::string_view name) override {
     Place place;
     P2P_RETURN_IF_ERROR(Find(name, "cannot make the directory", &place));
-    if (::mkdirat(place.directory, place.last.c_str(), kDirectoryMode) == 0) return absl::OkStatus();
+    if (::mkdirat(place.directory, place.last.c_str(), kDirectoryMode) == 0)
+      return absl::OkStatus();
     if (errno != EEXIST) return Error(errno, "cannot make the directory", name);
     P2P_ASSIGN_OR_RETURN(const FileInfo info, Info(name));
     return info.kind == FileKind::kDirectory ? absl::OkStatus() : NoDirectory(PathOf(name));
@@ -125,7 +129,8 @@ class SystemDirectory : public Directory {
 
   absl::Status SyncFileSystem() override {
 #if defined(__linux__) && !defined(P2P_PORTABLE)
-    if (::syncfs(fd_.get()) != 0) return ErrnoStatus(errno, Doing("cannot sync the disk of", path_));
+    if (::syncfs(fd_.get()) != 0)
+      return ErrnoStatus(errno, Doing("cannot sync the disk of", path_));
 #else
     ::sync();
 #endif
@@ -158,10 +163,12 @@ class SystemDirectory : public Directory {
     return ErrnoStatus(error, Doing(doing, PathOf(name)));
   }
 
-  absl::StatusOr<std::unique_ptr<File>> OpenFile(absl::string_view name, int flags, const char* doing) {
+  absl::StatusOr<std::unique_ptr<File>> OpenFile(absl::string_view name, int flags,
+                                                 const char* doing) {
     Descriptor fd;
     const int error = OpenBeneathWithRoom(fd_.get(), name, flags | kNeverWait, kFileMode, &fd);
-    // ENXIO: a socket, or a FIFO or device with nobody at the other end. EISDIR: opened for writing.
+    // ENXIO: a socket, or a FIFO or device with nobody at the other end. EISDIR: opened for
+    // writing.
     if (error == ENXIO || error == EISDIR || error == ENODEV) {
       return absl::FailedPreconditionError(
           absl::StrCat(Printable(PathOf(name), kShownPathBytes), " is not a regular file"));
@@ -178,8 +185,8 @@ class SystemDirectory : public Directory {
       place->last = std::string(name);
       return absl::OkStatus();
     }
-    const int error =
-        OpenBeneathWithRoom(fd_.get(), name.substr(0, slash), kWalkOnly | O_DIRECTORY, 0, &place->held);
+    const int error = OpenBeneathWithRoom(fd_.get(), name.substr(0, slash), kWalkOnly | O_DIRECTORY,
+                                          0, &place->held);
     if (error != 0) return Error(error, doing, name);
     place->directory = place->held.get();
     place->last = std::string(name.substr(slash + 1));
@@ -217,10 +224,11 @@ absl::Status SystemDirectory::RenameNew(absl::string_view from, absl::string_vie
   Place destination;
   P2P_RETURN_IF_ERROR(Find(from, "cannot rename", &source));
   P2P_RETURN_IF_ERROR(Find(to, "cannot rename to", &destination));
-  const int error = RenameWithoutReplacing(source.directory, source.last.c_str(), destination.directory,
-                                           destination.last.c_str());
+  const int error = RenameWithoutReplacing(source.directory, source.last.c_str(),
+                                           destination.directory, destination.last.c_str());
   if (error == 0) return absl::OkStatus();
-  return error == ENOENT ? Error(error, "cannot rename", from) : Error(error, "cannot rename to", to);
+  return error == ENOENT ? Error(error, "cannot rename", from)
+                         : Error(error, "cannot rename to", to);
 }
 
 class SystemFileSystem : public FileSystem {
@@ -229,7 +237,8 @@ class SystemFileSystem : public FileSystem {
     Descriptor fd;
     const int error = OpenPlainDirectory(AT_FDCWD, path.c_str(), &fd);
     if (error != 0) {
-      return ErrnoStatus(error, absl::StrCat("cannot open the directory ", Printable(path, kShownPathBytes)));
+      return ErrnoStatus(
+          error, absl::StrCat("cannot open the directory ", Printable(path, kShownPathBytes)));
     }
     return std::make_unique<SystemDirectory>(std::move(fd), path);
   }

@@ -15,8 +15,8 @@ constexpr size_t kMaxThreadNameBytes = 15;
 
 void NameThisThread(absl::string_view name, int number) {
   const std::string suffix = absl::StrCat("-", number);
-  const std::string whole =
-      absl::StrCat(name.substr(0, kMaxThreadNameBytes - std::min(suffix.size(), kMaxThreadNameBytes)), suffix);
+  const std::string whole = absl::StrCat(
+      name.substr(0, kMaxThreadNameBytes - std::min(suffix.size(), kMaxThreadNameBytes)), suffix);
 #if defined(__APPLE__)
   ::pthread_setname_np(whole.c_str());
 #else
@@ -26,7 +26,8 @@ void NameThisThread(absl::string_view name, int number) {
 
 }  // namespace
 
-WorkerPool::WorkerPool(int threads, std::string thread_name) : thread_name_(std::move(thread_name)) {
+WorkerPool::WorkerPool(int threads, std::string thread_name)
+    : thread_name_(std::move(thread_name)) {
   const int count = std::max(threads, 1);
   for (int number = 0; number < count; ++number) {
     const bool urgent_only = number == 0 && count >= 2;
@@ -55,7 +56,8 @@ bool WorkerPool::HasUrgentWork() const { return stopping_ || !urgent_.empty(); }
 bool WorkerPool::HasAnyWork() const { return HasUrgentWork() || !bulk_.empty(); }
 
 void WorkerPool::Run(bool urgent_only) {
-  const absl::Condition work(this, urgent_only ? &WorkerPool::HasUrgentWork : &WorkerPool::HasAnyWork);
+  const absl::Condition work(this,
+                             urgent_only ? &WorkerPool::HasUrgentWork : &WorkerPool::HasAnyWork);
   while (true) {
     Job job;
     {

@@ -1,5 +1,5 @@
-// Threads that hash, read, write and sync. Jobs see what came with them; results are posted by the job itself.
-// Thread-safe.
+// Threads that hash, read, write and sync. Jobs see what came with them; results are posted by the
+// job itself. Thread-safe.
 #pragma once
 
 #include <deque>
@@ -16,9 +16,9 @@ namespace p2p::store {
 class WorkerPool {
  public:
   using Job = absl::AnyInvocable<void()>;
-  // kUrgent: what a peer or a user waits for (chunks in flight, reads to serve); kBulk: hashing of shares,
-  // verification, syncs. At least one thread takes urgent jobs only when there are two or more. A bulk job
-  // that takes longer than some milliseconds cuts itself into several.
+  // kUrgent: what a peer or a user waits for (chunks in flight, reads to serve); kBulk: hashing of
+  // shares, verification, syncs. At least one thread takes urgent jobs only when there are two or
+  // more. A bulk job that takes longer than some milliseconds cuts itself into several.
   enum class Priority { kUrgent, kBulk };
 
   WorkerPool(int threads, std::string thread_name);

@@ -107,7 +107,7 @@ class TrackerLossTest(P2pTest):
         one.wait_lists("x.bin", a.address)
         with open(config, "w", encoding="ascii") as file:
             file.write(f'trackers = ["{two.address}"]\n')
-        a.signal(signal.SIGHUP)
+        a.send(signal.SIGHUP)
         two.wait_lists("x.bin", a.address)
         one.wait_lists("x.bin")
         self.assertEqual([t["address"] for t in a.status()["trackers"]], [two.address])
@@ -120,7 +120,7 @@ class TrackerLossTest(P2pTest):
         a = self.daemon("a", arguments=["--config", config])
         with open(config, "w", encoding="ascii") as file:
             file.write('trackers = "none\n')
-        a.signal(signal.SIGHUP)
+        a.send(signal.SIGHUP)
         wait_for(lambda: "stays as it was" in a.log(), "the log says so")
         self.assertIn("p2pd.toml:1", a.log())
         self.assertEqual([t["address"] for t in a.status()["trackers"]], [tracker.address])

@@ -11,15 +11,16 @@ using store::Directory;
 using store::File;
 using store::FileInfo;
 
-#define P2P_MAYBE_FAIL(op)                                                  \
-  do {                                                                      \
-    const int injected_ = faults_->Count(op);                               \
+#define P2P_MAYBE_FAIL(op)                                                   \
+  do {                                                                       \
+    const int injected_ = faults_->Count(op);                                \
     if (injected_ != 0) return ErrnoStatus(injected_, "injected on a file"); \
   } while (false)
 
 class FaultyFile : public File {
  public:
-  FaultyFile(FaultyFileSystem* faults, std::unique_ptr<File> real) : faults_(faults), real_(std::move(real)) {}
+  FaultyFile(FaultyFileSystem* faults, std::unique_ptr<File> real)
+      : faults_(faults), real_(std::move(real)) {}
 
   absl::Status ReadAt(uint64_t offset, absl::Span<uint8_t> data) override {
     P2P_MAYBE_FAIL(FileOp::kRead);
@@ -202,7 +203,8 @@ int FaultyFileSystem::Count(FileOp op) {
   return error;
 }
 
-absl::StatusOr<std::unique_ptr<store::Directory>> FaultyFileSystem::OpenRoot(const std::string& path) {
+absl::StatusOr<std::unique_ptr<store::Directory>> FaultyFileSystem::OpenRoot(
+    const std::string& path) {
   const int error = Count(FileOp::kOpen);
   if (error != 0) return ErrnoStatus(error, "injected on a directory");
   P2P_ASSIGN_OR_RETURN(auto opened, real_->OpenRoot(path));

@@ -33,8 +33,8 @@ class FaultyFileSystem : public store::FileSystem {
  public:
   explicit FaultyFileSystem(store::FileSystem* real) : real_(real) {}
 
-  // The `nth` call from now on (1 is the next), of any kind or of one, fails with this errno. A write that fails
-  // has written its first half.
+  // The `nth` call from now on (1 is the next), of any kind or of one, fails with this errno. A
+  // write that fails has written its first half.
   void FailNth(int nth, int error);
   void FailNth(FileOp op, int nth, int error);
   // Every call of the kind fails until Heal().

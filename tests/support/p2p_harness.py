@@ -105,7 +105,7 @@ class Process:
         except FileNotFoundError:
             return ""
 
-    def signal(self, number):
+    def send(self, number):
         self._process.send_signal(number)
 
     def wait(self, deadline=DEADLINE):
@@ -124,7 +124,7 @@ class Process:
         """Ends it in good order and returns its exit code."""
         if not self.running:
             return self.exit_code
-        self.signal(number)
+        self.send(number)
         return self.wait(deadline)[1]
 
     def wait_for_log(self, text, deadline=None):

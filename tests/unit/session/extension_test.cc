@@ -632,6 +632,20 @@ TEST(Extension, DoesNotBlameAPeerForAnOldClock) {
   EXPECT_FALSE(h.session.ended());
 }
 
+TEST(Extension, KeepsItsWakeUpTimeWhileBytesFlow) {
+  Harness h(Dialled());
+  h.OpenAsDialler(100);
+  h.session.RequestChunks(ChunkIndex(0), std::vector<uint32_t>{limits::kChunkBytes}, h.now);
+  h.now += absl::Seconds(1);
+  h.Feed("CHUNK 0 +524288\n" + Pattern(40'000));
+  const absl::Time wake = h.session.WakeUpTime();
+  for (int i = 0; i < 10; ++i) {
+    h.now += absl::Seconds(1);
+    h.Feed(Pattern(40'000));
+    EXPECT_EQ(h.session.WakeUpTime(), wake);
+  }
+}
+
 TEST(Extension, PassesPeersOn) {
   Harness h(Accepted());
   h.OpenAsAccepter(10);

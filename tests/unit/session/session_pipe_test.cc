@@ -20,7 +20,8 @@ class Pipe {
   // Until nobody has anything to say.
   void Run(FakeShare* d_share, FakeShare* a_share) {
     for (int idle = 0; idle < 3;) {
-      const bool moved = Move(&d, &a) | Move(&a, &d);
+      const bool d_moved = Move(&d, &a);
+      const bool moved = Move(&a, &d) || d_moved;
       d_share->Answer(&d);
       a_share->Answer(&a);
       idle = moved ? 0 : idle + 1;

@@ -30,7 +30,7 @@ class CatalogFaultTest : public testing::Test {
     SqliteFaults::on_write = [this] { return IsThere(reserve_) ? SQLITE_FULL : SQLITE_OK; };
   }
 
-  TempDir dir_;
+  TempDir dir_ = TempDir::InMemory();
   SqliteFaults faults_;
   const std::string reserve_ = dir_ / "catalog.reserve";
   std::unique_ptr<Catalog> catalog_;
@@ -41,7 +41,8 @@ TEST_F(CatalogFaultTest, S03_AFullDiskIsToldAndNothingIsLost) {
   SqliteFaults::on_write = [] { return SQLITE_FULL; };
   EXPECT_TRUE(absl::IsResourceExhausted(catalog_->SaveHave(record_.id, "more")));
   EXPECT_TRUE(absl::IsResourceExhausted(catalog_->Add(SampleRecord(2)).status()));
-  EXPECT_TRUE(absl::IsResourceExhausted(catalog_->SaveManifest(record_.id, "i", std::string(50000, 'h'))));
+  EXPECT_TRUE(
+      absl::IsResourceExhausted(catalog_->SaveManifest(record_.id, "i", std::string(50000, 'h'))));
   EXPECT_TRUE(absl::IsResourceExhausted(catalog_->SaveIdentities(record_.id, SampleIdentities(1))));
   EXPECT_EQ(catalog_->LoadContent(record_.id)->have, "have");
   EXPECT_EQ(catalog_->LoadTransfers()->size(), 1u);
@@ -93,7 +94,8 @@ TEST_F(CatalogFaultTest, S03_EachWriteFailingInTurnLeavesTheOldOrTheNew) {
 
 TEST_F(CatalogFaultTest, S06_AFailedSyncOfTheCatalogIsTold) {
   SqliteFaults::on_sync = [] { return SQLITE_IOERR_FSYNC; };
-  EXPECT_TRUE(absl::IsUnavailable(catalog_->SaveHave(record_.id, "more"))) << catalog_->SaveHave(record_.id, "more");
+  EXPECT_TRUE(absl::IsUnavailable(catalog_->SaveHave(record_.id, "more")))
+      << catalog_->SaveHave(record_.id, "more");
   SqliteFaults::on_sync = nullptr;
   EXPECT_TRUE(catalog_->SaveHave(record_.id, "again").ok());
   EXPECT_EQ(catalog_->LoadContent(record_.id)->have, "again");
@@ -101,7 +103,7 @@ TEST_F(CatalogFaultTest, S06_AFailedSyncOfTheCatalogIsTold) {
 
 TEST_F(CatalogFaultTest, S03_AFullDiskAtTheStartIsToldAndTheCatalogIsNotSetAside) {
   catalog_.reset();
-  TempDir fresh;
+  TempDir fresh = TempDir::InMemory();
   SqliteFaults::on_write = [] { return SQLITE_FULL; };
   std::string recovered;
   const auto opened = Catalog::Open(fresh.path(), &recovered);

@@ -24,7 +24,7 @@ using testing_support::TempDir;
 using testing_support::WriteFile;
 
 TEST(Catalog, KeepsRecordsAndContentOverARestart) {
-  TempDir dir;
+  TempDir dir = TempDir::InMemory();
   std::vector<TransferRecord> records;
   {
     const auto catalog = OpenCatalog(dir.path());
@@ -55,11 +55,12 @@ TEST(Catalog, KeepsRecordsAndContentOverARestart) {
   EXPECT_FALSE(content->damaged);
   const auto none = catalog->LoadContent(records[5].id);
   ASSERT_TRUE(none.ok());
-  EXPECT_TRUE(none->info.empty() && none->have.empty() && none->identities.empty() && !none->damaged);
+  EXPECT_TRUE(none->info.empty() && none->have.empty() && none->identities.empty() &&
+              !none->damaged);
 }
 
 TEST(Catalog, ChangesReplaceWhatWasThere) {
-  TempDir dir;
+  TempDir dir = TempDir::InMemory();
   const auto catalog = OpenCatalog(dir.path());
   TransferRecord record = SampleRecord(1);
   record.id = *catalog->Add(record);
@@ -74,7 +75,7 @@ TEST(Catalog, ChangesReplaceWhatWasThere) {
 }
 
 TEST(Catalog, RemovingATransferRemovesItsContentAndItsIdIsNotUsedAgain) {
-  TempDir dir;
+  TempDir dir = TempDir::InMemory();
   TransferId last;
   {
     const auto catalog = OpenCatalog(dir.path());
@@ -91,7 +92,7 @@ TEST(Catalog, RemovingATransferRemovesItsContentAndItsIdIsNotUsedAgain) {
 }
 
 TEST(Catalog, WhatBelongsToNoTransferIsNotFound) {
-  TempDir dir;
+  TempDir dir = TempDir::InMemory();
   const auto catalog = OpenCatalog(dir.path());
   TransferRecord record = SampleRecord(1);
   record.id = TransferId(77);
@@ -102,7 +103,7 @@ TEST(Catalog, WhatBelongsToNoTransferIsNotFound) {
 }
 
 TEST(Catalog, TellsWhetherTheLastRunEndedCleanly) {
-  TempDir dir;
+  TempDir dir = TempDir::InMemory();
   {
     const auto catalog = OpenCatalog(dir.path());
     EXPECT_FALSE(*catalog->BeginRun()) << "the first run";
@@ -116,7 +117,7 @@ TEST(Catalog, TellsWhetherTheLastRunEndedCleanly) {
 }
 
 TEST(Catalog, X14_ItsFilesAreForTheirOwnerOnly) {
-  TempDir dir;
+  TempDir dir = TempDir::InMemory();
   const auto catalog = OpenCatalog(dir.path());
   (void)catalog->Add(SampleRecord(1));
   for (const auto& entry : std::filesystem::directory_iterator(dir.path())) {
@@ -128,7 +129,7 @@ TEST(Catalog, X14_ItsFilesAreForTheirOwnerOnly) {
 
 // The process dies without closing anything, in the middle of many commits.
 TEST(Catalog, R07_S09_ADeadProcessLeavesItsLastCommit) {
-  TempDir dir;
+  TempDir dir = TempDir::InMemory();
   for (const int commits : {1, 7, 300, 1500}) {
     const pid_t child = ::fork();
     if (child == 0) {
@@ -162,12 +163,12 @@ TEST(Catalog, R07_S09_ADeadProcessLeavesItsLastCommit) {
 }
 
 TEST(Catalog, R06_ACatalogOfANewerVersionIsRefusedAndLeftAlone) {
-  TempDir dir;
+  TempDir dir = TempDir::InMemory();
   { (void)OpenCatalog(dir.path())->Add(SampleRecord(1)); }
   sqlite3* raw = nullptr;
   ASSERT_EQ(sqlite3_open((dir / "catalog.db").c_str(), &raw), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(raw, "PRAGMA user_version=2; UPDATE meta SET value=2 WHERE key='schema'", nullptr, nullptr,
-                         nullptr),
+  ASSERT_EQ(sqlite3_exec(raw, "PRAGMA user_version=2; UPDATE meta SET value=2 WHERE key='schema'",
+                         nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(raw);
   const std::string before = testing_support::ReadFile(dir / "catalog.db");
@@ -179,7 +180,7 @@ TEST(Catalog, R06_ACatalogOfANewerVersionIsRefusedAndLeftAlone) {
 }
 
 TEST(Catalog, AMissingOrForbiddenDirectoryIsTold) {
-  TempDir dir;
+  TempDir dir = TempDir::InMemory();
   std::string recovered;
   EXPECT_TRUE(absl::IsNotFound(Catalog::Open(dir / "none", &recovered).status()));
   WriteFile(dir / "file", "x");
@@ -188,8 +189,8 @@ TEST(Catalog, AMissingOrForbiddenDirectoryIsTold) {
 
 TEST(Catalog, IdentitiesAreEncodedTheSameOnEveryMachine) {
   const std::string bytes = EncodeIdentities({{1, 0x0203, 4, -1, 5}});
-  EXPECT_EQ(bytes, std::string("\1\0\0\0\0\0\0\0\3\2\0\0\0\0\0\0\4\0\0\0\0\0\0\0", 24) + std::string(8, '\xff') +
-                       std::string("\5\0\0\0\0\0\0\0", 8));
+  EXPECT_EQ(bytes, std::string("\1\0\0\0\0\0\0\0\3\2\0\0\0\0\0\0\4\0\0\0\0\0\0\0", 24) +
+                       std::string(8, '\xff') + std::string("\5\0\0\0\0\0\0\0", 8));
   EXPECT_EQ(*DecodeIdentities(bytes), (std::vector<FileIdentity>{{1, 0x0203, 4, -1, 5}}));
   EXPECT_TRUE(absl::IsDataLoss(DecodeIdentities("odd").status()));
   EXPECT_TRUE(DecodeIdentities("")->empty());

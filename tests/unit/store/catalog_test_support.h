@@ -46,12 +46,14 @@ inline void ExpectSame(const TransferRecord& a, const TransferRecord& b) {
 inline std::vector<FileIdentity> SampleIdentities(size_t count) {
   std::vector<FileIdentity> identities(count);
   for (size_t i = 0; i < count; ++i) {
-    identities[i] = {~uint64_t{0} - i, i, uint64_t{1} << 50, -5 - static_cast<int64_t>(i), 1700000000123456789};
+    identities[i] = {~uint64_t{0} - i, i, uint64_t{1} << 50, -5 - static_cast<int64_t>(i),
+                     1700000000123456789};
   }
   return identities;
 }
 
-inline std::unique_ptr<Catalog> OpenCatalog(const std::string& state_dir, std::string* recovered = nullptr) {
+inline std::unique_ptr<Catalog> OpenCatalog(const std::string& state_dir,
+                                            std::string* recovered = nullptr) {
   std::string ignored;
   auto catalog = Catalog::Open(state_dir, recovered == nullptr ? &ignored : recovered);
   EXPECT_TRUE(catalog.ok()) << catalog.status();

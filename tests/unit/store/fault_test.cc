@@ -1,5 +1,5 @@
-// A whole download with every file call failing in turn: nothing crashes, every failure is told, nothing that
-// was acknowledged is lost, and it goes on once the fault is over.
+// A whole download with every file call failing in turn: nothing crashes, every failure is told,
+// nothing that was acknowledged is lost, and it goes on once the fault is over.
 #include <cerrno>
 #include <filesystem>
 
@@ -39,7 +39,8 @@ absl::Status Download(FileChunkManager* store, ChunkSet* durable) {
 class FaultTest : public testing::TestWithParam<int> {
  protected:
   // One life: begins or goes on, with the `nth` call failing.
-  absl::Status Live(FaultyFileSystem* disk, const std::string& target, const LayoutPtr& layout, ChunkSet* durable) {
+  absl::Status Live(FaultyFileSystem* disk, const std::string& target, const LayoutPtr& layout,
+                    ChunkSet* durable) {
     auto store = FileChunkManager::ReopenPart(disk, target, layout, durable);
     if (absl::IsNotFound(store.status())) {
       store = FileChunkManager::AdoptFinished(disk, target, layout);
@@ -55,13 +56,14 @@ class FaultTest : public testing::TestWithParam<int> {
 };
 
 TEST_P(FaultTest, S05_S08_EveryCallFailingInTurnIsToldAndPasses) {
-  const LayoutPtr layouts[] = {SingleFile("file", 2 * kChunk + 7, true),
-                               Tree("tree", {{"a/b/large", kChunk + 1}, {"a/small", 10}, {"e/empty", 0}, {"x", 5, true}})};
+  const LayoutPtr layouts[] = {
+      SingleFile("file", 2 * kChunk + 7, true),
+      Tree("tree", {{"a/b/large", kChunk + 1}, {"a/small", 10}, {"e/empty", 0}, {"x", 5, true}})};
   for (const LayoutPtr& layout : layouts) {
     int nth = 1;
     for (;; ++nth) {
       SCOPED_TRACE(nth);
-      TempDir dir;
+      TempDir dir = TempDir::InMemory();
       const std::string target = dir / "target";
       ChunkSet durable(layout->chunk_count());
       FaultyFileSystem disk(SystemFiles());
@@ -87,10 +89,11 @@ TEST_P(FaultTest, S05_S08_EveryCallFailingInTurnIsToldAndPasses) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Errors, FaultTest, testing::Values(EIO, ENOSPC, EACCES, EROFS, ESTALE, EMFILE, ELOOP));
+INSTANTIATE_TEST_SUITE_P(Errors, FaultTest,
+                         testing::Values(EIO, ENOSPC, EACCES, EROFS, ESTALE, EMFILE, ELOOP));
 
 TEST(Fault, S22_APartThatFlipsToALinkNeverLetsAWriteOut) {
-  TempDir dir;
+  TempDir dir = TempDir::InMemory();
   const std::string target = dir / "target";
   std::filesystem::create_directory(dir / "outside");
   std::filesystem::create_symlink("outside", dir / "link");

@@ -26,7 +26,8 @@ using testing_support::ReadFile;
 using testing_support::TempDir;
 using testing_support::WriteFile;
 
-// Moves a file's times to where a change right now shows, however coarse the clock of the file system is.
+// Moves a file's times to where a change right now shows, however coarse the clock of the file
+// system is.
 void MakeOld(const std::string& path) {
   const struct timespec times[2] = {{1000, 0}, {1000, 0}};
   ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
@@ -47,7 +48,8 @@ class WholeContentTest : public testing::Test {
   void Open(FileSystem* files = SystemFiles()) {
     auto scanned = ScanShare(SystemFiles(), dir_ / "share", "share");
     ASSERT_TRUE(scanned.ok()) << scanned.status();
-    auto opened = FileChunkManager::OpenWhole(files, dir_ / "share", scanned->layout, scanned->identities);
+    auto opened =
+        FileChunkManager::OpenWhole(files, dir_ / "share", scanned->layout, scanned->identities);
     ASSERT_TRUE(opened.ok()) << opened.status();
     store_ = *std::move(opened);
   }
@@ -169,7 +171,8 @@ TEST_F(WholeContentTest, P13_AFileReplacedByAnEqualOneIsStillAnotherFile) {
 TEST_F(WholeContentTest, P10_OnlyFilesOfTheLayoutCanBeNamed) {
   WriteFile(dir_ / "share/not_shared", "secret");
   for (uint32_t chunk = 0; chunk < store_->layout().chunk_count(); ++chunk) {
-    EXPECT_EQ(ReadSlice(*store_->PrepareToSend(ChunkIndex(chunk))).find("secret"), std::string::npos);
+    EXPECT_EQ(ReadSlice(*store_->PrepareToSend(ChunkIndex(chunk))).find("secret"),
+              std::string::npos);
   }
 }
 
@@ -194,10 +197,11 @@ TEST_F(WholeContentTest, P14_AReadErrorIsAnErrorOfThatChunkOnly) {
 
 TEST_F(WholeContentTest, S16_MoreFilesThanDescriptorsAreServed) {
   std::filesystem::create_directories(dir_ / "many");
-  for (int i = 0; i < 200; ++i) WriteFile(dir_ / "many/" + std::to_string(1000 + i), std::to_string(1000 + i));
+  for (int i = 0; i < 200; ++i)
+    WriteFile(dir_ / "many/" + std::to_string(1000 + i), std::to_string(1000 + i));
   const auto scanned = ScanShare(SystemFiles(), dir_ / "many", "many");
-  const auto many =
-      *FileChunkManager::OpenWhole(SystemFiles(), dir_ / "many", scanned->layout, scanned->identities);
+  const auto many = *FileChunkManager::OpenWhole(SystemFiles(), dir_ / "many", scanned->layout,
+                                                 scanned->identities);
   const auto descriptors = [] {
     return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
   };

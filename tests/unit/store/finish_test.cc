@@ -25,7 +25,8 @@ using testing_support::WriteFile;
 
 class FinishTest : public testing::Test {
  protected:
-  std::shared_ptr<FileChunkManager> Written(const LayoutPtr& layout, FileSystem* files = SystemFiles()) {
+  std::shared_ptr<FileChunkManager> Written(const LayoutPtr& layout,
+                                            FileSystem* files = SystemFiles()) {
     auto made = FileChunkManager::CreatePart(files, target_, layout, ByteCount(0));
     EXPECT_TRUE(made.ok()) << made.status();
     EXPECT_TRUE(WriteAllChunks(made->get()).ok());
@@ -38,8 +39,8 @@ class FinishTest : public testing::Test {
   TempDir dir_;
   const std::string target_ = dir_ / "target";
   const LayoutPtr file_ = SingleFile("file", kChunk + 7, /*executable=*/true);
-  const LayoutPtr tree_ =
-      Tree("tree", {{"a/b/large", 2 * kChunk + 1}, {"a/small", 10}, {"e/empty", 0}, {"run", 5, true}});
+  const LayoutPtr tree_ = Tree(
+      "tree", {{"a/b/large", 2 * kChunk + 1}, {"a/small", 10}, {"e/empty", 0}, {"run", 5, true}});
 };
 
 TEST_F(FinishTest, AFinishedFileHasItsNameAndIsServedAsWholeContent) {
@@ -67,7 +68,8 @@ TEST_F(FinishTest, AFinishedDirectoryHasItsEmptyFilesAndExecutableBits) {
   ASSERT_EQ(::stat((target_ + "/a/small").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & S_IXUSR, 0u);
   EXPECT_THAT(store->ChangedFiles(), IsEmpty());
-  for (uint32_t i = 0; i < tree_->chunk_count(); ++i) EXPECT_TRUE(store->PrepareToSend(ChunkIndex(i)).ok());
+  for (uint32_t i = 0; i < tree_->chunk_count(); ++i)
+    EXPECT_TRUE(store->PrepareToSend(ChunkIndex(i)).ok());
   EXPECT_TRUE(store->RemoveFiles().ok());
   EXPECT_FALSE(IsThere(target_));
 }

@@ -38,8 +38,9 @@ class HashingTest : public testing::Test {
 };
 
 Hash256 HashOf(const std::string& bytes, uint64_t file_bytes) {
-  return content::ChunkHash(absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()),
-                            ByteCount(file_bytes));
+  return content::ChunkHash(
+      absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()),
+      ByteCount(file_bytes));
 }
 
 TEST_F(HashingTest, AFilesChunksAndRootAreThoseOfItsBytes) {
@@ -62,7 +63,8 @@ TEST_F(HashingTest, AFilesChunksAndRootAreThoseOfItsBytes) {
 TEST_F(HashingTest, ManySmallFilesEmptyOnesAmongThem) {
   std::filesystem::create_directories(dir_ / "share/sub");
   for (int i = 0; i < 500; ++i) {
-    WriteFile(dir_ / absl::StrCat("share/", i % 2 == 0 ? "sub/" : "", "f", i), Pattern(static_cast<size_t>(i) * 10));
+    WriteFile(dir_ / absl::StrCat("share/", i % 2 == 0 ? "sub/" : "", "f", i),
+              Pattern(static_cast<size_t>(i) * 10));
   }
   const auto hashed = HashNow(SystemFiles(), &pool_, dir_ / "share", "share");
   ASSERT_TRUE(hashed.ok()) << hashed.status();
@@ -78,7 +80,8 @@ TEST_F(HashingTest, ManySmallFilesEmptyOnesAmongThem) {
 }
 
 TEST_F(HashingTest, P05_SizesAroundAChunkAreHashed) {
-  for (const size_t size : {size_t{0}, size_t{1}, size_t{kChunk - 1}, size_t{kChunk}, size_t{kChunk + 1}}) {
+  for (const size_t size :
+       {size_t{0}, size_t{1}, size_t{kChunk - 1}, size_t{kChunk}, size_t{kChunk + 1}}) {
     const std::string path = dir_ / absl::StrCat("f", size);
     WriteFile(path, Pattern(size));
     const auto hashed = HashNow(SystemFiles(), &pool_, path, "f");
@@ -102,7 +105,8 @@ TEST_F(HashingTest, UrgentJobsGetTheirTurnWhileASingleThreadHashes) {
   HashShare(
       SystemFiles(), &single, dir_ / "file", "file", progress,
       [&](ByteCount) {
-        single.Submit(WorkerPool::Priority::kUrgent, [&] { done_when_urgent_ran = progress->bytes_done + 1; });
+        single.Submit(WorkerPool::Priority::kUrgent,
+                      [&] { done_when_urgent_ran = progress->bytes_done + 1; });
       },
       [&](const absl::StatusOr<HashedShare>& hashed) {
         EXPECT_TRUE(hashed.ok());
@@ -116,18 +120,22 @@ TEST_F(HashingTest, UrgentJobsGetTheirTurnWhileASingleThreadHashes) {
 TEST_F(HashingTest, ScanErrorsAreTold) {
   EXPECT_TRUE(absl::IsNotFound(HashNow(SystemFiles(), &pool_, dir_ / "none", "none").status()));
   ASSERT_EQ(::symlink("none", (dir_ / "link").c_str()), 0);
-  EXPECT_TRUE(absl::IsInvalidArgument(HashNow(SystemFiles(), &pool_, dir_ / "link", "link").status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(HashNow(SystemFiles(), &pool_, dir_ / "link", "link").status()));
 }
 
 // Runs `change` after the scan, before anything is hashed.
-absl::Status HashWhileChanging(WorkerPool* pool, const std::string& path, const std::function<void()>& change) {
+absl::Status HashWhileChanging(WorkerPool* pool, const std::string& path,
+                               const std::function<void()>& change) {
   absl::Status result;
   absl::Notification done;
-  HashShare(SystemFiles(), pool, path, "share", std::make_shared<WorkProgress>(), [&](ByteCount) { change(); },
-            [&](const absl::StatusOr<HashedShare>& hashed) {
-              result = hashed.status();
-              done.Notify();
-            });
+  HashShare(
+      SystemFiles(), pool, path, "share", std::make_shared<WorkProgress>(),
+      [&](ByteCount) { change(); },
+      [&](const absl::StatusOr<HashedShare>& hashed) {
+        result = hashed.status();
+        done.Notify();
+      });
   done.WaitForNotification();
   return result;
 }
@@ -152,8 +160,9 @@ TEST_F(HashingTest, P12_AFileThatChangesWhileItIsHashedEndsItWithAdvice) {
     ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), old, 0), 0);
     const absl::Status status = HashWhileChanging(&pool_, path, change);
     EXPECT_TRUE(absl::IsAborted(status)) << status;
-    EXPECT_THAT(std::string(status.message()),
-                HasSubstr("file changed while it was being hashed; share it again when it is at rest"));
+    EXPECT_THAT(
+        std::string(status.message()),
+        HasSubstr("file changed while it was being hashed; share it again when it is at rest"));
   }
 }
 
@@ -162,11 +171,13 @@ TEST_F(HashingTest, CancellingEndsItSoon) {
   auto progress = std::make_shared<WorkProgress>();
   absl::Status result;
   absl::Notification done;
-  HashShare(SystemFiles(), &pool_, dir_ / "file", "file", progress, [&](ByteCount) { progress->cancelled = true; },
-            [&](const absl::StatusOr<HashedShare>& hashed) {
-              result = hashed.status();
-              done.Notify();
-            });
+  HashShare(
+      SystemFiles(), &pool_, dir_ / "file", "file", progress,
+      [&](ByteCount) { progress->cancelled = true; },
+      [&](const absl::StatusOr<HashedShare>& hashed) {
+        result = hashed.status();
+        done.Notify();
+      });
   done.WaitForNotification();
   EXPECT_TRUE(absl::IsCancelled(result)) << result;
   EXPECT_LE(progress->bytes_done, 3 * kChunk);
@@ -189,7 +200,8 @@ class VerifyTest : public HashingTest {
     EXPECT_TRUE(hashed.ok()) << hashed.status();
     share_ = *std::move(hashed);
     layout_ = LayoutPtr(share_.manifest, &share_.manifest->layout());
-    store_ = *FileChunkManager::OpenWhole(SystemFiles(), dir_ / "share", layout_, share_.identities);
+    store_ =
+        *FileChunkManager::OpenWhole(SystemFiles(), dir_ / "share", layout_, share_.identities);
   }
 
   HashedShare share_;

@@ -60,9 +60,10 @@ TEST_P(OpenBeneathTest, S20_NamesThatWouldLeaveTheRootAreImpossible) {
   const std::string absolute = dir_ / "outside/canary";
   const std::string with_nul("sub\0/../..", 10);
   for (const std::string& name :
-       {std::string("../outside/canary"), std::string("sub/../../outside/canary"), absolute, std::string(".."),
-        std::string("."), std::string(""), std::string("sub/"), std::string("sub//file"), std::string("/"),
-        std::string("sub/./file"), std::string("sub/../sub/file"), with_nul}) {
+       {std::string("../outside/canary"), std::string("sub/../../outside/canary"), absolute,
+        std::string(".."), std::string("."), std::string(""), std::string("sub/"),
+        std::string("sub//file"), std::string("/"), std::string("sub/./file"),
+        std::string("sub/../sub/file"), with_nul}) {
     EXPECT_EQ(Open(name), EXDEV) << name;
     EXPECT_EQ(Open(name, O_RDWR | O_CREAT), EXDEV) << name;
   }
@@ -82,7 +83,8 @@ TEST_P(OpenBeneathTest, S21_PlantedLinksAreNotFollowed) {
   EXPECT_EQ(ReadFile(dir_ / "outside/canary"), "canary");
 }
 
-// A directory on the way is exchanged for a link to the outside and back while files are made beneath it.
+// A directory on the way is exchanged for a link to the outside and back while files are made
+// beneath it.
 TEST_P(OpenBeneathTest, S22_AParentThatFlipsToALinkNeverLetsAWriteOut) {
   ASSERT_EQ(::symlink("../outside", (dir_ / "root/link").c_str()), 0);
   std::atomic<bool> stop{false};
@@ -111,14 +113,19 @@ TEST_P(OpenBeneathTest, S22_AParentThatFlipsToALinkNeverLetsAWriteOut) {
   EXPECT_EQ(ReadFile(dir_ / "outside/canary"), "canary");
 }
 
-INSTANTIATE_TEST_SUITE_P(Ways, OpenBeneathTest, testing::Values(&OpenBeneath, &OpenBeneathByComponents));
+INSTANTIATE_TEST_SUITE_P(Ways, OpenBeneathTest,
+                         testing::Values(&OpenBeneath, &OpenBeneathByComponents));
 
 using RenameFunction = int (*)(int, const char*, int, const char*);
 
 class RenameTest : public testing::TestWithParam<RenameFunction> {
  protected:
-  RenameTest() { root_ = Descriptor(::open(dir_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); }
-  int Rename(const char* from, const char* to) { return GetParam()(root_.get(), from, root_.get(), to); }
+  RenameTest() {
+    root_ = Descriptor(::open(dir_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  int Rename(const char* from, const char* to) {
+    return GetParam()(root_.get(), from, root_.get(), to);
+  }
 
   TempDir dir_;
   Descriptor root_;

@@ -25,19 +25,22 @@ using testing_support::WriteFile;
 
 class PartTest : public testing::Test {
  protected:
-  std::shared_ptr<FileChunkManager> Create(const LayoutPtr& layout, FileSystem* files = SystemFiles()) {
+  std::shared_ptr<FileChunkManager> Create(const LayoutPtr& layout,
+                                           FileSystem* files = SystemFiles()) {
     auto made = FileChunkManager::CreatePart(files, target_, layout, ByteCount(0));
     EXPECT_TRUE(made.ok()) << made.status();
     return made.ok() ? *made : nullptr;
   }
-  absl::StatusOr<std::shared_ptr<FileChunkManager>> Reopen(const LayoutPtr& layout, ChunkSet* intact) {
+  absl::StatusOr<std::shared_ptr<FileChunkManager>> Reopen(const LayoutPtr& layout,
+                                                           ChunkSet* intact) {
     return FileChunkManager::ReopenPart(SystemFiles(), target_, layout, intact);
   }
 
   TempDir dir_;
   const std::string target_ = dir_ / "target";
   const LayoutPtr file_ = SingleFile("file", 3 * kChunk + 7);
-  const LayoutPtr tree_ = Tree("tree", {{"a/b/large", 2 * kChunk + 1}, {"a/small", 10}, {"empty", 0}, {"run", 5, true}});
+  const LayoutPtr tree_ = Tree(
+      "tree", {{"a/b/large", 2 * kChunk + 1}, {"a/small", 10}, {"empty", 0}, {"run", 5, true}});
 };
 
 TEST_F(PartTest, AFileIsMadeSparseUnderThePartName) {
@@ -60,7 +63,8 @@ TEST_F(PartTest, ChunksAreReadAndSentAsWritten) {
     for (uint32_t i = 0; i < layout->chunk_count(); ++i) {
       EXPECT_TRUE(HoldsTestChunk(part.get(), ChunkIndex(i)));
       const std::vector<uint8_t> bytes = ChunkBytes(*layout, ChunkIndex(i));
-      EXPECT_EQ(ReadSlice(*part->PrepareToSend(ChunkIndex(i))), std::string(bytes.begin(), bytes.end()));
+      EXPECT_EQ(ReadSlice(*part->PrepareToSend(ChunkIndex(i))),
+                std::string(bytes.begin(), bytes.end()));
     }
     EXPECT_TRUE(part->Sync().ok());
     EXPECT_TRUE(part->PossiblyWritten().All());
@@ -92,7 +96,8 @@ TEST_F(PartTest, ManyWorkersWriteAtOnce) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  for (uint32_t i = 0; i < tree_->chunk_count(); ++i) EXPECT_TRUE(HoldsTestChunk(part.get(), ChunkIndex(i)));
+  for (uint32_t i = 0; i < tree_->chunk_count(); ++i)
+    EXPECT_TRUE(HoldsTestChunk(part.get(), ChunkIndex(i)));
 }
 
 TEST_F(PartTest, S18_NothingIsBegunWhereSomethingStands) {
@@ -132,19 +137,22 @@ TEST_F(PartTest, S04_TheMessageTellsWhatIsMissingAndWhatToDo) {
   FaultyFileSystem small(SystemFiles());
   small.SetFreeBytes((uint64_t{1} << 30) * 12 / 10);
   const LayoutPtr large = SingleFile("large", uint64_t{3} << 30);
-  const absl::Status status = FileChunkManager::CreatePart(&small, target_, large, ByteCount(0)).status();
+  const absl::Status status =
+      FileChunkManager::CreatePart(&small, target_, large, ByteCount(0)).status();
   EXPECT_EQ(std::string(status.message()),
             "not enough space in " + dir_.path() +
                 ": need 3.0 GiB, 1.2 GiB free; free 1.8 GiB or choose another place with -o");
 }
 
 TEST_F(PartTest, S04_AReserveThatOverflowsIsNotEnoughSpace) {
-  const auto made = FileChunkManager::CreatePart(SystemFiles(), target_, file_, ByteCount(~uint64_t{0}));
+  const auto made =
+      FileChunkManager::CreatePart(SystemFiles(), target_, file_, ByteCount(~uint64_t{0}));
   EXPECT_TRUE(FileChunkManager::IsDiskFull(made.status()));
 }
 
 TEST_F(PartTest, AMissingDirectoryIsNotFound) {
-  const auto made = FileChunkManager::CreatePart(SystemFiles(), dir_ / "none/target", file_, ByteCount(0));
+  const auto made =
+      FileChunkManager::CreatePart(SystemFiles(), dir_ / "none/target", file_, ByteCount(0));
   EXPECT_TRUE(absl::IsNotFound(made.status())) << made.status();
 }
 
@@ -304,7 +312,8 @@ TEST_F(PartTest, R11_OnlyWrittenChunksAreWorthHashingAgain) {
   const LayoutPtr large = SingleFile("large", 100 * kChunk);
   {
     const auto part = Create(large);
-    for (const uint32_t chunk : {7u, 50u}) ASSERT_TRUE(WriteTestChunk(part.get(), ChunkIndex(chunk)).ok());
+    for (const uint32_t chunk : {7u, 50u})
+      ASSERT_TRUE(WriteTestChunk(part.get(), ChunkIndex(chunk)).ok());
     ASSERT_TRUE(part->Sync().ok());
   }
   ChunkSet have(large->chunk_count());

@@ -64,9 +64,10 @@ TEST(PosixIo, S07_ShortAndInterruptedWritesGoOnToTheExactCount) {
   calls = 0;
   written.clear();
   const std::string text = "0123456789";
-  ASSERT_EQ(WriteFully(HaltingWrite, 0, 2,
-                       absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(text.data()), text.size())),
-            0);
+  ASSERT_EQ(
+      WriteFully(HaltingWrite, 0, 2,
+                 absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(text.data()), text.size())),
+      0);
   EXPECT_EQ(written.substr(2), text);
 }
 

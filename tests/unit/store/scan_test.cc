@@ -60,8 +60,8 @@ TEST(ScanShare, RefusesSymbolicLinksWithThePathAndAdvice) {
   std::filesystem::create_directories(dir / "share/a");
   WriteFile(dir / "share/file", "1");
   ASSERT_EQ(::symlink("../file", (dir / "share/a/link").c_str()), 0);
-  EXPECT_THAT(Refusal(dir / "share"),
-              testing::AllOf(HasSubstr("share/a/link is a symbolic link"), HasSubstr("replace it by a copy")));
+  EXPECT_THAT(Refusal(dir / "share"), testing::AllOf(HasSubstr("share/a/link is a symbolic link"),
+                                                     HasSubstr("replace it by a copy")));
   EXPECT_THAT(Refusal(dir / "share/a/link"), HasSubstr("is a symbolic link"));
 }
 
@@ -125,7 +125,8 @@ TEST(ScanShare, WhatIsNotThereIsNotFound) {
 TEST(ScanShare, S17_ASparseFileOfTheLargestSizeIsScanned) {
   TempDir dir;
   WriteFile(dir / "huge", "");
-  if (::truncate((dir / "huge").c_str(), 8LL << 40) != 0) GTEST_SKIP() << "the file system is too small";
+  if (::truncate((dir / "huge").c_str(), 8LL << 40) != 0)
+    GTEST_SKIP() << "the file system is too small";
   const auto scanned = ScanShare(SystemFiles(), dir / "huge", "huge");
   ASSERT_TRUE(scanned.ok()) << scanned.status();
   EXPECT_EQ(scanned->layout->chunk_count(), (uint64_t{8} << 40) / kChunk);

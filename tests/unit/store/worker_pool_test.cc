@@ -65,8 +65,9 @@ TEST(WorkerPool, WithOneThreadUrgentJobsOvertakeBulkJobs) {
   std::string order;
   WorkerPool pool(1, "test");
   pool.Submit(Priority::kBulk, [&] { begin.WaitForNotification(); });
-  for (const auto& [priority, letter] : {std::pair(Priority::kBulk, 'b'), std::pair(Priority::kBulk, 'b'),
-                                         std::pair(Priority::kUrgent, 'u'), std::pair(Priority::kUrgent, 'u')}) {
+  for (const auto& [priority, letter] :
+       {std::pair(Priority::kBulk, 'b'), std::pair(Priority::kBulk, 'b'),
+        std::pair(Priority::kUrgent, 'u'), std::pair(Priority::kUrgent, 'u')}) {
     pool.Submit(priority, [&, mark = letter] {
       order += mark;
       done.DecrementCount();
@@ -90,7 +91,8 @@ TEST(WorkerPool, ThreadsCarryTheNameAndANumber) {
   std::string name(32, '\0');
   {
     WorkerPool pool(1, "a-very-long-thread-name");
-    pool.Submit(Priority::kUrgent, [&] { ::pthread_getname_np(::pthread_self(), &name[0], name.size()); });
+    pool.Submit(Priority::kUrgent,
+                [&] { ::pthread_getname_np(::pthread_self(), &name[0], name.size()); });
   }
   EXPECT_STREQ(name.c_str(), "a-very-long-t-0");
 }

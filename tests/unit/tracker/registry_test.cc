@@ -36,11 +36,11 @@ class RegistryTest : public ::testing::Test {
  protected:
   Outcome Register(absl::string_view name, uint64_t size, const wire::PeerAddress& address,
                    absl::Time now = kStart) {
-    return registry_.Register(name, ByteCount(size), absl::nullopt, address, now);
+    return registry_.Register(name, ByteCount(size), absl::nullopt, /*partial=*/false, address, now);
   }
   Outcome Announce(absl::string_view name, uint64_t size, const ContentId& id,
                    const wire::PeerAddress& address, absl::Time now = kStart) {
-    return registry_.Register(name, ByteCount(size), id, address, now);
+    return registry_.Register(name, ByteCount(size), id, /*partial=*/false, address, now);
   }
   std::vector<std::string> LookUp(absl::string_view name, absl::Time now = kStart) {
     std::vector<std::string> peers;
@@ -258,6 +258,25 @@ TEST_F(RegistryTest, KeepsItsOrdersThroughAnyMixOfCalls) {
       ASSERT_LE(found[i].list.peers.size(), found[i - 1].list.peers.size());
     }
   }
+}
+
+TEST_F(RegistryTest, GivesPartialPeersToPeersButNotToOriginalClients) {
+    const auto join = [&](absl::string_view address, bool partial) {
+    registry_.Register("f", ByteCount(9), Id(1), partial, At(address), kStart);
+  };
+  join("192.0.2.1:1", true);
+  EXPECT_FALSE(registry_.Lookup("f", kStart).has_value());
+  EXPECT_EQ(registry_.Peers(Id(1), kStart)->peers.size(), 1u);
+  join("192.0.2.2:1", false);
+  join("192.0.2.3:1", true);
+  EXPECT_EQ(LookUp("f"), std::vector<std::string>{"192.0.2.2:1"});
+  EXPECT_EQ(registry_.Peers(Id(1), kStart)->peers.size(), 3u);
+  EXPECT_EQ(registry_.Find("f", kStart).at(0).list.peers.size(), 3u);
+  join("192.0.2.1:1", false);
+  EXPECT_EQ(registry_.Lookup("f", kStart)->peers.size(), 2u);
+  EXPECT_EQ(registry_.Unregister(At("192.0.2.2:1"), kStart), 1u);
+  EXPECT_EQ(LookUp("f"), std::vector<std::string>{"192.0.2.1:1"});
+  EXPECT_EQ(registry_.Peers(Id(1), kStart)->peers.size(), 2u);
 }
 
 }  // namespace

@@ -1,0 +1,130 @@
+"""Against programs of others: libtorrent's content ids, gRPC clients in Python."""
+import os
+import subprocess
+import sys
+
+from p2p_content import CHUNK, MIB, content_id_of_tree, make_bytes, make_file, make_tree
+from p2p_harness import P2pTest
+
+try:
+    import grpc
+except ImportError:
+    grpc = None
+try:
+    import libtorrent
+except ImportError:
+    libtorrent = None
+
+SOURCE_DIR = os.environ.get("P2P_SOURCE_DIR", "")
+TREE = {"one.bin": make_bytes(3 * CHUNK + 5, 1), "deep/er/two": make_bytes(CHUNK, 2),
+        "deep/tool": (make_bytes(17_000, 3), 0o755), "empty": b"", "a.b": b"1", "a/c": b"2",
+        "\u00fcml\u00e4ut": b"3"}
+
+
+class LibtorrentTest(P2pTest):
+    def setUp(self):
+        super().setUp()
+        if libtorrent is None:
+            self.skipTest("python3-libtorrent is not installed")
+
+    def info_hash(self, path):
+        files = libtorrent.file_storage()
+        libtorrent.add_files(files, path)
+        torrent = libtorrent.create_torrent(files, CHUNK, libtorrent.create_torrent.v2_only)
+        libtorrent.set_piece_hashes(torrent, os.path.dirname(path))
+        info = libtorrent.torrent_info(torrent.generate())
+        return str(info.info_hashes().v2)
+
+    def test_the_content_id_of_a_file_is_libtorrent_s_info_hash(self):
+        a = self.daemon("a")
+        for size in (1, 16_385, CHUNK, CHUNK + 1, 3 * MIB + 9):
+            path = self.path(f"file {size}")
+            make_file(path, size)
+            self.assertEqual(a.share(path)["content_id"], self.info_hash(path), size)
+
+    def test_the_content_id_of_a_directory_is_libtorrent_s_info_hash(self):
+        make_tree(self.path("tree"), TREE)
+        shared = self.daemon("a").share(self.path("tree"))
+        self.assertEqual(shared["content_id"], self.info_hash(self.path("tree")))
+        self.assertEqual(shared["content_id"], content_id_of_tree("tree", TREE))
+
+    def test_libtorrent_reads_our_magnet_link(self):
+        make_file(self.path("a name.bin"), 1000)
+        shared = self.daemon("a").share(self.path("a name.bin"))
+        read = libtorrent.parse_magnet_uri(shared["magnet"])
+        self.assertEqual(str(read.info_hashes.v2), shared["content_id"])
+        self.assertEqual(read.name, "a name.bin")
+
+
+class GrpcTest(P2pTest):
+    def setUp(self):
+        super().setUp()
+        if grpc is None:
+            self.skipTest("python3-grpcio is not installed")
+        self.a = self.daemon("a")
+        self.channel = self.closing(grpc.insecure_channel("unix:" + self.a.socket))
+
+    def test_health_says_serving(self):
+        check = self.channel.unary_unary("/grpc.health.v1.Health/Check")
+        # HealthCheckResponse{status: SERVING}
+        self.assertEqual(check(b"", timeout=20), b"\x08\x01")
+
+    def test_reflection_lists_the_service(self):
+        info = self.channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+        # ServerReflectionRequest{list_services: "*"}
+        answer = next(info(iter([b"\x3a\x01*"]), timeout=20))
+        self.assertIn(b"p2p.v1.Control", answer)
+
+    def test_an_unknown_transfer_is_not_found(self):
+        get = self.channel.unary_unary("/p2p.v1.Control/GetTransfer")
+        with self.assertRaises(grpc.RpcError) as caught:
+            get(b"\x0a\x0277", timeout=20)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.NOT_FOUND)
+
+    def test_G10_a_request_that_is_no_message_is_refused(self):
+        get = self.channel.unary_unary("/p2p.v1.Control/GetTransfer")
+        with self.assertRaises(grpc.RpcError):
+            get(b"\xff\xff\xff", timeout=20)
+        self.assertEqual(self.a.ctl("status").code, 0)
+
+    def test_G06_a_message_over_the_limit_is_refused(self):
+        get = self.channel.unary_unary("/p2p.v1.Control/GetTransfer")
+        with self.assertRaises(grpc.RpcError) as caught:
+            get(b"\x0a\x80\x80\x80\x04" + b"x" * (8 << 20), timeout=20)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+        self.assertEqual(self.a.ctl("status").code, 0)
+
+    def test_G09_clients_that_vanish_in_a_stream_leave_nothing_behind(self):
+        watch = self.channel.unary_stream("/p2p.v1.Control/WatchTransfers")
+        make_file(self.path("x.bin"), 10)
+        self.a.share(self.path("x.bin"))
+        for _ in range(20):
+            stream = watch(b"", timeout=20)
+            next(stream)
+            stream.cancel()
+        self.assertEqual(self.a.ctl("status").code, 0)
+        self.assertEqual(self.a.stop(), 0)
+
+
+class ExampleTest(P2pTest):
+    def test_the_example_script_shares_and_gets(self):
+        examples = os.path.join(SOURCE_DIR, "examples")
+        scripts = [f for f in (os.listdir(examples) if os.path.isdir(examples) else [])
+                   if f.endswith(".py")]
+        if grpc is None or not scripts:
+            self.skipTest("python3-grpcio is not installed, or there is no example")
+        tracker = self.tracker()
+        a, b = self.daemon("a", [tracker]), self.daemon("b", [tracker])
+        digest = make_file(self.path("x.bin"), 3 * MIB)
+        script = os.path.join(examples, scripts[0])
+
+        def run(daemon, *arguments):
+            done = subprocess.run([sys.executable, script, "--socket", daemon.socket, *arguments],
+                                  capture_output=True, text=True, check=False, timeout=100,
+                                  cwd=self.dir)
+            self.assertEqual(done.returncode, 0, done)
+            return done.stdout
+        self.assertIn("magnet:?xt=", run(a, "share", self.path("x.bin")))
+        run(b, "get", "x.bin", self.path("out.bin"))
+        self.assert_same_file(self.path("out.bin"), digest)

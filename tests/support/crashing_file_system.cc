@@ -1,0 +1,303 @@
+#include "tests/support/crashing_file_system.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "core/base/status.h"
+
+namespace p2p::testing_support {
+
+using Entries = std::map<std::string, std::shared_ptr<CrashNode>>;
+
+// A file or a directory, as programs see it and as the disk surely has it.
+struct CrashNode {
+  struct DataChange {
+    bool truncate = false;
+    uint64_t offset = 0;  // or the new size
+    std::string data;
+  };
+  // A name and what it is from now on (nullptr: nothing). Those of one change happen together.
+  using EntryChange = std::vector<std::pair<std::string, std::shared_ptr<CrashNode>>>;
+
+  bool is_directory = false;
+  uint64_t number = 0;
+  int64_t changed = 0;
+  uint32_t mode = 0644;
+  std::string data, durable_data;
+  std::vector<DataChange> unsynced_data;
+  Entries entries, durable_entries;
+  std::vector<EntryChange> unsynced_entries;
+
+  static void Apply(const DataChange& change, std::string* data) {
+    if (change.truncate) return data->resize(change.offset);
+    data->resize(std::max(data->size(), static_cast<size_t>(change.offset) + change.data.size()));
+    data->replace(change.offset, change.data.size(), change.data);
+  }
+  static void Apply(const EntryChange& change, Entries* entries) {
+    for (const auto& [name, node] : change) {
+      if (node == nullptr) {
+        entries->erase(name);
+      } else {
+        (*entries)[name] = node;
+      }
+    }
+  }
+  void Do(DataChange change) {
+    Apply(change, &data);
+    ++changed;
+    unsynced_data.push_back(std::move(change));
+  }
+  void Do(EntryChange change) {
+    Apply(change, &entries);
+    ++changed;
+    unsynced_entries.push_back(std::move(change));
+  }
+  void Sync() {
+    durable_data = data;
+    unsynced_data.clear();
+    durable_entries = entries;
+    unsynced_entries.clear();
+  }
+  store::FileInfo Info() const {
+    store::FileInfo info;
+    info.kind = is_directory ? store::FileKind::kDirectory : store::FileKind::kRegular;
+    info.identity = {1, number, data.size(), changed, changed};
+    info.mode = mode;
+    return info;
+  }
+};
+
+namespace {
+
+using store::Directory;
+using store::File;
+using store::FileInfo;
+using NodePtr = std::shared_ptr<CrashNode>;
+
+// What one write of several sectors can be torn at.
+constexpr size_t kSectorBytes = 512;
+
+class CrashFile : public File {
+ public:
+  CrashFile(CrashingFileSystem* disk, NodePtr node) : disk_(disk), node_(std::move(node)) {}
+
+  absl::Status ReadAt(uint64_t offset, absl::Span<uint8_t> data) override {
+    P2P_RETURN_IF_ERROR(disk_->Look());
+    if (offset + data.size() > node_->data.size()) return absl::OutOfRangeError("short");
+    std::copy_n(node_->data.begin() + static_cast<std::ptrdiff_t>(offset), data.size(),
+                data.begin());
+    return absl::OkStatus();
+  }
+  absl::Status WriteAt(uint64_t offset, absl::Span<const uint8_t> data) override {
+    P2P_RETURN_IF_ERROR(disk_->Change());
+    node_->Do(CrashNode::DataChange{false, offset, std::string(data.begin(), data.end())});
+    return absl::OkStatus();
+  }
+  absl::Status Truncate(uint64_t size) override {
+    P2P_RETURN_IF_ERROR(disk_->Change());
+    node_->Do(CrashNode::DataChange{true, size, ""});
+    return absl::OkStatus();
+  }
+  absl::Status Allocate(uint64_t, uint64_t) override { return disk_->Look(); }
+  absl::Status SyncData() override {
+    P2P_RETURN_IF_ERROR(disk_->Change());
+    node_->Sync();
+    return absl::OkStatus();
+  }
+  absl::StatusOr<FileInfo> Info() override {
+    P2P_RETURN_IF_ERROR(disk_->Look());
+    return node_->Info();
+  }
+  absl::StatusOr<uint64_t> NextData(uint64_t offset) override { return offset; }
+  absl::Status ReadAhead(uint64_t, uint64_t) override { return absl::OkStatus(); }
+  void AdviseSequential() override {}
+  absl::Status SetExecutable() override {
+    P2P_RETURN_IF_ERROR(disk_->Change());
+    node_->mode |= 0111;
+    return absl::OkStatus();
+  }
+  int descriptor() const override { return -1; }
+
+ private:
+  CrashingFileSystem* const disk_;
+  const NodePtr node_;
+};
+
+class CrashDirectory : public Directory {
+ public:
+  CrashDirectory(CrashingFileSystem* disk, NodePtr node) : disk_(disk), node_(std::move(node)) {}
+
+  absl::StatusOr<std::unique_ptr<File>> OpenRead(absl::string_view name) override {
+    P2P_RETURN_IF_ERROR(disk_->Look());
+    const NodePtr found = Find(node_, name);
+    if (found == nullptr) return absl::NotFoundError(name);
+    if (found->is_directory) return absl::FailedPreconditionError(name);
+    return std::make_unique<CrashFile>(disk_, found);
+  }
+  absl::StatusOr<std::unique_ptr<File>> OpenReadWrite(absl::string_view name) override {
+    return OpenRead(name);
+  }
+  absl::StatusOr<std::unique_ptr<File>> CreateNew(absl::string_view name) override {
+    P2P_ASSIGN_OR_RETURN(const NodePtr made, Make(name, false));
+    return std::make_unique<CrashFile>(disk_, made);
+  }
+  absl::StatusOr<std::unique_ptr<Directory>> OpenDirectory(absl::string_view name) override {
+    P2P_RETURN_IF_ERROR(disk_->Look());
+    const NodePtr found = Find(node_, name);
+    if (found == nullptr) return absl::NotFoundError(name);
+    return std::make_unique<CrashDirectory>(disk_, found);
+  }
+  absl::Status MakeDirectory(absl::string_view name) override {
+    const absl::Status made = Make(name, true).status();
+    return absl::IsAlreadyExists(made) ? absl::OkStatus() : made;
+  }
+  absl::StatusOr<FileInfo> Info(absl::string_view name) override {
+    P2P_RETURN_IF_ERROR(disk_->Look());
+    const NodePtr found = Find(node_, name);
+    if (found == nullptr) return absl::NotFoundError(name);
+    return found->Info();
+  }
+  absl::StatusOr<std::vector<std::string>> List() override {
+    std::vector<std::string> names;
+    for (const auto& entry : node_->entries) names.push_back(entry.first);
+    return names;
+  }
+  absl::Status RenameNew(absl::string_view from, absl::string_view to) override {
+    P2P_RETURN_IF_ERROR(disk_->Change());
+    const NodePtr found = Find(node_, from);
+    if (found == nullptr) return absl::NotFoundError(from);
+    if (Find(node_, to) != nullptr) return absl::AlreadyExistsError(to);
+    node_->Do(CrashNode::EntryChange{{std::string(from), nullptr}, {std::string(to), found}});
+    return absl::OkStatus();
+  }
+  absl::Status Remove(absl::string_view name, bool) override {
+    P2P_RETURN_IF_ERROR(disk_->Change());
+    const NodePtr holder = Holder(name);
+    if (holder == nullptr || holder->entries.count(Last(name)) == 0)
+      return absl::NotFoundError(name);
+    holder->Do(CrashNode::EntryChange{{Last(name), nullptr}});
+    return absl::OkStatus();
+  }
+  absl::Status Sync() override {
+    P2P_RETURN_IF_ERROR(disk_->Change());
+    node_->Sync();
+    return absl::OkStatus();
+  }
+  absl::Status SyncFileSystem() override {
+    P2P_RETURN_IF_ERROR(disk_->Change());
+    disk_->SyncAll();
+    return absl::OkStatus();
+  }
+  absl::StatusOr<uint64_t> FreeBytes() override { return uint64_t{1} << 40; }
+
+ private:
+  static NodePtr Find(NodePtr at, absl::string_view name) {
+    for (const absl::string_view component : absl::StrSplit(name, '/')) {
+      const auto found = at->entries.find(std::string(component));
+      if (found == at->entries.end()) return nullptr;
+      at = found->second;
+    }
+    return at;
+  }
+  NodePtr Holder(absl::string_view name) const {
+    const size_t slash = name.rfind('/');
+    return slash == absl::string_view::npos ? node_ : Find(node_, name.substr(0, slash));
+  }
+  static std::string Last(absl::string_view name) {
+    const size_t slash = name.rfind('/');
+    return std::string(slash == absl::string_view::npos ? name : name.substr(slash + 1));
+  }
+  absl::StatusOr<NodePtr> Make(absl::string_view name, bool is_directory) {
+    P2P_RETURN_IF_ERROR(disk_->Change());
+    const NodePtr holder = Holder(name);
+    if (holder == nullptr) return absl::NotFoundError(name);
+    if (holder->entries.count(Last(name)) != 0) return absl::AlreadyExistsError(name);
+    auto made = std::make_shared<CrashNode>();
+    made->is_directory = is_directory;
+    made->number = disk_->NextNumber();
+    holder->Do(CrashNode::EntryChange{{Last(name), made}});
+    return made;
+  }
+
+  CrashingFileSystem* const disk_;
+  const NodePtr node_;
+};
+
+// Decides what reached the disk.
+class Crash {
+ public:
+  explicit Crash(uint32_t seed) : seed_(seed), random_(seed) {}
+
+  NodePtr Survivor(const CrashNode& node) {
+    auto left = std::make_shared<CrashNode>();
+    left->is_directory = node.is_directory;
+    left->number = node.number;
+    left->changed = node.changed;
+    left->mode = node.mode;
+    left->data = node.durable_data;
+    for (CrashNode::DataChange change : node.unsynced_data) {
+      if (!Reached()) continue;
+      Tear(&change);
+      CrashNode::Apply(change, &left->data);
+    }
+    Entries entries = node.durable_entries;
+    for (const auto& change : node.unsynced_entries) {
+      if (Reached()) CrashNode::Apply(change, &entries);
+    }
+    for (const auto& [name, child] : entries) left->entries[name] = Survivor(*child);
+    left->Sync();
+    return left;
+  }
+
+ private:
+  bool Reached() { return seed_ == 1 || (seed_ > 1 && random_() % 2 == 0); }
+  void Tear(CrashNode::DataChange* change) {
+    if (seed_ <= 1 || change->truncate || random_() % 2 == 0) return;
+    change->data.resize(change->data.size() / kSectorBytes / 2 * kSectorBytes);
+  }
+
+  const uint32_t seed_;
+  std::mt19937 random_;
+};
+
+void SyncBelow(CrashNode* node) {
+  node->Sync();
+  for (const auto& entry : node->entries) SyncBelow(entry.second.get());
+}
+
+}  // namespace
+
+CrashingFileSystem::CrashingFileSystem() : root_(std::make_shared<CrashNode>()) {
+  root_->is_directory = true;
+}
+
+CrashingFileSystem::~CrashingFileSystem() = default;
+
+void CrashingFileSystem::DieAt(int nth) { countdown_ = nth; }
+
+std::unique_ptr<CrashingFileSystem> CrashingFileSystem::AfterCrash(uint32_t seed) const {
+  auto after = std::make_unique<CrashingFileSystem>();
+  after->root_ = Crash(seed).Survivor(*root_);
+  after->last_number_ = last_number_;
+  return after;
+}
+
+absl::StatusOr<std::unique_ptr<Directory>> CrashingFileSystem::OpenRoot(const std::string&) {
+  P2P_RETURN_IF_ERROR(Look());
+  return std::make_unique<CrashDirectory>(this, root_);
+}
+
+absl::Status CrashingFileSystem::Change() {
+  if (countdown_ > 0 && --countdown_ == 0) dead_ = true;
+  return Look();
+}
+
+absl::Status CrashingFileSystem::Look() const {
+  return dead_ ? absl::InternalError("the process is dead") : absl::OkStatus();
+}
+
+void CrashingFileSystem::SyncAll() { SyncBelow(root_.get()); }
+
+}  // namespace p2p::testing_support

@@ -1,0 +1,57 @@
+// A file system in memory that can lose power: what was not synced may be there, or not, or in
+// part. For tests; one thread.
+//
+// The model is the weakest that POSIX allows: a file's sync covers its data and length only, a
+// directory's sync its entries only; what is not synced reaches the disk in any order, a write also
+// by halves (in sectors); a rename within a directory is all or nothing.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "daemon/store/file_system.h"
+
+namespace p2p::testing_support {
+
+struct CrashNode;
+
+class CrashingFileSystem : public store::FileSystem {
+ public:
+  CrashingFileSystem();
+  ~CrashingFileSystem() override;
+
+  // The `nth` change from now on (1 is the next) and everything after it fails: the process is
+  // dead.
+  void DieAt(int nth);
+  bool dead() const { return dead_; }
+  // Another process begins on the same disk, whose power never failed.
+  void Restart() {
+    dead_ = false;
+    countdown_ = 0;
+  }
+
+  // What the disk may hold after the power went. Seed 0: nothing that was not synced; 1: all of it;
+  // others: any part of it.
+  std::unique_ptr<CrashingFileSystem> AfterCrash(uint32_t seed) const;
+
+  // There is one directory, whatever the path.
+  absl::StatusOr<std::unique_ptr<store::Directory>> OpenRoot(const std::string& path) override;
+
+  // For the files and directories: Unavailable when the process is dead; counts a change.
+  absl::Status Change();
+  absl::Status Look() const;
+  uint64_t NextNumber() { return ++last_number_; }
+  void SyncAll();
+
+ private:
+  std::shared_ptr<CrashNode> root_;
+  int countdown_ = 0;  // 0: does not die
+  bool dead_ = false;
+  uint64_t last_number_ = 0;
+};
+
+}  // namespace p2p::testing_support

@@ -1,0 +1,212 @@
+#include "core/wire/peer_messages.h"
+
+#include <random>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "core/base/limits.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace p2p::wire::peer {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string kId(64, 'a');
+
+// One line of every kind, as it is formatted.
+const std::vector<std::string>& EveryLine() {
+  static const auto* const lines = new std::vector<std::string>{
+      "HELLO 2 id=" + kId + " port=9001 agent=p2pd/0.1.0",
+      "HELLO 2 id=" + kId + " port=0",
+      "OPEN " + kId,
+      "OPENED 0",
+      "OPENED 2147483648",
+      "REFUSED 404 no such content",
+      "WHICH my holiday film.mp4",
+      "CONTENTS",
+      "CONTENTS " + kId + " " + kId,
+      "GET-MANIFEST 8192",
+      "MANIFEST +67108864",
+      "NO-MANIFEST 409 not there yet",
+      "GET-HASHES 3 8192",
+      "HASHES 3 8192 8192 31 +263136",
+      "NO-HASHES 3 8192 404 unknown",
+      "SUBSCRIBE",
+      "HAVE 0 2147483648",
+      "LOST 2147483647 1",
+      "HAVE-BITS 524288 +65536",
+      "REQUEST 7 4096",
+      "CANCEL 7 2147483641",
+      "CHUNK 7 +524288",
+      "REJECT 7 429 too many",
+      "GET-PEERS",
+      "PEERS",
+      "PEERS 192.0.2.7:9001 [2001:db8::7]:9001",
+      "PING",
+      "PONG",
+      "ERROR 400 what was wrong",
+  };
+  return *lines;
+}
+
+std::string FormatAgain(const Unknown&) { return ""; }
+template <typename T>
+std::string FormatAgain(const T& message) {
+  return Format(message);
+}
+
+std::string Reformat(absl::string_view line) {
+  const absl::StatusOr<Message> message = Parse(line);
+  EXPECT_TRUE(message.ok()) << line << ": " << message.status();
+  if (!message.ok()) return "";
+  return absl::visit([](const auto& m) { return FormatAgain(m); }, *message);
+}
+
+TEST(PeerLines, AreReadBackAsTheyWereFormatted) {
+  for (const std::string& line : EveryLine()) EXPECT_EQ(Reformat(line), line + "\n");
+}
+
+TEST(PeerLines, IgnoreWordsOfLaterVersions) {
+  EXPECT_EQ(Reformat("HELLO 3 zstd id=" + kId + " color=red port=1"),
+            "HELLO 2 id=" + kId + " port=1\n");
+  EXPECT_EQ(Reformat("OPEN " + kId + " read-only"), "OPEN " + kId + "\n");
+  EXPECT_EQ(Reformat("REQUEST 1 2 urgent"), "REQUEST 1 2\n");
+  EXPECT_EQ(Reformat("CHUNK 1 zstd +5"), "CHUNK 1 +5\n");
+  EXPECT_EQ(Reformat("PING 17"), "PING\n");
+}
+
+TEST(PeerLines, OfUnknownVerbsTellTheirPayload) {
+  for (const auto& [line, bytes] :
+       std::vector<std::pair<std::string, uint32_t>>{{"PRIORITY 7 high", 0},
+                                                     {"FUTURE", 0},
+                                                     {"FUTURE +0", 0},
+                                                     {"FUTURE a b +1048576", 1 << 20},
+                                                     {"FUTURE +x", 0},
+                                                     {"FUTURE +", 0},
+                                                     {"FUTURE +5 end", 0}}) {
+    const absl::StatusOr<Message> message = Parse(line);
+    ASSERT_TRUE(message.ok()) << line;
+    EXPECT_EQ(absl::get<Unknown>(*message).payload_bytes, bytes) << line;
+  }
+  for (const char* line : {"FUTURE +1048577", "FUTURE +99999999999999999999999"}) {
+    EXPECT_FALSE(Parse(line).ok()) << line;
+  }
+}
+
+TEST(PeerLines, T25_MustBeginWithAVerb) {
+  for (const char* line :
+       {"", " ", "ping", "\x16\x03\x01", "5", "-X", "GET_", "Error", "ÄPFEL", "PI\x01NG"}) {
+    EXPECT_EQ(Parse(line).ok(), absl::string_view(line) == "GET_") << line;
+  }
+  EXPECT_TRUE(Parse(std::string(32, 'X')).ok());
+  EXPECT_FALSE(Parse(std::string(33, 'X')).ok());
+}
+
+TEST(PeerLines, C02_HoldTheirLimitsExactly) {
+  const std::string ids17 = [] {
+    std::string ids = "CONTENTS";
+    for (int i = 0; i < 17; ++i) ids += " " + kId;
+    return ids;
+  }();
+  std::string peers65 = "PEERS";
+  for (int i = 0; i < 65; ++i) peers65 += " 1.2.3.4:5";
+  for (const std::string& line : {std::string("CHUNK 0 +0"),
+                                  std::string("CHUNK 0 +524289"),
+                                  std::string("CHUNK 2147483648 +1"),
+                                  std::string("MANIFEST +0"),
+                                  std::string("MANIFEST +67108865"),
+                                  std::string("HAVE-BITS 0 +0"),
+                                  std::string("HAVE-BITS 0 +65537"),
+                                  std::string("HAVE-BITS 7 +1"),
+                                  std::string("HASHES 0 0 0 0 +0"),
+                                  std::string("HASHES 0 0 8193 0 +262176"),
+                                  std::string("HASHES 0 0 1 32 +1056"),
+                                  std::string("HASHES 0 0 2 0 +63"),
+                                  std::string("HASHES 1000000 0 1 0 +32"),
+                                  std::string("REQUEST 0 0"),
+                                  std::string("REQUEST 0 4097"),
+                                  std::string("REQUEST 2147483647 2"),
+                                  std::string("HAVE 1 2147483648"),
+                                  std::string("HAVE 0 0"),
+                                  std::string("OPENED 2147483649"),
+                                  std::string("REJECT 0 99 x"),
+                                  std::string("REJECT 0 1000 x"),
+                                  std::string("HELLO 2 id=" + kId + " port=65536"),
+                                  std::string("HELLO 1 id=" + kId),
+                                  std::string("HELLO 2 port=1"),
+                                  ids17,
+                                  peers65}) {
+    EXPECT_FALSE(Parse(line).ok()) << line;
+  }
+}
+
+TEST(PeerLines, C02_TakeOnlyPlainDecimalNumbers) {
+  for (const char* number : {"-1", "+1", "01", "", "1e3", "0x1", "1a", "4294967296",
+                             "18446744073709551616", "1000000000000000000000000000000", "١"}) {
+    EXPECT_FALSE(Parse(absl::StrCat("REQUEST ", number, " 1")).ok()) << number;
+    EXPECT_FALSE(Parse(absl::StrCat("CHUNK 0 +", number)).ok()) << number;
+  }
+}
+
+TEST(PeerLines, C12_LeaveOutPeersThatAreNoLiteralAddresses) {
+  EXPECT_EQ(Reformat("PEERS example.com:80 1.2.3.4:0 1.2.3.4:5 ../x \x1b[m"), "PEERS 1.2.3.4:5\n");
+}
+
+TEST(PeerLines, P06_AskForLegalNamesOnly) {
+  for (const char* name : {"", "../x", "/etc/passwd", "a//b",
+                           "a\x01"
+                           "b",
+                           "\xff"}) {
+    const absl::StatusOr<Message> message = Parse(absl::StrCat("WHICH ", name));
+    ASSERT_FALSE(message.ok()) << name;
+    EXPECT_THAT(std::string(message.status().message()), HasSubstr("WHICH: name "));
+  }
+}
+
+TEST(PeerLines, T07_NeverRepeatRawBytes) {
+  const absl::StatusOr<Message> message = Parse("REJECT 1 404 \x1b[31m\x80 red");
+  EXPECT_EQ(absl::get<Reject>(*message).reason, "\\x1b[31m\\x80 red");
+  EXPECT_EQ(Format(Reject{ChunkIndex(1), 500, "a\nCHUNK 1 +5"}), "REJECT 1 500 a\\x0aCHUNK 1 +5\n");
+  EXPECT_LE(Format(Refused{404, std::string(100'000, '\n')}).size(), 300u);
+}
+
+TEST(PeerLines, T03_AnyMutationIsParsedOrRefusedAndNeverMisread) {
+  std::mt19937 random(11);
+  for (int round = 0; round < 20'000; ++round) {
+    std::string line = EveryLine()[random() % EveryLine().size()];
+    for (int i = random() % 4; i >= 0; --i) {
+      const size_t at = random() % line.size();
+      switch (random() % 4) {
+        case 0:
+          line[at] = static_cast<char>(random());
+          break;
+        case 1:
+          line.erase(at, 1 + random() % 5);
+          break;
+        case 2:
+          line.insert(at, 1, "0123456789 +-"[random() % 13]);
+          break;
+        case 3:
+          line += line;
+          break;
+      }
+      if (line.empty()) line = " ";
+    }
+    const absl::StatusOr<Message> message = Parse(line);
+    if (!message.ok()) {
+      // Fit to be sent: nothing of the line is in it.
+      EXPECT_LT(message.status().message().size(), 120u);
+      continue;
+    }
+    // What was understood means the same when it is said again.
+    const std::string again = absl::visit([](const auto& m) { return FormatAgain(m); }, *message);
+    if (again.empty()) continue;
+    EXPECT_EQ(Reformat(absl::StripSuffix(again, "\n")), again) << line;
+  }
+}
+
+}  // namespace
+}  // namespace p2p::wire::peer
