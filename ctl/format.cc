@@ -219,8 +219,8 @@ std::string DaemonDetails(const v1::Daemon& d) {
                                     " since the start")),
       Labelled("up", absl::StrCat(Rate(totals.rate_up()), ", ", HumanBytes(totals.bytes_up()),
                                   " since the start")),
-      Labelled("state in", Printable(d.state_dir(), kWhole)),
-      Labelled("downloads to", Printable(d.download_dir(), kWhole)),
+      Labelled("state", Printable(d.state_dir(), kWhole)),
+      Labelled("downloads", Printable(d.download_dir(), kWhole)),
       Labelled("threads", absl::StrCat(d.io_threads(), " for the network, ", d.worker_threads(),
                                        " for disk and hashing")),
       Labelled("hashing by", Printable(d.hash_implementation())));

@@ -87,20 +87,22 @@ absl::Span<uint8_t> PeerLink::ReadBuffer() {
   paused_ = plan.mode == session::PeerSession::ReadMode::kPause;
   if (reading_payload_) return plan.payload;
   if (!paused_) return loop_->Scratch().subspan(0, kLineReadBytes);
-  if (plan.waits_for_pool && !waiting_for_pool_) {
-    waiting_for_pool_ = true;
-    pool_->WhenFree([weak = weak_from_this(), loop = loop_] {
-      loop->Post([weak] {
-        const auto self = weak.lock();
-        if (self == nullptr) return;
-        self->waiting_for_pool_ = false;
-        if (self->ended_ || self->session_ == nullptr) return;
-        self->session_->OnTime(MonotonicNow());
-        self->Pump();
-      });
-    });
-  }
+  if (plan.waits_for_pool) WaitForPool();
   return {};
+}
+
+void PeerLink::WaitForPool() {
+  if (std::exchange(waiting_for_pool_, true)) return;
+  pool_->WhenFree([weak = weak_from_this(), post = loop_->MakeWeakPoster()] {
+    post([weak] {
+      const auto self = weak.lock();
+      if (self == nullptr) return;
+      self->waiting_for_pool_ = false;
+      if (self->ended_ || self->session_ == nullptr) return;
+      self->session_->OnTime(MonotonicNow());
+      self->Pump();
+    });
+  });
 }
 
 void PeerLink::OnRead(size_t size) {
@@ -175,9 +177,13 @@ void PeerLink::Pump() {
     if (!std::exchange(finishing_, true)) connection_->FinishSending();
     return;
   }
-  if (paused_ && !waiting_for_pool_ &&
-      session_->PlanRead().mode != session::PeerSession::ReadMode::kPause) {
-    connection_->ResumeReading();
+  if (paused_) {
+    const session::PeerSession::ReadPlan plan = session_->PlanRead();
+    if (plan.mode != session::PeerSession::ReadMode::kPause) {
+      connection_->ResumeReading();
+    } else if (plan.waits_for_pool) {
+      WaitForPool();  // another link may have taken what became free
+    }
   }
   const absl::Time wake = session_->WakeUpTime();
   if (timer_->due() != wake) {

@@ -52,6 +52,7 @@ class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_t
   void OnFileError(const absl::Status& status) override;
   void OnClosed(const absl::Status& status) override;
 
+  void WaitForPool();
   void Begin(asio::ip::tcp::socket socket);
   void End(std::string reason);
   // Moves what the session produced to the connection, the engine and the timer.

@@ -25,8 +25,10 @@ namespace p2p::store {
 namespace {
 
 constexpr size_t kShownPathBytes = 1024;
+#if defined(P2P_HAS_LINUX_FILES)
 // Space that reserving ahead leaves to others, above all to the catalog.
 constexpr uint64_t kKeepFreeBytes = 64 << 20;
+#endif
 // A page of the page cache is at least this large everywhere.
 constexpr uint64_t kPageBytes = 4096;
 

@@ -165,7 +165,7 @@ class LyingOriginalPeersTest(P2pTest):
         super().setUp()
         self.data = make_bytes(2 * MIB + 99)
 
-    def check_liar(self, answer):
+    def check_liar(self, answer, some_is_true=False):
         tracker = self.tracker()
         files = {NAME: self.data}
         self.closing(OriginalPeer(files, answer=answer)).register_at(tracker.address)
@@ -175,7 +175,8 @@ class LyingOriginalPeersTest(P2pTest):
         got = d.get(NAME)
         with open(got["path"], "rb") as file:
             self.assertEqual(file.read(), self.data)
-        self.assertEqual({chunk for _, chunk in honest.served}, set(range(5)))
+        if not some_is_true:
+            self.assertEqual({chunk for _, chunk in honest.served}, set(range(5)))
 
     def test_C01_a_header_that_is_no_number(self):
         self.check_liar(lambda _, __, data: b"many\n" + data)
@@ -208,7 +209,7 @@ class LyingOriginalPeersTest(P2pTest):
         self.check_liar(lambda _, __, data: Cut(b"%d\n%s" % (len(data), data[:-1])))
 
     def test_C06_more_bytes_follow_the_chunk(self):
-        self.check_liar(lambda _, __, data: b"%d\n%sand more" % (len(data), data))
+        self.check_liar(lambda _, __, data: b"%d\n%sand more" % (len(data), data), some_is_true=True)
 
     def test_an_error_for_every_chunk(self):
         self.check_liar(lambda *_: b"ERROR 500 disk\n")
@@ -219,10 +220,10 @@ class LyingOriginalPeersTest(P2pTest):
         liar.register_at(tracker.address)
         d = self.daemon("d", [tracker])
         got = d.get_detached(NAME)
-        shown = d.wait_transfer(got["id"], lambda t: liar.connections > 2 and t["error"] != "",
-                                "it says what it waits for")
+        shown = d.wait_transfer(got["id"],
+                                lambda t: liar.connections > 2 and liar.address in t["error"],
+                                "it says whom it cannot use")
         self.assertEqual((shown["state"], shown["bytes_done"]), ("downloading", 0))
-        self.assertIn(liar.address, shown["error"])
         # Back-off: a peer that only lies is not dialled again and again.
         self.assertLess(liar.connections, 30)
         self.assertFalse(os.path.exists(os.path.join(d.downloads, NAME)))

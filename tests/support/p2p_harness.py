@@ -216,7 +216,8 @@ class Daemon(Process):
         self.state_dir = os.path.join(self.home, "state")
         self.downloads = downloads or os.path.join(self.home, "downloads")
         self.socket = os.path.join(self.home, "p2pd.sock")
-        os.makedirs(self.downloads, exist_ok=True)
+        for directory in (self.home, self.downloads):
+            os.makedirs(directory, exist_ok=True)
         command = [program("p2pd"), "--state-dir", self.state_dir, "--socket", self.socket,
                    "--listen", listen, "--download-dir", self.downloads]
         for tracker in trackers:
@@ -329,7 +330,13 @@ class P2pTest(unittest.TestCase):
             self.skipTest("P2P_BIN_DIR does not name the directory of the programs")
         self.dir = tempfile.mkdtemp(prefix="p2p-", dir=_scratch_directory())
         self._processes = []
+        self._failed = True
         self.addCleanup(self._clean_up)
+
+    def _callTestMethod(self, method):
+        # A clean-up cannot see whether the test failed.
+        super()._callTestMethod(method)
+        self._failed = not getattr(self._outcome, "success", True)
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
@@ -376,7 +383,7 @@ class P2pTest(unittest.TestCase):
         crashed += [f"{path} has a sanitizer report" for path, text in logs
                     if _SANITIZER_REPORT.search(text)]
         shutil.rmtree(self.dir, ignore_errors=True)
-        if crashed or not getattr(self._outcome, "success", True):
+        if crashed or self._failed:
             for path, text in logs:
                 print(f"--- {os.path.relpath(path, self.dir)}\n{text[-20000:]}", file=sys.stderr)
         if crashed:

@@ -18,7 +18,7 @@ class Proxy:
     a class whose objects have feed(bytes) -> bytes, one for each connection.
     """
 
-    def __init__(self, target, budget=None, tamper=None, bytes_a_second=None):
+    def __init__(self, target, budget=None, tamper=None, bytes_a_second=None, port=0):
         self._target = target
         self._tamper = tamper
         self._bytes_a_second = bytes_a_second
@@ -29,7 +29,7 @@ class Proxy:
         self.bytes_down = 0  # from the target to the clients
         self.bytes_up = 0
         self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
         self.port = self._listener.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()

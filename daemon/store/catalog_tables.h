@@ -1,0 +1,62 @@
+// The catalog's tables, and what is believed of them. Owned by the catalog; one thread at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "daemon/store/catalog.h"
+#include "daemon/store/catalog_database.h"
+
+namespace p2p::store {
+
+class CatalogTables {
+ public:
+  // Makes the tables in an empty file. DataLoss when the file is damaged or something else,
+  // FailedPrecondition when it is of a newer version.
+  static absl::StatusOr<std::unique_ptr<CatalogTables>> Open(const std::string& path);
+
+  // DataLoss when something is damaged, PermissionDenied when nothing can be written.
+  absl::Status CheckWhole();
+  // Rows that are not as they were saved are left out and counted; what was read before an error is
+  // there.
+  absl::Status Load(std::vector<TransferRecord>* records, size_t* damaged);
+  absl::StatusOr<TransferContent> LoadContent(TransferId id);
+
+  // See Catalog; each is one commit.
+  absl::StatusOr<TransferId> Add(const TransferRecord& record);
+  absl::Status Update(const TransferRecord& record);
+  absl::Status Remove(TransferId id);
+  absl::Status SaveManifest(TransferId id, absl::string_view info, absl::string_view chunk_hashes);
+  absl::Status SaveIdentities(TransferId id, const std::vector<FileIdentity>& identities);
+  absl::Status SaveHave(TransferId id, absl::string_view have);
+
+  // Whether the last run ended with SetClean(true).
+  absl::StatusOr<bool> IsClean();
+  absl::Status SetClean(bool clean);
+
+  // Takes over what another one, whose files are left as they are, still has whole, have-sets
+  // excepted. The number of transfers.
+  size_t TakeOver(CatalogTables* damaged);
+
+ private:
+  CatalogTables() = default;
+
+  absl::Status CheckVersion(const std::string& path);
+  absl::Status Prepare();
+  absl::Status Insert(const TransferRecord& record, bool with_id);
+  absl::Status SaveBlob(Statement* statement, TransferId id, absl::string_view data);
+  absl::Status TakeOverOne(CatalogTables* damaged, const TransferRecord& record);
+  void SkipUsedIds(CatalogTables* damaged);
+
+  std::unique_ptr<Database> database_;
+  // After the database: they go first.
+  Statement list_, insert_, update_, remove_;
+  Statement load_manifest_, load_identities_, load_have_;
+  Statement save_manifest_, save_identities_, save_have_;
+};
+
+}  // namespace p2p::store
