@@ -23,6 +23,16 @@ if [ "$#" -gt 1 ]; then
   exit 2
 fi
 
+path=
+if [ "$#" -eq 1 ]; then
+  case $1 in /*) path=$1 ;; *) path=$called_from/$1 ;; esac
+  if [ ! -r "$path" ]; then
+    echo "demo.sh: there is no $1, or you may not read it" >&2
+    exit 1
+  fi
+  path=$(realpath -s "$path")
+fi
+
 bin=${P2P_BIN:-$PWD/build/bin}
 for program in p2p-tracker p2pd p2pctl; do
   if [ ! -x "$bin/$program" ]; then
@@ -122,6 +132,13 @@ pause_in_the_middle() { # ID BYTES: prints what B has then
   printf '%s' "$done_bytes"
 }
 
+wait_checked() { # DAEMON ID: until it knows what it still has
+  local deadline=$((SECONDS + START_SECONDS))
+  while [ "$(ctl "$1" status "$2" | field state)" = checking ] && [ "$SECONDS" -lt "$deadline" ]; do
+    sleep 0.02
+  done
+}
+
 wait_done() { # DAEMON ID: until it is complete
   local deadline=$((SECONDS + GET_SECONDS)) object state
   while [ "$SECONDS" -lt "$deadline" ]; do
@@ -155,7 +172,7 @@ compare() { # SOURCE NAME
 
 # Gets what A shares at B and C, with B killed in the middle.
 main_job() { # SOURCE
-  local source=$1 begin object content name bytes id_b id_c had again seconds
+  local source=$1 begin object content name bytes id_b id_c had seconds
   step "A shares $source"
   begin=$(now)
   object=$(ctl A share "$source" | tail -n 1)
@@ -172,11 +189,12 @@ main_job() { # SOURCE
   kill -9 "${pids[B]}"
   wait "${pids[B]}" 2>/dev/null || true
   say "B had $(human "$had") of $(human "$bytes") when it died"
+  [ "$had" -lt "$bytes" ] || say "(it is so small that it was whole before anyone could stop it)"
 
   step "B starts again and goes on by itself; C gets the same while B still does"
   start_daemon B
-  again=$(ctl B status "$id_b" | field bytes_done)
-  say "B still has $(human "$again")"
+  wait_checked B "$id_b"
+  say "B still has $(human "$(ctl B status "$id_b" | field bytes_done)")"
   id_c=$(ctl C get --detach "$content" | field id)
   begin=$(now)
   kill -CONT "${pids[A]}"
@@ -208,10 +226,8 @@ start_tracker
 for name in A B C; do start_daemon "$name"; done
 say "tracker on $tracker; A on $(ctl A status | field listen), B on $(ctl B status | field listen), C on $(ctl C status | field listen)"
 
-if [ "$#" -eq 1 ]; then
-  case $1 in /*) path=$1 ;; *) path=$called_from/$1 ;; esac
-  [ -e "$path" ] || fail "there is no $1"
-  main_job "$(realpath -s "$path")"
+if [ -n "$path" ]; then
+  main_job "$path"
 else
   free_mib=$(df -Pm "$work" | awk 'NR == 2 { print $4 }')
   [ "$free_mib" -gt $((MADE_MIB * 4)) ] ||

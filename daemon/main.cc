@@ -25,6 +25,7 @@
 #include "daemon/engine/engine.h"
 #include "daemon/logging.h"
 #include "daemon/service_notify.h"
+#include "daemon/store/catalog.h"
 #include "spdlog/spdlog.h"
 
 namespace p2p::daemon {
@@ -81,7 +82,7 @@ int ParseCommandLine(int argc, char** argv, CommandLine* line) {
   auto* trackers_option =
       app.add_option("--tracker", trackers, "A tracker to use; may be given more than once")
           ->type_name("HOST:PORT")
-          ->expected(1)
+          ->allow_extra_args(false)
           ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   auto* download_dir_option = app.add_option("--download-dir", download_dir,
                                              "Where downloads without a path of their own go")
@@ -97,7 +98,9 @@ int ParseCommandLine(int argc, char** argv, CommandLine* line) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? EXIT_SUCCESS : kExitUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::cerr << "p2pd: " << error.what() << "; see p2pd --help\n";
+    return kExitUsage;
   }
   if (*state_dir_option) line->flags.state_dir = AbsolutePath(state_dir);
   if (*socket_option) line->flags.socket = AbsolutePath(socket);
@@ -124,6 +127,14 @@ engine::EngineOptions EngineOptionsOf(const Config& config) {
   options.listen = config.listen;
   options.trackers = config.trackers;
   return options;
+}
+
+// A place for downloads that is not there yet is made; where it cannot be, downloads with a path of
+// their own still work.
+void PrepareDownloadDir(const std::string& path) {
+  constexpr uint32_t kWhatTheUmaskAllows = 0777;
+  const absl::Status made = store::MakeDirectories(path, kWhatTheUmaskAllows);
+  if (!made.ok()) spdlog::warn("{}", std::string(made.message()));
 }
 
 // The signals that Daemon::Run waits for. Blocked before the first thread starts, so that no thread
@@ -159,6 +170,7 @@ class Daemon {
 
   absl::Status Start() {
     P2P_ASSIGN_OR_RETURN(socket_, control::ControlSocket::Claim({config_.socket, config_.group}));
+    PrepareDownloadDir(config_.download_dir);
     P2P_ASSIGN_OR_RETURN(engine_, engine::Engine::Start(EngineOptionsOf(config_)));
     transfers_ = std::make_unique<control::EngineTransferService>(engine_.get());
     P2P_ASSIGN_OR_RETURN(server_, control::ControlServer::Serve(socket_.get(), transfers_.get(),
@@ -219,6 +231,7 @@ class Daemon {
     }
     config_ = *std::move(config);
     SetLogLevel(config_.log_level);
+    PrepareDownloadDir(config_.download_dir);
     engine_->Reconfigure(EngineOptionsOf(config_));
     spdlog::info("configuration reloaded");
     NotifyServiceManager("READY=1\nSTATUS=");

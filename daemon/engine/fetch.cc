@@ -44,12 +44,13 @@ Fetch::Fetch(Runtime* runtime, Links* links, Trackers* trackers, TransferId id, 
       dial_timer_(&runtime->engine_loop),
       pump_timer_(&runtime->engine_loop),
       hunt_backoff_(absl::Seconds(1), absl::Seconds(15)),
-      manifest_timer_(&runtime->engine_loop) {}
+      manifest_timer_(&runtime->engine_loop),
+      hashes_timer_(&runtime->engine_loop) {}
 
 Fetch::~Fetch() = default;
 
 void Fetch::Start() {
-  for (const std::string& address : source_.peers) book_.Add(address);
+  AddToBook(source_.peers);
   if (content_->manifest != nullptr && !content_->hashes->Complete()) AskForHashes();
   Hunt();
 }
@@ -78,16 +79,21 @@ void Fetch::Hunt() {
 }
 
 void Fetch::AddPeers(const std::vector<std::string>& addresses) {
-  heard_of_peers_ = heard_of_peers_ || !addresses.empty();
-  for (const std::string& address : addresses) book_.Add(address);
+  AddToBook(addresses);
   DialMore();
+}
+
+void Fetch::AddToBook(const std::vector<std::string>& addresses) {
+  for (const std::string& address : addresses) {
+    if (!runtime_->own_addresses.contains(address)) book_.Add(address);
+  }
 }
 
 int Fetch::LinksEach() const {
   if (by_original()) return kOriginalLinksEach;
   const bool much_left = swarm_ != nullptr && content_->layout->total_bytes().value() -
                                                       swarm_->bytes_have().value() > kSecondLinkBytes;
-  return much_left && book_.all().size() <= kFewPeers ? 2 : 1;
+  return much_left && book_.usable_size() <= kFewPeers ? 2 : 1;
 }
 
 void Fetch::DialMore() {
@@ -99,6 +105,7 @@ void Fetch::DialMore() {
     Link* link = links_->Dial(candidate->address, candidate->original || by_original(), host_->SelfAsTransfer());
     if (link == nullptr) continue;
     ++candidate->links;
+    link->in_book = true;
     if (link->original) {
       link->opened = true;
       AddToSwarm(*link);
@@ -226,7 +233,8 @@ void Fetch::OnLinkClosed(Link& link, const std::string& reason) {
   }
   if (manifest_from_ == link.id()) manifest_from_ = LinkId();
   manifest_refused_.erase(link.id());
-  if (link.dialled) {
+  slow_with_hashes_.erase(link.id());
+  if (link.in_book) {
     if (PeerBook::Candidate* candidate = book_.Find(link.address)) {
       book_.OnLinkGone(candidate, now, link.chunks_down > 0, reason);
     }
@@ -239,13 +247,14 @@ void Fetch::OnLinkClosed(Link& link, const std::string& reason) {
 }
 
 void Fetch::OnSelfDialled(const std::string& address) {
-  if (PeerBook::Candidate* candidate = book_.Find(address)) candidate->useless = true;
+  runtime_->own_addresses.insert(address);
+  if (PeerBook::Candidate* candidate = book_.Find(address)) candidate->self = true;
 }
 
 void Fetch::Ban(Link& link, const std::string& reason) {
   spdlog::warn("peer {}: dropped: {}", link.address, reason);
   if (PeerBook::Candidate* candidate = book_.Find(link.address)) {
-    candidate->useless = true;
+    candidate->banned = true;
     candidate->problem = reason;
   }
   link.io->Close(reason);
@@ -259,16 +268,19 @@ std::string Fetch::Waiting() const {
   if (swarm_ != nullptr && (swarm_->useful_links() > 0 || swarm_->Complete())) return "";
   std::string problem;
   int connected = 0;
+  bool any = false;
   for (const auto& [address, candidate] : book_.all()) {
+    if (candidate.self) continue;
+    any = true;
     connected += candidate.links;
     if (!candidate.problem.empty()) problem = absl::StrCat(address, ": ", candidate.problem);
   }
-  if (book_.all().empty()) {
+  if (!any) {
     if (!trackers_->HasAny()) return "no peer known: no tracker is configured and the link names none";
     return "no peer found yet; asking the tracker again and again";
   }
   if (connected == 0 && !problem.empty()) return absl::StrCat("no peer can be used: ", problem);
-  if (content_->manifest == nullptr) return "waiting for a peer that has the manifest";
+  if (!by_original() && content_->manifest == nullptr) return "waiting for a peer that has the manifest";
   return "waiting for a peer that has what is missing";
 }
 

@@ -93,6 +93,7 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   // Peers.
   void Hunt();
   void AddPeers(const std::vector<std::string>& addresses);
+  void AddToBook(const std::vector<std::string>& addresses);
   void DialMore();
   void ArmDialTimer();
   int LinksEach() const;
@@ -108,6 +109,7 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   void OnHashes(Link& link, FileIndex file, const content::HashRange& range);
   void TakeHashes(Link* link, FileIndex file, const content::HashRange& range);
   void AskForHashes();
+  void OnHashesLate();
   void MakeSwarm(ChunkSet have);
 
   // Chunks.
@@ -133,7 +135,6 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   net::Timer dial_timer_;
   net::Timer pump_timer_;
   Backoff hunt_backoff_;
-  bool heard_of_peers_ = false;
 
   LinkId manifest_from_;  // whom the manifest was asked of; 0: nobody
   net::Timer manifest_timer_;
@@ -141,6 +142,8 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   bool manifest_in_check_ = false;
   std::vector<std::pair<FileIndex, content::HashRange>> early_hashes_;
   absl::flat_hash_map<std::pair<FileIndex, uint32_t>, LinkId> hashes_asked_;
+  absl::flat_hash_set<LinkId> slow_with_hashes_;
+  net::Timer hashes_timer_;
 
   std::unique_ptr<swarm::Swarm> swarm_;
   std::shared_ptr<HaveJournal> journal_;

@@ -155,6 +155,7 @@ void Fetch::Stop(std::function<void()> done) {
   dial_timer_.Disarm();
   pump_timer_.Disarm();
   manifest_timer_.Disarm();
+  hashes_timer_.Disarm();
   content_->have = nullptr;
   if (journal_ == nullptr) return done();
   journal_->Flush([journal = journal_, done = std::move(done)](const absl::Status&) { done(); });

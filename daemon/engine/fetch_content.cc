@@ -14,6 +14,8 @@ namespace {
 
 // A peer that is asked for the manifest and says nothing for so long is not waited for any longer.
 constexpr absl::Duration kManifestPatience = absl::Seconds(10);
+// The same for chunk hashes, between one answer and the next.
+constexpr absl::Duration kHashesPatience = absl::Seconds(5);
 constexpr size_t kHashRunsAhead = 16;
 
 absl::StatusOr<std::shared_ptr<const content::Manifest>> ParseChecked(const ContentId& id, std::string info) {
@@ -101,6 +103,7 @@ void Fetch::OnHashes(Link& link, FileIndex file, const content::HashRange& range
 void Fetch::TakeHashes(Link* link, FileIndex file, const content::HashRange& range) {
   if (content_->hashes->Complete()) return;
   hashes_asked_.erase({file, range.first});
+  hashes_timer_.Disarm();  // something comes
   const absl::Status added = file.value() < content_->layout->files().size()
                                  ? content_->hashes->Add(file, range)
                                  : absl::InvalidArgumentError("no such file");
@@ -120,13 +123,28 @@ void Fetch::AskForHashes() {
     if (link.opened && !link.original) open.push_back(&link);
   });
   if (open.empty()) return;
+  std::vector<Link*> quick;
+  std::copy_if(open.begin(), open.end(), std::back_inserter(quick),
+               [this](Link* link) { return !slow_with_hashes_.contains(link->id()); });
+  if (quick.empty()) {
+    slow_with_hashes_.clear();
+    quick = open;
+  }
   for (const auto& wanted : content_->hashes->Missing(kHashRunsAhead)) {
     const auto key = std::make_pair(wanted.file, wanted.first);
     if (hashes_asked_.contains(key)) continue;
-    Link* link = open[random_() % open.size()];
+    Link* link = quick[random_() % quick.size()];
     hashes_asked_[key] = link->id();
     link->io->Do([wanted](session::PeerSession& s) { s.AskHashes(wanted.file, wanted.first); });
   }
+  if (hashes_asked_.empty() || hashes_timer_.due() != absl::InfiniteFuture()) return;
+  hashes_timer_.Arm(MonotonicNow() + kHashesPatience, [this] { OnHashesLate(); });
+}
+
+void Fetch::OnHashesLate() {
+  hashes_timer_.Disarm();
+  for (const auto& [range, link] : std::exchange(hashes_asked_, {})) slow_with_hashes_.insert(link);
+  AskForHashes();
 }
 
 void Fetch::MakeSwarm(ChunkSet have) {

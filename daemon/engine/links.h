@@ -22,6 +22,7 @@ struct Link {
   std::shared_ptr<PeerLink> io;
   std::string address;  // where it was dialled, or where it came from
   bool dialled = false;
+  bool in_book = false;  // counts as a connection of its address in the transfer's PeerBook
   bool original = false;  // speaks the original protocol
   absl::optional<session::PeerHello> hello;
   std::weak_ptr<Transfer> transfer;

@@ -10,6 +10,8 @@ namespace p2p::engine {
 namespace {
 
 constexpr size_t kPeersAsked = 8;
+// Longer than the longest wait of a daemon before it tries a lost tracker again.
+constexpr absl::Duration kOutagePatience = absl::Seconds(45);
 constexpr absl::Duration kPeerPatience = absl::Seconds(6);
 
 }  // namespace
@@ -45,8 +47,13 @@ void NameLookup::OnAnswer(Trackers::NameAnswer answer) {
   if (answer.originals.has_value() && !answer.originals->peers.empty()) {
     return AskPeers(*answer.originals);
   }
-  if (answer.answered > 0) return Finish(Result());
-  // No tracker could be asked: it may come back.
+  const absl::Time now = MonotonicNow();
+  if (answer.answered > 0 && now >= give_up_) return Finish(Result());
+  if (answer.answered == 0) {
+    give_up_ = now + kOutagePatience;  // it may come back
+  } else {
+    problem_ = "the tracker is back, but no peer has registered the name yet";
+  }
   timer_.Arm(MonotonicNow() + backoff_.Next(&random_), [this] { Start(); });
 }
 

@@ -54,6 +54,8 @@ class NameLookup : public std::enable_shared_from_this<NameLookup> {
   net::Timer timer_;
   std::string problem_;
   Result result_;
+  // After an outage of the tracker the peers need a while to register again.
+  absl::Time give_up_ = absl::InfinitePast();
   absl::flat_hash_map<LinkId, bool> asked_;  // links to peers, and whether they are classified
   bool finished_ = false;
 };

@@ -19,6 +19,10 @@ bool MayBeDialled(const std::string& address) {
          scope != net::AddressScope::kLinkLocal;
 }
 
+bool MayTry(const PeerBook::Candidate& candidate, int links_each) {
+  return !candidate.self && !candidate.banned && candidate.links < links_each;
+}
+
 }  // namespace
 
 void PeerBook::Add(const std::string& address) {
@@ -36,7 +40,7 @@ PeerBook::Candidate* PeerBook::Find(absl::string_view address) {
 std::vector<PeerBook::Candidate*> PeerBook::Due(absl::Time now, int links_each) {
   std::vector<Candidate*> due;
   for (auto& [address, candidate] : candidates_) {
-    if (!candidate.useless && candidate.links < links_each && candidate.next_try <= now) {
+    if (MayTry(candidate, links_each) && candidate.next_try <= now) {
       due.push_back(&candidate);
     }
   }
@@ -47,7 +51,7 @@ std::vector<PeerBook::Candidate*> PeerBook::Due(absl::Time now, int links_each) 
 absl::Time PeerBook::NextDue(int links_each) const {
   absl::Time next = absl::InfiniteFuture();
   for (const auto& [address, candidate] : candidates_) {
-    if (!candidate.useless && candidate.links < links_each) next = std::min(next, candidate.next_try);
+    if (MayTry(candidate, links_each)) next = std::min(next, candidate.next_try);
   }
   return next;
 }
@@ -62,6 +66,12 @@ void PeerBook::OnLinkGone(Candidate* candidate, absl::Time now, bool was_useful,
     candidate->problem = std::move(problem);
     candidate->next_try = now + candidate->backoff.Next(&random_);
   }
+}
+
+size_t PeerBook::usable_size() const {
+  return static_cast<size_t>(std::count_if(candidates_.begin(), candidates_.end(), [](const auto& entry) {
+    return !entry.second.self && !entry.second.banned;
+  }));
 }
 
 void PeerBook::ForgetWaits() {

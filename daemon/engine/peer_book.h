@@ -18,7 +18,8 @@ class PeerBook {
   struct Candidate {
     std::string address;
     bool original = false;  // known to speak only the original protocol
-    bool useless = false;   // this daemon itself, or banned: not tried again
+    bool self = false;      // this daemon's own address: not tried again
+    bool banned = false;    // it sent wrong data: not tried again
     int links = 0;          // connections that stand or are on their way
     std::string problem;    // why the last one ended
     absl::Time next_try = absl::InfinitePast();
@@ -39,6 +40,8 @@ class PeerBook {
   // Waits are over: for a user who resumes.
   void ForgetWaits();
 
+  // Candidates that may be tried sooner or later.
+  size_t usable_size() const;
   const std::map<std::string, Candidate, std::less<>>& all() const { return candidates_; }
 
  private:

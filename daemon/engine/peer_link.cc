@@ -81,6 +81,15 @@ void PeerLink::Close(std::string reason) {
   });
 }
 
+void PeerLink::Finish(std::string reason) {
+  loop_->Post([self = shared_from_this(), reason = std::move(reason)] {
+    if (self->ended_) return;
+    self->close_reason_ = reason;
+    if (self->connection_ == nullptr) return self->End(reason);
+    if (!std::exchange(self->finishing_, true)) self->connection_->FinishSending();
+  });
+}
+
 absl::Span<uint8_t> PeerLink::ReadBuffer() {
   const session::PeerSession::ReadPlan plan = session_->PlanRead();
   reading_payload_ = plan.mode == session::PeerSession::ReadMode::kPayload;
@@ -122,8 +131,6 @@ void PeerLink::OnEndOfStream() {
 
 void PeerLink::OnSent(size_t sent_bytes) {
   const absl::Time now = MonotonicNow();
-  sent_.Add(sent_bytes, now);
-  all_sent_->Add(sent_bytes, now);
   session_->OnSent(sent_bytes, connection_->unsent_text_bytes(), connection_->unsent_bytes(), now);
   Pump();
 }
@@ -164,7 +171,11 @@ void PeerLink::Pump() {
     if (auto* text = absl::get_if<std::string>(&output)) {
       connection_->SendText(std::move(*text));
     } else {
-      connection_->SendFile(std::move(absl::get<FileSlice>(output)));
+      FileSlice& slice = absl::get<FileSlice>(output);
+      const absl::Time now = MonotonicNow();
+      sent_.Add(slice.length, now);
+      all_sent_->Add(slice.length, now);
+      connection_->SendFile(std::move(slice));
     }
   }
   std::vector<session::PeerEvent> events = session_->TakeEvents();

@@ -38,10 +38,12 @@ class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_t
 
   // Runs `command` on the session, in order, once the connection stands. From any thread.
   void Do(std::function<void(session::PeerSession&)> command);
-  // From any thread.
+  // From any thread. Finish sends first what it was told so far.
   void Close(std::string reason);
+  void Finish(std::string reason);
 
   LinkId id() const { return id_; }
+  // Payload.
   const RateMeter& sent() const { return sent_; }
 
  private:

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "core/base/buffers.h"
 #include "core/base/ids.h"
 #include "core/net/event_loop.h"
@@ -24,6 +25,7 @@ struct Runtime {
   PeerId self;
   std::string agent;  // "p2pd/0.1.0"
   uint16_t listen_port = 0;
+  absl::flat_hash_set<std::string> own_addresses;  // at which this daemon was found to reach itself
 
   net::EventLoop engine_loop{"p2pd-engine"};
   std::vector<std::unique_ptr<net::EventLoop>> io_loops;

@@ -24,7 +24,7 @@ bool Serving::OnEvent(Link& link, const session::PeerEvent& event) {
   } else if (const auto* chunk = absl::get_if<session::ServeChunk>(&event)) {
     ServeChunk(link.id(), chunk->chunk, /*original=*/false);
   } else if (absl::holds_alternative<session::PeersAsked>(event)) {
-    link.io->Do([peers = host_->KnownPeers()](session::PeerSession& s) { s.SendPeers(peers); });
+    link.io->Do([peers = host_->KnownPeers(link)](session::PeerSession& s) { s.SendPeers(peers); });
   } else {
     return false;
   }

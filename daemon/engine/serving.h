@@ -19,8 +19,8 @@ class ServingHost {
   virtual ~ServingHost() = default;
   // A file is not what it was when it was hashed, or is gone. ResumeFile or the transfer's end follows.
   virtual void OnFileSuspect(FileIndex file) = 0;
-  // Addresses of other peers of this content, at most limits::kMaxPeersPerAnswer.
-  virtual std::vector<std::string> KnownPeers() = 0;
+  // Addresses of peers of this content, without the asking one, at most limits::kMaxPeersPerAnswer.
+  virtual std::vector<std::string> KnownPeers(const Link& asking) = 0;
 };
 
 class Serving : public std::enable_shared_from_this<Serving> {

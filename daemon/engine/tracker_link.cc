@@ -65,11 +65,11 @@ void TrackerLink::Do(std::function<void(session::TrackerSession&)> command) {
   });
 }
 
-void TrackerLink::Close() {
+void TrackerLink::Finish() {
   loop_->Post([self = shared_from_this()] {
     if (self->ended_) return;
     if (self->connection_ != nullptr) {
-      self->connection_->Close();
+      self->connection_->FinishSending();
     } else {
       self->End("closed");
     }
@@ -108,11 +108,10 @@ void TrackerLink::End(std::string reason) {
   ended_ = true;
   if (cancel_dial_ != nullptr) std::exchange(cancel_dial_, nullptr)();
   timer_.reset();
-  bool was_original = original_;
+  const bool was_original = IsOriginal();
   if (session_ != nullptr) {
     std::vector<session::TrackerEvent> events = session_->TakeEvents();
-    if (!events.empty()) observer_->OnTrackerEvents(id_, std::move(events));
-    was_original = !session_->speaks_extension().value_or(!original_);
+    if (!events.empty()) observer_->OnTrackerEvents(id_, std::move(events), was_original);
   }
   observer_->OnTrackerClosed(id_, std::move(reason), was_original);
   // Not from within a call of theirs.
@@ -120,6 +119,10 @@ void TrackerLink::End(std::string reason) {
     self->connection_.reset();
     self->session_.reset();
   });
+}
+
+bool TrackerLink::IsOriginal() const {
+  return session_ == nullptr ? original_ : !session_->speaks_extension().value_or(!original_);
 }
 
 void TrackerLink::Pump() {
@@ -130,7 +133,7 @@ void TrackerLink::Pump() {
   for (const session::TrackerEvent& event : events) {
     if (const auto* ended = absl::get_if<session::TrackerEnded>(&event)) close_reason_ = ended->reason;
   }
-  if (!events.empty()) observer_->OnTrackerEvents(id_, std::move(events));
+  if (!events.empty()) observer_->OnTrackerEvents(id_, std::move(events), IsOriginal());
   if (session_->ended()) {
     timer_->Disarm();
     if (!std::exchange(finishing_, true)) connection_->Close();

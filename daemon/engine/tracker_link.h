@@ -19,7 +19,8 @@ class TrackerLinkObserver {
  public:
   virtual ~TrackerLinkObserver() = default;
   virtual void OnTrackerConnected(uint64_t link) = 0;
-  virtual void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events) = 0;
+  // `is_original`: the tracker speaks only the original protocol, as far as is known.
+  virtual void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events, bool is_original) = 0;
   // Last call. `was_original`: the tracker turned out to speak only the original protocol.
   virtual void OnTrackerClosed(uint64_t link, std::string reason, bool was_original) = 0;
 };
@@ -33,7 +34,8 @@ class TrackerLink : public net::ConnectionHandler, public std::enable_shared_fro
   void Dial(const net::HostPort& to, uint16_t listen_port, bool original);
   // Runs `command` on the session once the connection stands. From any thread.
   void Do(std::function<void(session::TrackerSession&)> command);
-  void Close();
+  // Sends what it was told so far, then closes.
+  void Finish();
 
  private:
   absl::Span<uint8_t> ReadBuffer() override;
@@ -47,6 +49,7 @@ class TrackerLink : public net::ConnectionHandler, public std::enable_shared_fro
   void DialNext(std::vector<net::Endpoint> endpoints, size_t next, std::string last_error);
   void Begin(asio::ip::tcp::socket socket);
   void End(std::string reason);
+  bool IsOriginal() const;
   void Pump();
 
   const uint64_t id_;

@@ -82,12 +82,11 @@ void Trackers::Add(const std::string& address, bool extra) {
 
 void Trackers::Drop(Entry* entry) {
   if (entry->link != nullptr) {
-    for (const auto& [id, announcement] : announcements_) {
-      if (!announcement.content_id.has_value()) continue;
-      entry->link->Do([token = next_id_++, content_id = *announcement.content_id](
-                          session::TrackerSession& s) { s.Withdraw(token, content_id, MonotonicNow()); });
+    if (!announcements_.empty()) {
+      entry->link->Do(
+          [token = next_id_++](session::TrackerSession& s) { s.WithdrawAll(token, MonotonicNow()); });
     }
-    entry->link->Close();
+    entry->link->Finish();
   }
   for (auto& [token, answer] : std::exchange(entry->questions, {})) answer(nullptr);
 }
@@ -217,7 +216,8 @@ void Trackers::Leave(std::function<void()> done) {
     if (--*open == 0) done();
   };
   for (auto& entry : entries_) {
-    if (!announced || entry->link == nullptr || !entry->connected) continue;
+    // An original tracker may close after each answer; one of ours that has closed is gone.
+    if (!announced || !(entry->connected || entry->original)) continue;
     ++*open;
     Ask(
         entry.get(),
@@ -245,10 +245,14 @@ void Trackers::OnTrackerConnected(uint64_t link) {
   });
 }
 
-void Trackers::OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events) {
-  runtime_->engine_loop.Post([this, link, events = std::move(events)] {
+void Trackers::OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
+                               bool is_original) {
+  runtime_->engine_loop.Post([this, link, events = std::move(events), is_original] {
     for (const session::TrackerEvent& event : events) {
-      if (Entry* entry = FindByLink(link)) OnEvent(entry, event);
+      Entry* entry = FindByLink(link);
+      if (entry == nullptr) return;
+      entry->original = is_original;
+      OnEvent(entry, event);
     }
   });
 }

@@ -74,7 +74,7 @@ class Trackers : public TrackerLinkObserver {
   };
 
   void OnTrackerConnected(uint64_t link) override;
-  void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events) override;
+  void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events, bool is_original) override;
   void OnTrackerClosed(uint64_t link, std::string reason, bool was_original) override;
 
   Entry* FindByLink(uint64_t link);

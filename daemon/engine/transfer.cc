@@ -149,7 +149,14 @@ void Transfer::StopWork(std::function<void()> done) {
   progress_.reset();
   lookup_.reset();
   trackers_->Withdraw(record_.id);
-  links_->ForEachOf(this, [](Link& link) { link.io->Close("the transfer stopped"); });
+  links_->ForEachOf(this, [](Link& link) {
+    // An original client is still told why.
+    if (link.original && !link.dialled) {
+      link.io->Finish("the transfer stopped");
+    } else {
+      link.io->Close("the transfer stopped");
+    }
+  });
   if (fetch_ == nullptr) return done();
   const auto fetch = std::exchange(fetch_, nullptr);
   if (fetch->have() != nullptr) resting_have_ = *fetch->have();
@@ -261,9 +268,10 @@ void Transfer::ServeOriginal(Link& link, FileIndex file, uint64_t chunk_id) {
   serving_->ServeOriginal(link, file, chunk_id);
 }
 
-std::vector<std::string> Transfer::KnownPeers() {
+std::vector<std::string> Transfer::KnownPeers(const Link& asking) {
   std::vector<std::string> known;
   links_->ForEachOf(this, [&](Link& link) {
+    if (link.hello.has_value() && asking.hello.has_value() && link.hello->peer_id == asking.hello->peer_id) return;
     if (link.dialled) {
       if (link.hello.has_value()) known.push_back(link.address);
     } else if (link.hello.has_value() && link.hello->listen_port != 0) {
@@ -359,7 +367,7 @@ std::vector<PeerInfo> Transfer::Peers() {
   });
   if (fetch_ == nullptr) return all;
   for (const auto& [address, candidate] : fetch_->peers().all()) {
-    if (connected.count(address) > 0) continue;
+    if (candidate.self || connected.count(address) > 0) continue;
     PeerInfo info;
     info.address = address;
     info.original = candidate.original;

@@ -132,7 +132,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>, public FetchHost
   std::shared_ptr<Transfer> SelfAsTransfer() override { return shared_from_this(); }
   // ServingHost.
   void OnFileSuspect(FileIndex file) override;
-  std::vector<std::string> KnownPeers() override;
+  std::vector<std::string> KnownPeers(const Link& asking) override;
 
   Runtime* const runtime_;
   Links* const links_;

@@ -17,6 +17,7 @@ namespace {
 
 using Priority = store::WorkerPool::Priority;
 
+constexpr uint32_t kDownloadDirMode = 0755;
 constexpr absl::Duration kDiskRetry = absl::Seconds(5);
 // With less room a download that waits for space would stop again at once.
 constexpr uint64_t kSpaceToGoOn = 64 << 20;
@@ -32,10 +33,14 @@ std::string DescribeVersions(const std::vector<session::NameFound::Version>& ver
   return absl::StrJoin(lines, ", ");
 }
 
-// Where a download named `name` goes when the user said `wanted`: into it when it is a directory.
+// Where a download named `name` goes when the user said `wanted`: into it when it is a directory, and when it ends with
+// a slash, which also makes it where it is missing.
 absl::StatusOr<std::string> ResolveTarget(store::FileSystem* files, const std::string& wanted,
                                           const std::string& name) {
-  if (absl::EndsWith(wanted, "/")) return absl::StrCat(wanted, name);
+  if (absl::EndsWith(wanted, "/")) {
+    P2P_RETURN_IF_ERROR(store::MakeDirectories(wanted.substr(0, wanted.size() - 1), kDownloadDirMode));
+    return absl::StrCat(wanted, name);
+  }
   const size_t slash = wanted.rfind('/');
   absl::StatusOr<std::unique_ptr<store::Directory>> parent = files->OpenRoot(wanted.substr(0, std::max<size_t>(slash, 1)));
   if (!parent.ok()) return parent.status();

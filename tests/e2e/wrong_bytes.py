@@ -95,6 +95,24 @@ class WrongBytesTest(P2pTest):
                 dying.close()
                 self.getter.must("remove", got["id"])
 
+    def check_stalling(self, budget):
+        stalling = self.proxy(NewIdentity, budget=budget)
+        honest = self.proxy(budget=0)
+        got = self.getter.get_detached(self.source(stalling, honest))
+        wait_for(lambda: stalling.is_dry, "it gave what it gives")
+        honest.allow()
+        self.getter.wait_state(got["id"], "complete")
+        self.assert_same_file(os.path.join(self.getter.downloads, "x.bin"), self.digest)
+
+    def test_C07_a_peer_that_stalls_before_its_hello_does_not_hold_up_the_others(self):
+        self.check_stalling(10)
+
+    def test_C07_a_peer_that_owes_the_manifest_does_not_hold_up_the_others(self):
+        self.check_stalling(250)
+
+    def test_C07_a_peer_that_owes_chunk_hashes_does_not_hold_up_the_others(self):
+        self.check_stalling(1000)
+
     def test_C07_a_peer_that_stalls_does_not_hold_up_the_end(self):
         stalling = self.proxy(NewIdentity, budget=2 * MIB)
         honest = self.proxy(bytes_a_second=32 * MIB)

@@ -5,6 +5,7 @@ for that. Threads; close() ends them.
 """
 import re
 import socket
+import struct
 import threading
 import time
 
@@ -25,6 +26,7 @@ class Proxy:
         self._lock = threading.Condition()
         self._budget = budget
         self._open = set()
+        self._reset = set()  # those of _open that end with a reset
         self._closed = False
         self.bytes_down = 0  # from the target to the clients
         self.bytes_up = 0
@@ -59,14 +61,14 @@ class Proxy:
         """Ends all connections at once, with a reset if wanted; new ones are taken."""
         with self._lock:
             ends = list(self._open)
+            if reset:
+                self._reset |= set(ends)
         for end in ends:
             try:
                 if reset:
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                else:
-                    end.shutdown(socket.SHUT_RDWR)
-                if reset:
-                    end.close()
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                # Wakes the thread that reads it, which closes it.
+                end.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
             except OSError:
                 pass
 
@@ -132,15 +134,17 @@ class Proxy:
         self._end(server, client)
 
     def _end(self, *ends):
-        for end in ends:
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         with self._lock:
             gone = [end for end in ends if end in self._open]
             self._open -= set(gone)
+            resets = [end for end in gone if end in self._reset]
+            self._reset -= set(gone)
         for end in gone:
+            try:
+                if end not in resets:
+                    end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
             end.close()
 
 

@@ -54,7 +54,7 @@ TEST(PeerBook, GivesNoCandidateThatHasItsConnectionsOrIsUseless) {
   book.Find("192.0.2.1:1")->links = 1;
   EXPECT_EQ(book.Due(kStart, 1).size(), 1u);
   EXPECT_EQ(book.Due(kStart, 2).size(), 2u);
-  book.Find("192.0.2.1:2")->useless = true;
+  book.Find("192.0.2.1:2")->banned = true;
   EXPECT_TRUE(book.Due(kStart, 1).empty());
   EXPECT_EQ(book.NextDue(1), absl::InfiniteFuture());
 }
