@@ -114,8 +114,8 @@ class ControlServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchTransfers(self, request, context):
-        """First the current state of what is watched, then every change: state changes at once, progress of active
-        transfers at most every 200 ms. Ends with UNAVAILABLE when the daemon stops.
+        """First the current state of what is watched, then every change: state changes at once, progress
+        of active transfers at most every 200 ms. Ends with UNAVAILABLE when the daemon stops.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

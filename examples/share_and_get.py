@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Shares and gets through p2pd's control API, with the stubs that lie beside this file.
 
-    share_and_get.py share PATH [NAME]     offers a file or directory; prints its content id and magnet link
-    share_and_get.py get SOURCE [OUTPUT]   fetches by name, content id or magnet link; prints where it is
+    share_and_get.py share PATH [NAME]     offers a file or directory; prints its magnet link
+    share_and_get.py get SOURCE [OUTPUT]   fetches by name, content id or magnet link
 
-The daemon's socket is taken from $P2P_SOCKET. Needs python3-grpcio and python3-protobuf; ./regenerate.sh makes
-the stubs anew. proto/control.proto describes every call.
+The daemon's socket is taken from $P2P_SOCKET. Needs python3-grpcio and python3-protobuf;
+./regenerate.sh makes the stubs anew. proto/control.proto describes every call.
 """
 import os
 import sys
@@ -22,7 +22,7 @@ def follow(control, transfer):
     for message in control.WatchTransfers(request):
         for transfer in message.transfers:
             state = pb.TransferState.Name(transfer.state).removeprefix("TRANSFER_STATE_").lower()
-            print(f"{state}: {transfer.bytes_done} of {transfer.bytes_total} bytes {transfer.error}")
+            print(f"{state}: {transfer.bytes_done} of {transfer.bytes_total} bytes", transfer.error)
         if message.removed_ids:
             sys.exit("the transfer was removed")
     if transfer.state == pb.TRANSFER_STATE_ERROR:
@@ -40,7 +40,8 @@ def share(control, path, name=""):
 
 def get(control, source, output=None):
     path = os.fsencode(os.path.abspath(output)) if output else b""
-    transfer = follow(control, control.Download(pb.DownloadRequest(source=source, output=path)).transfer)
+    request = pb.DownloadRequest(source=source, output=path)
+    transfer = follow(control, control.Download(request).transfer)
     print("file:", os.fsdecode(transfer.path))
     print("verified:", "yes" if transfer.verified else "NO: its sources have no hashes")
 

@@ -1,4 +1,5 @@
-// Where the daemon's control socket is unless the user says otherwise: the same answer for p2pd and p2pctl. Any thread.
+// Where the daemon's control socket is unless the user says otherwise: the same answer for p2pd and
+// p2pctl. Any thread.
 #pragma once
 
 #include <string>
@@ -18,14 +19,15 @@ struct SocketSurroundings {
   unsigned user_id = 0;
 };
 
-// The first that is there of: $P2P_SOCKET, the system socket, $XDG_RUNTIME_DIR/p2pd.sock, /tmp/p2pd-UID/p2pd.sock.
+// The first that is there of: $P2P_SOCKET, the system socket, $XDG_RUNTIME_DIR/p2pd.sock,
+// /tmp/p2pd-UID/p2pd.sock.
 std::string ChooseSocketPath(const SocketSurroundings& surroundings);
 
 // The same for this process.
 std::string DefaultSocketPath();
 
-// Whether `path` lies in the directory of last resort of `user_id`: under /tmp, where another user may have made
-// that directory first, so its owner is to be checked.
+// Whether `path` lies in the directory of last resort of `user_id`: under /tmp, where another user
+// may have made that directory first, so its owner is to be checked.
 bool IsLastResortSocketPath(absl::string_view path, unsigned user_id);
 
 }  // namespace p2p

@@ -119,10 +119,11 @@ absl::Status Engine::Impl::OpenState() {
 }
 
 absl::Status Engine::Impl::StartLoops() {
+  // One worker takes urgent jobs only, so that hashing with all the others uses every core.
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const EngineOptions& options = runtime.options;
   const int io_threads = options.io_threads > 0 ? options.io_threads : std::min(cores, 8);
-  const int worker_threads = options.worker_threads > 0 ? options.worker_threads : std::min(std::max(cores, 2), 32);
+  const int worker_threads = options.worker_threads > 0 ? options.worker_threads : std::min(cores + 1, 32);
   runtime.pool = ChunkPool::Create(limits::kChunkPoolBytes);
   runtime.workers = std::make_unique<store::WorkerPool>(worker_threads, "p2pd-work");
   runtime.catalog_worker = std::make_unique<store::WorkerPool>(1, "p2pd-catalog");

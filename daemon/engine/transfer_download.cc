@@ -248,6 +248,11 @@ void Transfer::ReopenPart() {
       },
       Guard([this](Reopened result) {
         if (absl::IsNotFound(result.store.status())) {
+          if (!resting_have_.None()) {
+            spdlog::warn("transfer {}: {}.part is gone with {} of {}; it is fetched anew", record_.id.value(),
+                         Printable(record_.path), HumanBytes(RestingBytes()),
+                         HumanBytes(content_.layout->total_bytes().value()));
+          }
           resting_have_.Clear();
           if (fetch_ == nullptr) StartFetch({});
           return MakePlace();

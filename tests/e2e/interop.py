@@ -1,5 +1,6 @@
 """Against programs of others: libtorrent's content ids, gRPC clients in Python."""
 import os
+import re
 import subprocess
 import sys
 
@@ -108,23 +109,44 @@ class GrpcTest(P2pTest):
 
 
 class ExampleTest(P2pTest):
-    def test_the_example_script_shares_and_gets(self):
-        examples = os.path.join(SOURCE_DIR, "examples")
-        scripts = [f for f in (os.listdir(examples) if os.path.isdir(examples) else [])
-                   if f.endswith(".py")]
-        if grpc is None or not scripts:
-            self.skipTest("python3-grpcio is not installed, or there is no example")
+    """The script in examples/, with its generated stubs."""
+
+    def setUp(self):
+        super().setUp()
+        self.script = os.path.join(SOURCE_DIR, "examples", "share_and_get.py")
+        if grpc is None or not os.path.exists(self.script):
+            self.skipTest("python3-grpcio is not installed, or the sources are not here")
+
+    def run_script(self, daemon, *arguments):
+        return subprocess.run([sys.executable, self.script, *arguments], capture_output=True,
+                              text=True, check=False, timeout=100, cwd=self.dir,
+                              env=dict(os.environ, P2P_SOCKET=daemon.socket,
+                                       PYTHONDONTWRITEBYTECODE="1"))
+
+    def test_it_shares_and_gets(self):
         tracker = self.tracker()
         a, b = self.daemon("a", [tracker]), self.daemon("b", [tracker])
         digest = make_file(self.path("x.bin"), 3 * MIB)
-        script = os.path.join(examples, scripts[0])
-
-        def run(daemon, *arguments):
-            done = subprocess.run([sys.executable, script, "--socket", daemon.socket, *arguments],
-                                  capture_output=True, text=True, check=False, timeout=100,
-                                  cwd=self.dir)
-            self.assertEqual(done.returncode, 0, done)
-            return done.stdout
-        self.assertIn("magnet:?xt=", run(a, "share", self.path("x.bin")))
-        run(b, "get", "x.bin", self.path("out.bin"))
+        shared = self.run_script(a, "share", "x.bin", "other.bin")
+        self.assertEqual(shared.returncode, 0, shared)
+        self.assertIn("magnet: magnet:?xt=urn:btmh:1220", shared.stdout)
+        got = self.run_script(b, "get", "other.bin", self.path("out.bin"))
+        self.assertEqual(got.returncode, 0, got)
+        self.assertIn("verified: yes", got.stdout)
         self.assert_same_file(self.path("out.bin"), digest)
+
+    def test_it_tells_why_something_was_refused(self):
+        refused = self.run_script(self.daemon("a"), "share", "nothing")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("nothing", refused.stderr)
+
+    def test_its_stubs_are_those_of_the_proto_file(self):
+        # A daemon's answer to what the stubs know, and nothing that they do not.
+        script = ("import control_pb2, sys; names = control_pb2.DESCRIPTOR.services_by_name['Control']."
+                  "methods_by_name; print(' '.join(sorted(names)))")
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                              check=True, cwd=os.path.dirname(self.script),
+                              env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
+        with open(os.path.join(SOURCE_DIR, "proto", "control.proto"), encoding="utf-8") as proto:
+            calls = re.findall(r"^  rpc (\w+)\(", proto.read(), re.MULTILINE)
+        self.assertEqual(done.stdout.split(), sorted(calls))
