@@ -77,6 +77,8 @@ install_group() { # GROUP
 
 build() { # PRESET
   local tests=()
+  # A second checkout finds what the first one compiled.
+  export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
   [ -z "${P2P_TESTS:-}" ] || tests=(-DP2P_TESTS=ON)
   cmake --preset "$1" "${tests[@]}" >&2
   cmake --build --preset "$1" --parallel "${JOBS:-$(getconf _NPROCESSORS_ONLN)}" >&2

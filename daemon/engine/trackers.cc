@@ -87,6 +87,7 @@ void Trackers::Drop(Entry* entry) {
           [token = next_id_++](session::TrackerSession& s) { s.WithdrawAll(token, MonotonicNow()); });
     }
     entry->link->Finish();
+    leaving_[entry->link_id] = std::move(entry->link);
   }
   for (auto& [token, answer] : std::exchange(entry->questions, {})) answer(nullptr);
 }
@@ -259,6 +260,7 @@ void Trackers::OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent>
 
 void Trackers::OnTrackerClosed(uint64_t link, std::string reason, bool was_original) {
   runtime_->engine_loop.Post([this, link, reason = std::move(reason), was_original] {
+    leaving_.erase(link);
     if (Entry* entry = FindByLink(link)) OnClosedHere(entry, reason, was_original);
   });
 }

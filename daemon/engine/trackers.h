@@ -92,6 +92,7 @@ class Trackers : public TrackerLinkObserver {
   Runtime* const runtime_;
   std::mt19937_64 random_;
   std::vector<std::unique_ptr<Entry>> entries_;
+  std::map<uint64_t, std::shared_ptr<TrackerLink>> leaving_;  // of dropped trackers, until they are told
   std::map<TransferId, session::Announcement> announcements_;
   uint64_t next_id_ = 1;
 };
