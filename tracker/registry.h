@@ -4,9 +4,9 @@
 //
 // A version is (name, size, content id or none); LOOKUP, FIND and PEERS answer in versions, so that
 // peers of different content are never mixed. A peer that is not whole yet is partial: FIND and
-// PEERS give it to peers that ask it what it has, LOOKUP does not give it to original clients. Every call costs the same however many peers a
-// version has. The hash tables are Abseil's, whose hash is seeded anew in each process: names
-// cannot be chosen to collide (FAULTS T17).
+// PEERS give it to peers that ask it what it has, LOOKUP does not give it to original clients.
+// Every call costs the same however many peers a version has. The hash tables are Abseil's, whose
+// hash is seeded anew in each process: names cannot be chosen to collide (FAULTS T17).
 #pragma once
 
 #include <cstddef>

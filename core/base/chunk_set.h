@@ -35,7 +35,8 @@ class ChunkSet {
 
   // ceil(size / 8) bytes, chunk 0 in the highest bit of the first byte (BEP 3's order).
   std::string ToBytes() const;
-  // Adds the members that `bytes` shows for the chunks from `first` on; bits beyond the size are ignored.
+  // Adds the members that `bytes` shows for the chunks from `first` on; bits beyond the size are
+  // ignored.
   void AddBytes(ChunkIndex first, absl::string_view bytes);
 
   friend bool operator==(const ChunkSet& a, const ChunkSet& b) {

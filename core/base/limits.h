@@ -8,8 +8,9 @@
 
 namespace p2p::limits {
 
-// --- The shape of content ---------------------------------------------------------------------------
-// The unit of request, storage and announcement. Fixed by the original protocol.
+// --- The shape of content
+// --------------------------------------------------------------------------- The unit of request,
+// storage and announcement. Fixed by the original protocol.
 inline constexpr uint32_t kChunkBytes = 524'288;
 // The unit of hashing. Fixed by BEP 52.
 inline constexpr uint32_t kLeafBytes = 16'384;
@@ -20,16 +21,17 @@ inline constexpr uint64_t kMaxFileBytes = uint64_t{1} << 50;
 inline constexpr size_t kMaxManifestBytes = 64 << 20;
 // Files of one share; beyond it the share is refused with advice to pack it.
 inline constexpr uint32_t kMaxFiles = 1'000'000;
-// Bytes of all paths of a share together: what a manifest of shared prefixes may grow to in memory. Beyond
-// it the share is refused with advice to pack it.
+// Bytes of all paths of a share together: what a manifest of shared prefixes may grow to in memory.
+// Beyond it the share is refused with advice to pack it.
 inline constexpr size_t kMaxPathBytes = 128 << 20;
 // Trackers, and peers, taken from one magnet link; more are ignored.
 inline constexpr size_t kMaxMagnetAddresses = 16;
 // Depth of a directory share, and of bencoded input (recursion is bounded by it).
 inline constexpr int kMaxPathDepth = 100;
 
-// --- Lines and names --------------------------------------------------------------------------------
-// A text line with its LF. Longer: ERROR 413 and the connection closes.
+// --- Lines and names
+// -------------------------------------------------------------------------------- A text line with
+// its LF. Longer: ERROR 413 and the connection closes.
 inline constexpr size_t kMaxLineBytes = 4'096;
 inline constexpr size_t kMaxNameBytes = 1'024;
 // One component of a name: what common file systems hold.
@@ -41,26 +43,31 @@ inline constexpr size_t kMaxChunkHeaderBytes = 7;
 // Malformed lines a connection may send before it is closed.
 inline constexpr int kMaxBadLines = 8;
 
-// --- Conversations ----------------------------------------------------------------------------------
-// Payload of one HASHES message, in chunk hashes.
+// --- Conversations
+// ---------------------------------------------------------------------------------- Payload of one
+// HASHES message, in chunk hashes.
 inline constexpr uint32_t kMaxHashesPerMessage = 8'192;
 // Payload of one HAVE-BITS message in bytes (524,288 chunks).
 inline constexpr size_t kMaxHaveBitsBytes = 65'536;
 // Payload of a message this version does not know; more closes the connection.
 inline constexpr size_t kMaxUnknownPayloadBytes = 1 << 20;
-// Chunks one extension connection may have asked for and not yet been given; more are rejected (429).
+// Chunks one extension connection may have asked for and not yet been given; more are rejected
+// (429).
 inline constexpr uint32_t kMaxQueuedChunks = 4'096;
-// Requests of the original protocol queued on a connection; then it is not read until one is answered.
+// Requests of the original protocol queued on a connection; then it is not read until one is
+// answered.
 inline constexpr int kMaxPipelinedRequests = 64;
 // Peers in one answer of a tracker or of a peer.
 inline constexpr int kMaxPeersPerAnswer = 64;
 // Versions of one name in an answer of a tracker; the most shared ones are given.
 inline constexpr int kMaxVersionsPerAnswer = 16;
-// Unsent text on one connection. Beyond it the connection is not read; after kSlowReaderTimeout it closes.
+// Unsent text on one connection. Beyond it the connection is not read; after kSlowReaderTimeout it
+// closes.
 inline constexpr size_t kMaxSendBacklogBytes = 1 << 20;
 
-// --- Times ------------------------------------------------------------------------------------------
-// The first request must be whole by then; slow-loris connections end here.
+// --- Times
+// ------------------------------------------------------------------------------------------ The
+// first request must be whole by then; slow-loris connections end here.
 inline constexpr absl::Duration kFirstRequestTimeout = absl::Seconds(10);
 // A connection on which nothing happens closes after this.
 inline constexpr absl::Duration kIdleTimeout = absl::Seconds(120);
@@ -70,9 +77,11 @@ inline constexpr absl::Duration kLinePause = absl::Milliseconds(200);
 inline constexpr absl::Duration kSlowReaderTimeout = absl::Seconds(30);
 inline constexpr uint64_t kMinTransferBytes = 30 * 1'024;
 inline constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
-// How long a connection that has sent its last byte waits for the other side to end; then it closes.
+// How long a connection that has sent its last byte waits for the other side to end; then it
+// closes.
 inline constexpr absl::Duration kCloseLinger = absl::Seconds(5);
-// No connection is accepted for this long after descriptors ran out, so that accepting does not spin.
+// No connection is accepted for this long after descriptors ran out, so that accepting does not
+// spin.
 inline constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
 // A peer that has not answered HELLO by then speaks only the original protocol.
 inline constexpr absl::Duration kHelloTimeout = absl::Seconds(3);
@@ -81,44 +90,53 @@ inline constexpr absl::Duration kRegistrationTtl = absl::Seconds(120);
 // A tracker that leaves a question open for this long is given up, and asked again later.
 inline constexpr absl::Duration kTrackerAnswerTimeout = absl::Seconds(30);
 
-// --- Per address ------------------------------------------------------------------------------------
-// Connections of one address, and new ones a second. Beyond it the newcomer is closed.
+// --- Per address
+// ------------------------------------------------------------------------------------ Connections
+// of one address, and new ones a second. Beyond it the newcomer is closed.
 inline constexpr int kMaxConnectionsPerAddress = 64;
 inline constexpr int kMaxNewConnectionsPerSecond = 100;
 // Connections of one listener, of all addresses. Beyond it the newcomer is closed.
 inline constexpr int kMaxConnections = 100'000;
 // Registrations of one address at a tracker. Beyond it ERROR 429.
 inline constexpr int kMaxRegistrationsPerAddress = 1'000;
-// Memory of a tracker's registry, estimated (about 400 bytes and the name for each registration). Beyond it ERROR 503:
-// nobody's registration is dropped for a newcomer's.
+// Memory of a tracker's registry, estimated (about 400 bytes and the name for each registration).
+// Beyond it ERROR 503: nobody's registration is dropped for a newcomer's.
 inline constexpr size_t kMaxRegistryBytes = size_t{1} << 30;
 
-// --- Asking for chunks ------------------------------------------------------------------------------
-// Bytes kept asked for on one link. Requests are lines, not memory: the cap only bounds what a link that stalls
+// --- Asking for chunks
+// ------------------------------------------------------------------------------ Bytes kept asked
+// for on one link. Requests are lines, not memory: the cap only bounds what a link that stalls
 // holds up.
 inline constexpr uint64_t kMinRequestWindowBytes = 2 << 20;
 inline constexpr uint64_t kStartRequestWindowBytes = 4 << 20;
 inline constexpr uint64_t kMaxRequestWindowBytes = 32 << 20;
 // Chunks kept asked for on one link: well below what the other side refuses.
 inline constexpr uint32_t kMaxRequestedChunks = kMaxQueuedChunks / 2;
-// A link that brings nothing of what it was asked for this long (or 4 times what a chunk should take, at most
-// kMaxSnubTimeout) is snubbed: its chunks are asked of others, and it gets one at a time.
+// A link that brings nothing of what it was asked for this long (or 4 times what a chunk should
+// take, at most kMaxSnubTimeout) is snubbed: its chunks are asked of others, and it gets one at a
+// time.
 inline constexpr absl::Duration kSnubTimeout = absl::Seconds(5);
 inline constexpr absl::Duration kMaxSnubTimeout = absl::Seconds(60);
-// A chunk that a link refused is not asked of it again for this long, doubled while it only refuses.
+// A chunk that a link refused is not asked of it again for this long, doubled while it only
+// refuses.
 inline constexpr absl::Duration kRejectBackOff = absl::Seconds(3);
 inline constexpr absl::Duration kMaxRejectBackOff = absl::Seconds(48);
-// Refused chunks remembered a link. With so many it is asked for nothing until one may be asked for again.
+// Refused chunks remembered a link. With so many it is asked for nothing until one may be asked for
+// again.
 inline constexpr size_t kMaxRejectedChunks = 256;
-// A link may withdraw each chunk this often; beyond it the link is dropped: each change costs us work.
+// A link may withdraw each chunk this often; beyond it the link is dropped: each change costs us
+// work.
 inline constexpr uint64_t kMaxLostPerChunk = 4;
 
-// --- Memory -----------------------------------------------------------------------------------------
-// Chunk buffers of the whole process. When they are all leased, connections are not read until one is back.
+// --- Memory
+// ----------------------------------------------------------------------------------------- Chunk
+// buffers of the whole process. When they are all leased, connections are not read until one is
+// back.
 inline constexpr size_t kChunkPoolBytes = 32 << 20;
 
-// --- Control ----------------------------------------------------------------------------------------
-// Bytes of a Unix socket path: sun_path without its NUL. A longer one is a configuration error.
+// --- Control
+// ---------------------------------------------------------------------------------------- Bytes of
+// a Unix socket path: sun_path without its NUL. A longer one is a configuration error.
 inline constexpr size_t kMaxSocketPathBytes = 107;
 // Open control connections. Beyond it the newcomer is told "busy" and closed.
 inline constexpr int kMaxControlConnections = 256;

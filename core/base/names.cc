@@ -7,7 +7,8 @@
 namespace p2p {
 namespace {
 
-// Decodes one code point at `*at` and moves past it; -1 when it is not well-formed UTF-8 (RFC 3629).
+// Decodes one code point at `*at` and moves past it; -1 when it is not well-formed UTF-8 (RFC
+// 3629).
 int32_t NextCodePoint(absl::string_view text, size_t* at) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t lead = byte(*at);
@@ -32,10 +33,11 @@ int32_t NextCodePoint(absl::string_view text, size_t* at) {
 
 bool IsControl(int32_t code) { return code < 0x20 || (code >= 0x7f && code <= 0x9f); }
 
-// Characters that make text show in another order than it is stored (Unicode UAX #9), and line separators.
+// Characters that make text show in another order than it is stored (Unicode UAX #9), and line
+// separators.
 bool IsBidiOrSeparator(int32_t code) {
-  return code == 0x061c || (code >= 0x200e && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
-         (code >= 0x2066 && code <= 0x2069);
+  return code == 0x061c || (code >= 0x200e && code <= 0x200f) ||
+         (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The rules for names of shares and of the files in them (docs/protocol.md, "Names"). Pure; any thread.
+// The rules for names of shares and of the files in them (docs/protocol.md, "Names"). Pure; any
+// thread.
 #pragma once
 
 #include "absl/status/status.h"

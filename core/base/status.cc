@@ -48,7 +48,8 @@ absl::Status ErrnoStatus(int error_number, absl::string_view what) {
     }
   }
   char buffer[128];
-  return absl::InternalError(absl::StrCat(what, ": ", strerror_r(error_number, buffer, sizeof buffer)));
+  return absl::InternalError(
+      absl::StrCat(what, ": ", strerror_r(error_number, buffer, sizeof buffer)));
 }
 
 absl::Status Annotate(const absl::Status& status, absl::string_view prefix) {

@@ -7,10 +7,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-#define P2P_RETURN_IF_ERROR(expr)                 \
-  do {                                            \
-    absl::Status p2p_status_ = (expr);            \
-    if (!p2p_status_.ok()) return p2p_status_;    \
+#define P2P_RETURN_IF_ERROR(expr)              \
+  do {                                         \
+    absl::Status p2p_status_ = (expr);         \
+    if (!p2p_status_.ok()) return p2p_status_; \
   } while (false)
 
 #define P2P_STATUS_CONCAT_INNER(a, b) a##b
@@ -25,10 +25,11 @@
 
 namespace p2p {
 
-// `what` and the reason of `error_number`, with advice where there is some: "cannot write /a/b: no space
-// left on the device; free some space". The code tells the class: ENOSPC and EDQUOT ResourceExhausted,
-// ENOENT NotFound, EEXIST AlreadyExists, EACCES/EPERM/EROFS PermissionDenied, EMFILE/ENFILE/EAGAIN
-// Unavailable, EIO DataLoss, ELOOP/ENOTDIR/ENAMETOOLONG/EFBIG/EXDEV FailedPrecondition, the rest Internal.
+// `what` and the reason of `error_number`, with advice where there is some: "cannot write /a/b: no
+// space left on the device; free some space". The code tells the class: ENOSPC and EDQUOT
+// ResourceExhausted, ENOENT NotFound, EEXIST AlreadyExists, EACCES/EPERM/EROFS PermissionDenied,
+// EMFILE/ENFILE/EAGAIN Unavailable, EIO DataLoss, ELOOP/ENOTDIR/ENAMETOOLONG/EFBIG/EXDEV
+// FailedPrecondition, the rest Internal.
 absl::Status ErrnoStatus(int error_number, absl::string_view what);
 
 // The same status with `prefix` and ": " before its message.

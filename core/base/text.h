@@ -1,4 +1,5 @@
-// Text that came from outside, made safe to show; numbers as people and the protocol write them. Pure.
+// Text that came from outside, made safe to show; numbers as people and the protocol write them.
+// Pure.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@
 
 namespace p2p {
 
-// `text` with control characters, bidi overrides and bytes that are not UTF-8 as \xHH, and cut after
-// `max_bytes` with "...": for logs, tables and error messages.
+// `text` with control characters, bidi overrides and bytes that are not UTF-8 as \xHH, and cut
+// after `max_bytes` with "...": for logs, tables and error messages.
 std::string Printable(absl::string_view text, size_t max_bytes = 256);
 
 // A plain decimal number: digits only, no sign, no leading zero but "0" itself, at most `max`.

@@ -16,10 +16,12 @@ class LineReader {
     kTooLong,   // the line exceeds the limit; the stream can not be read any further
   };
 
-  explicit LineReader(size_t max_line_bytes = limits::kMaxLineBytes) : max_line_bytes_(max_line_bytes) {}
+  explicit LineReader(size_t max_line_bytes = limits::kMaxLineBytes)
+      : max_line_bytes_(max_line_bytes) {}
 
-  // Takes bytes from the front of `input` up to the end of the next line. `line` is valid until the next call and
-  // as long as `input`'s memory. Bytes after the line stay in `input` (payload, or further lines).
+  // Takes bytes from the front of `input` up to the end of the next line. `line` is valid until the
+  // next call and as long as `input`'s memory. Bytes after the line stay in `input` (payload, or
+  // further lines).
   Result Next(absl::string_view* input, absl::string_view* line);
 
   // Whether an unfinished line is held.

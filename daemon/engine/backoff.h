@@ -12,9 +12,11 @@ class Backoff {
  public:
   Backoff(absl::Duration first, absl::Duration longest) : first_(first), longest_(longest) {}
 
-  // The wait before the next try: doubles with every call, between 0.75 and 1.25 of the nominal one.
+  // The wait before the next try: doubles with every call, between 0.75 and 1.25 of the nominal
+  // one.
   absl::Duration Next(std::mt19937_64* random) {
-    const absl::Duration nominal = std::min(longest_, first_ * (int64_t{1} << std::min(failures_, 20)));
+    const absl::Duration nominal =
+        std::min(longest_, first_ * (int64_t{1} << std::min(failures_, 20)));
     ++failures_;
     return nominal * std::uniform_real_distribution<>(0.75, 1.25)(*random);
   }

@@ -22,7 +22,8 @@ class ChangeFeed {
   // Waits until the revision differs from `seen`, or for `timeout`.
   uint64_t WaitForChange(uint64_t seen, absl::Duration timeout) const {
     absl::MutexLock lock(&mutex_);
-    const auto differs = [this, seen]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return revision_ != seen; };
+    const auto differs = [this, seen]()
+                             ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return revision_ != seen; };
     mutex_.AwaitWithTimeout(absl::Condition(&differs), timeout);
     return revision_;
   }

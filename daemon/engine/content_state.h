@@ -14,9 +14,11 @@ namespace p2p::engine {
 
 struct ContentState {
   absl::optional<ContentId> id;
-  std::shared_ptr<const content::Layout> layout;      // known with the manifest; alone for original peers
+  std::shared_ptr<const content::Layout>
+      layout;  // known with the manifest; alone for original peers
   std::shared_ptr<const content::Manifest> manifest;  // nullptr until known, and for original peers
-  std::shared_ptr<content::ChunkHashes> hashes;       // with the manifest; shared with others only once complete
+  std::shared_ptr<content::ChunkHashes>
+      hashes;  // with the manifest; shared with others only once complete
   std::shared_ptr<store::FileChunkManager> store;
   // Every chunk is in its final place and verified.
   bool whole = false;

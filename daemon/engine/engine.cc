@@ -1,112 +1,16 @@
-#include "daemon/engine/engine.h"
-
+// The engine's start and stop.
 #include <algorithm>
-#include <future>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
-#include "core/base/names.h"
 #include "core/base/status.h"
-#include "core/base/text.h"
-#include "core/content/magnet.h"
-#include "core/content/sha256.h"
-#include "daemon/engine/links.h"
-#include "daemon/engine/runtime.h"
-#include "daemon/engine/trackers.h"
-#include "daemon/engine/transfer.h"
-#include "daemon/engine/transfer_table.h"
+#include "daemon/engine/engine_impl.h"
 #include "spdlog/spdlog.h"
 
 namespace p2p::engine {
-
-// Inside Engine the word Transfer is a call of its own.
-using TransferObject = Transfer;
-
-namespace {
-
-// A call that the engine loop does not answer in this time finds it stuck.
-constexpr absl::Duration kCallTimeout = absl::Seconds(30);
-// Listing a directory of a million files on a slow disk takes its time.
-constexpr absl::Duration kScanTimeout = absl::Minutes(10);
-
-absl::Status Stuck() { return absl::DeadlineExceededError("the daemon did not answer in time; look at its log"); }
-
-// The answer to a call, waited for by one thread and given by another, which may come too late.
-template <typename T>
-struct Answer {
-  absl::Notification given;
-  absl::optional<T> value;
-};
-
-absl::StatusOr<store::TransferRecord> DownloadRecord(const std::string& source, const std::string& output) {
-  store::TransferRecord record;
-  record.kind = store::TransferKind::kDownload;
-  record.path = output;
-  record.source = source;
-  record.added_unix_seconds = absl::ToUnixSeconds(absl::Now());
-  if (content::LooksLikeMagnet(source)) {
-    P2P_ASSIGN_OR_RETURN(content::Magnet magnet, content::ParseMagnet(source));
-    record.content_id = magnet.content_id;
-    record.name = magnet.name;
-    record.size_bytes = magnet.total_bytes.value();
-    record.trackers = magnet.trackers;
-  } else if (auto content_id = ContentIdFromHex(source); content_id.ok()) {
-    record.content_id = *content_id;
-  } else {
-    absl::Status name = CheckName(source);
-    if (!name.ok()) return Annotate(name, "this is neither a name nor a content id nor a magnet link");
-    record.name = source;
-  }
-  return record;
-}
-
-}  // namespace
-
-struct Engine::Impl {
-  Runtime runtime;
-  std::unique_ptr<store::StateDirLock> lock;
-  std::unique_ptr<TransferTable> table;
-  std::unique_ptr<Links> links;
-  std::unique_ptr<Trackers> trackers;
-  std::string listen;
-  absl::Time started;
-  std::atomic<bool> stopped{false};
-
-  // Runs `call` on the engine loop; it gets a function to answer with, now or later.
-  template <typename T>
-  absl::StatusOr<T> Call(std::function<void(std::function<void(T)>)> call, absl::Duration timeout = kCallTimeout) {
-    auto answer = std::make_shared<Answer<T>>();
-    runtime.engine_loop.Post([answer, call = std::move(call)] {
-      call([answer](T value) {
-        answer->value = std::move(value);
-        answer->given.Notify();
-      });
-    });
-    if (!answer->given.WaitForNotificationWithTimeout(timeout)) return Stuck();
-    return std::move(*answer->value);
-  }
-
-  // `act` on the transfer, or the reason why there is none.
-  absl::Status With(TransferId id, std::function<absl::Status(TransferObject&)> act) {
-    absl::StatusOr<absl::Status> status = Call<absl::Status>([this, id, act](auto reply) {
-      const std::shared_ptr<TransferObject> transfer = table->Find(id);
-      reply(transfer != nullptr ? act(*transfer)
-                                : absl::NotFoundError(absl::StrCat("there is no transfer ", id.value(),
-                                                                   "; p2pctl list shows those there are")));
-    });
-    return status.ok() ? *status : status.status();
-  }
-
-  absl::Status OpenState();
-  absl::Status StartLoops();
-  void AddShare(const std::string& path, const std::string& name,
-                const std::vector<store::FileIdentity>& identities,
-                std::function<void(absl::StatusOr<TransferId>)> reply);
-};
 
 absl::Status Engine::Impl::OpenState() {
   const std::string& dir = runtime.options.state_dir;
@@ -123,7 +27,8 @@ absl::Status Engine::Impl::StartLoops() {
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const EngineOptions& options = runtime.options;
   const int io_threads = options.io_threads > 0 ? options.io_threads : std::min(cores, 8);
-  const int worker_threads = options.worker_threads > 0 ? options.worker_threads : std::min(cores + 1, 32);
+  const int worker_threads =
+      options.worker_threads > 0 ? options.worker_threads : std::min(cores + 1, 32);
   runtime.pool = ChunkPool::Create(limits::kChunkPoolBytes);
   runtime.workers = std::make_unique<store::WorkerPool>(worker_threads, "p2pd-work");
   runtime.catalog_worker = std::make_unique<store::WorkerPool>(1, "p2pd-catalog");
@@ -135,7 +40,8 @@ absl::Status Engine::Impl::StartLoops() {
   links = std::make_unique<Links>(&runtime, table.get());
   trackers = std::make_unique<Trackers>(&runtime);
   table->Use(links.get(), trackers.get());
-  P2P_ASSIGN_OR_RETURN(net::Endpoint at, net::ParseEndpoint(options.listen, /*allow_port_zero=*/true));
+  P2P_ASSIGN_OR_RETURN(net::Endpoint at,
+                       net::ParseEndpoint(options.listen, /*allow_port_zero=*/true));
   P2P_RETURN_IF_ERROR(links->Listen(at));
   listen = net::FormatEndpoint(links->listen_endpoint());
   runtime.listen_port = links->listen_endpoint().port();
@@ -152,7 +58,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(EngineOptions options) {
   P2P_RETURN_IF_ERROR(impl->OpenState());
   P2P_RETURN_IF_ERROR(impl->StartLoops());
   P2P_ASSIGN_OR_RETURN(const bool unclean, runtime.catalog->BeginRun());
-  P2P_ASSIGN_OR_RETURN(std::vector<store::TransferRecord> records, runtime.catalog->LoadTransfers());
+  P2P_ASSIGN_OR_RETURN(std::vector<store::TransferRecord> records,
+                       runtime.catalog->LoadTransfers());
   runtime.engine_loop.Post([impl = impl.get(), records = std::move(records), unclean] {
     impl->trackers->Configure(impl->runtime.options.trackers);
     impl->table->Load(records, unclean);
@@ -198,196 +105,34 @@ void Engine::Stop(absl::Duration deadline) {
   });
   committed->WaitForNotificationWithTimeout(until - MonotonicNow());
   told->WaitForNotificationWithTimeout(std::min(until - MonotonicNow(), absl::Seconds(2)));
-  impl_->runtime.engine_loop.RunAndWait([impl = impl_.get()] { impl->links->CloseAll("the daemon stops"); });
-}
-
-void Engine::Impl::AddShare(const std::string& path, const std::string& name,
-                            const std::vector<store::FileIdentity>& identities,
-                            std::function<void(absl::StatusOr<TransferId>)> reply) {
-  const auto add = [this, path, name, reply] {
-    store::TransferRecord record;
-    record.kind = store::TransferKind::kShare;
-    record.name = name;
-    record.path = path;
-    record.added_unix_seconds = absl::ToUnixSeconds(absl::Now());
-    table->Add(std::move(record), reply);
-  };
-  const std::shared_ptr<TransferObject> former = table->FindShareOf(path);
-  if (former == nullptr) return add();
-  const bool hashing = former->content().manifest == nullptr && !former->record().paused && former->record().error.empty();
-  if (former->record().name == name && (hashing || former->identities() == identities)) {
-    former->Resume();
-    return reply(former->record().id);
-  }
-  table->Remove(former->record().id, /*with_data=*/false, [add](absl::Status) { add(); });
-}
-
-absl::StatusOr<TransferId> Engine::Share(const std::string& path, const std::string& name) {
-  if (path.empty() || path.front() != '/') return absl::InvalidArgumentError("the path to share must be absolute");
-  std::string clean = path;
-  while (clean.size() > 1 && clean.back() == '/') clean.pop_back();
-  const std::string share_name = name.empty() ? clean.substr(clean.rfind('/') + 1) : name;
-  P2P_RETURN_IF_ERROR(Annotate(CheckNameComponent(share_name),
-                               absl::StrCat("\"", Printable(share_name), "\" cannot be the name of a share; choose another with --name")));
-  // Looked at before there is a transfer: a wrong path leaves nothing behind.
-  using Scanned = absl::StatusOr<store::ScannedShare>;
-  Runtime& runtime = impl_->runtime;
-  absl::StatusOr<Scanned> scanned = impl_->Call<Scanned>(
-      [&runtime, clean, share_name](auto reply) {
-        runtime.RunOnWorker(
-            store::WorkerPool::Priority::kUrgent,
-            [files = runtime.files, clean, share_name] { return store::ScanShare(files, clean, share_name); }, reply);
-      },
-      kScanTimeout);
-  if (!scanned.ok()) return scanned.status();
-  if (!scanned->ok()) return scanned->status();
-  using Id = absl::StatusOr<TransferId>;
-  absl::StatusOr<Id> id = impl_->Call<Id>([impl = impl_.get(), clean, share_name, scanned](auto reply) {
-    impl->AddShare(clean, share_name, (*scanned)->identities, reply);
-  });
-  return id.ok() ? *id : id.status();
-}
-
-absl::StatusOr<TransferId> Engine::Download(const std::string& source, const std::string& output) {
-  if (!output.empty() && output.front() != '/') return absl::InvalidArgumentError("the output path must be absolute");
-  using Id = absl::StatusOr<TransferId>;
-  absl::StatusOr<Id> id = impl_->Call<Id>([impl = impl_.get(), source, output](auto reply) {
-    absl::StatusOr<store::TransferRecord> record =
-        DownloadRecord(source, output.empty() ? impl->runtime.options.download_dir + "/" : output);
-    if (!record.ok()) return reply(record.status());
-    if (const std::shared_ptr<TransferObject> same = impl->table->FindSameDownload(*record)) {
-      same->Resume();
-      return reply(same->record().id);
-    }
-    impl->table->Add(*std::move(record), reply);
-  });
-  return id.ok() ? *id : id.status();
-}
-
-absl::Status Engine::Pause(TransferId id) {
-  return impl_->With(id, [](TransferObject& transfer) {
-    transfer.Pause();
-    return absl::OkStatus();
-  });
-}
-
-absl::Status Engine::Resume(TransferId id) {
-  return impl_->With(id, [](TransferObject& transfer) {
-    transfer.Resume();
-    return absl::OkStatus();
-  });
-}
-
-absl::Status Engine::Remove(TransferId id, bool with_data) {
-  absl::StatusOr<absl::Status> status = impl_->Call<absl::Status>(
-      [impl = impl_.get(), id, with_data](auto reply) { impl->table->Remove(id, with_data, reply); });
-  return status.ok() ? *status : status.status();
-}
-
-absl::Status Engine::Verify(TransferId id) {
-  return impl_->With(id, [](TransferObject& transfer) { return transfer.Verify(); });
-}
-
-absl::StatusOr<TransferId> Engine::Find(const std::string& what) {
-  using Id = absl::StatusOr<TransferId>;
-  absl::StatusOr<Id> id =
-      impl_->Call<Id>([impl = impl_.get(), what](auto reply) { reply(impl->table->FindByText(what)); });
-  return id.ok() ? *id : id.status();
-}
-
-absl::StatusOr<TransferInfo> Engine::Transfer(TransferId id) {
-  TransferInfo info;
-  absl::Status status = impl_->With(id, [&info](TransferObject& transfer) {
-    info = transfer.Info();
-    return absl::OkStatus();
-  });
-  if (!status.ok()) return status;
-  return info;
-}
-
-std::vector<TransferInfo> Engine::Transfers(TransferId after, size_t most) {
-  using Infos = std::vector<TransferInfo>;
-  return impl_
-      ->Call<Infos>([impl = impl_.get(), after, most](auto reply) {
-        Infos infos;
-        const auto& all = impl->table->all();
-        for (auto it = all.upper_bound(after); it != all.end() && infos.size() < most; ++it) {
-          infos.push_back(it->second->Info());
-        }
-        reply(std::move(infos));
-      })
-      .value_or(Infos());
-}
-
-absl::StatusOr<std::vector<PeerInfo>> Engine::Peers(TransferId id) {
-  std::vector<PeerInfo> peers;
-  absl::Status status = impl_->With(id, [&peers](TransferObject& transfer) {
-    peers = transfer.Peers();
-    return absl::OkStatus();
-  });
-  if (!status.ok()) return status;
-  return peers;
-}
-
-DaemonInfo Engine::Daemon() {
-  return impl_
-      ->Call<DaemonInfo>([impl = impl_.get()](auto reply) {
-        const Runtime& runtime = impl->runtime;
-        const absl::Time now = MonotonicNow();
-        DaemonInfo info;
-        info.version = P2P_VERSION;
-        info.peer_id = runtime.self.Hex();
-        info.listen = impl->listen;
-        info.trackers = impl->trackers->Info();
-        info.state_dir = runtime.options.state_dir;
-        info.download_dir = runtime.options.download_dir;
-        info.transfers = impl->table->all().size();
-        info.connections = impl->links->size();
-        info.bytes_down = runtime.down.total_bytes();
-        info.bytes_up = runtime.up.total_bytes();
-        info.rate_down = runtime.down.Rate(now);
-        info.rate_up = runtime.up.Rate(now);
-        info.uptime_seconds = absl::ToInt64Seconds(now - impl->started);
-        info.io_threads = static_cast<int>(runtime.io_loops.size());
-        info.worker_threads = runtime.workers->threads();
-        info.hash_implementation = content::BestHashImplementation().name;
-        reply(std::move(info));
-      })
-      .value_or(DaemonInfo());
-}
-
-uint64_t Engine::revision() const { return impl_->runtime.changes.revision(); }
-
-uint64_t Engine::WaitForChange(uint64_t seen, absl::Duration timeout) {
-  return impl_->runtime.changes.WaitForChange(seen, timeout);
-}
-
-void Engine::Reconfigure(const EngineOptions& options) {
-  impl_->runtime.engine_loop.Post([impl = impl_.get(), options] {
-    EngineOptions& current = impl->runtime.options;
-    if (options.listen != current.listen || options.state_dir != current.state_dir) {
-      spdlog::warn("a changed state_dir or listen takes effect with the next start only");
-    }
-    current.download_dir = options.download_dir;
-    current.trackers = options.trackers;
-    impl->trackers->Configure(current.trackers);
-  });
+  impl_->runtime.engine_loop.RunAndWait(
+      [impl = impl_.get()] { impl->links->CloseAll("the daemon stops"); });
 }
 
 const char* StateName(TransferState state) {
   switch (state) {
-    case TransferState::kHashing: return "hashing";
-    case TransferState::kQueued: return "queued";
-    case TransferState::kDownloading: return "downloading";
-    case TransferState::kSeeding: return "seeding";
-    case TransferState::kPaused: return "paused";
-    case TransferState::kChecking: return "checking";
-    case TransferState::kComplete: return "complete";
-    case TransferState::kError: return "error";
+    case TransferState::kHashing:
+      return "hashing";
+    case TransferState::kQueued:
+      return "queued";
+    case TransferState::kDownloading:
+      return "downloading";
+    case TransferState::kSeeding:
+      return "seeding";
+    case TransferState::kPaused:
+      return "paused";
+    case TransferState::kChecking:
+      return "checking";
+    case TransferState::kComplete:
+      return "complete";
+    case TransferState::kError:
+      return "error";
   }
   return "error";
 }
 
-const char* KindName(TransferKind kind) { return kind == TransferKind::kShare ? "share" : "download"; }
+const char* KindName(TransferKind kind) {
+  return kind == TransferKind::kShare ? "share" : "download";
+}
 
 }  // namespace p2p::engine

@@ -1,6 +1,7 @@
-// The engine: owns transfers, swarms and all decisions, and is the only part that knows both network and disk.
-// Everything public here may be called from any thread: calls are posted to the engine loop and, where they answer,
-// wait for it. Nothing here blocks on a file, a name service or a peer.
+// The engine: owns transfers, swarms and all decisions, and is the only part that knows both
+// network and disk. Everything public here may be called from any thread: calls are posted to the
+// engine loop and, where they answer, wait for it. Nothing here blocks on a file, a name service or
+// a peer.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,16 @@ struct EngineOptions {
   int worker_threads = 0;             // 0: chosen by cores
 };
 
-enum class TransferState { kHashing, kQueued, kDownloading, kSeeding, kPaused, kChecking, kComplete, kError };
+enum class TransferState {
+  kHashing,
+  kQueued,
+  kDownloading,
+  kSeeding,
+  kPaused,
+  kChecking,
+  kComplete,
+  kError
+};
 enum class TransferKind { kShare, kDownload };
 
 // One transfer as a user sees it.
@@ -40,11 +50,12 @@ struct TransferInfo {
   bool verified = false;   // every byte it claims was checked against the content id
   uint64_t bytes_total = 0;
   uint64_t bytes_done = 0;
-  double rate_down = 0;    // bytes a second
+  double rate_down = 0;  // bytes a second
   double rate_up = 0;
-  uint32_t peers = 0;      // connected
-  std::string path;        // absolute; may hold any bytes
-  std::string error;       // the reason when the state is kError; else what it waits for ("no peer found yet"), or ""
+  uint32_t peers = 0;  // connected
+  std::string path;    // absolute; may hold any bytes
+  std::string error;  // the reason when the state is kError; else what it waits for ("no peer found
+                      // yet"), or ""
 };
 
 struct PeerInfo {
@@ -90,19 +101,21 @@ struct DaemonInfo {
 
 class Engine {
  public:
-  // Opens the state directory (FailedPrecondition when another daemon has it), listens, loads transfers, starts
-  // threads. Returns when the daemon is ready to serve.
+  // Opens the state directory (FailedPrecondition when another daemon has it), listens, loads
+  // transfers, starts threads. Returns when the daemon is ready to serve.
   static absl::StatusOr<std::unique_ptr<Engine>> Start(EngineOptions options);
   // Stop() if it was not called.
   ~Engine();
 
-  // Commits everything, tells the trackers, closes. Gives up waiting for others at `deadline` (a duration).
+  // Commits everything, tells the trackers, closes. Gives up waiting for others at `deadline` (a
+  // duration).
   void Stop(absl::Duration deadline);
 
-  // `path` absolute. The same unchanged path again gives the same transfer. Returns at once; hashing goes on.
+  // `path` absolute. The same unchanged path again gives the same transfer. Returns at once;
+  // hashing goes on.
   absl::StatusOr<TransferId> Share(const std::string& path, const std::string& name);
-  // `source`: a name, a content id or a magnet link. `output` absolute or "" for the download directory; a directory
-  // that exists, or a trailing '/', means: into it.
+  // `source`: a name, a content id or a magnet link. `output` absolute or "" for the download
+  // directory; a directory that exists, or a trailing '/', means: into it.
   absl::StatusOr<TransferId> Download(const std::string& source, const std::string& output);
   absl::Status Pause(TransferId id);
   absl::Status Resume(TransferId id);
@@ -110,8 +123,8 @@ class Engine {
   // Hashes what is there again; the outcome shows as state and error.
   absl::Status Verify(TransferId id);
 
-  // `what`: an id, a content id (or a unique beginning of at least 8 digits), or a unique name. NotFound says so;
-  // FailedPrecondition lists the candidates.
+  // `what`: an id, a content id (or a unique beginning of at least 8 digits), or a unique name.
+  // NotFound says so; FailedPrecondition lists the candidates.
   absl::StatusOr<TransferId> Find(const std::string& what);
 
   absl::StatusOr<TransferInfo> Transfer(TransferId id);
@@ -125,7 +138,8 @@ class Engine {
   // Waits until revision() differs from `seen` or `timeout` is over; returns the current one.
   uint64_t WaitForChange(uint64_t seen, absl::Duration timeout);
 
-  // SIGHUP: what can change while running (trackers, download_dir). Others are ignored with a log line.
+  // SIGHUP: what can change while running (trackers, download_dir). Others are ignored with a log
+  // line.
   void Reconfigure(const EngineOptions& options);
 
  private:

@@ -29,8 +29,8 @@ uint64_t PeerKey(const Link& link) {
 
 }  // namespace
 
-Fetch::Fetch(Runtime* runtime, Links* links, Trackers* trackers, TransferId id, ContentState* content,
-             FetchHost* host, FetchSource source)
+Fetch::Fetch(Runtime* runtime, Links* links, Trackers* trackers, TransferId id,
+             ContentState* content, FetchHost* host, FetchSource source)
     : runtime_(runtime),
       links_(links),
       trackers_(trackers),
@@ -68,8 +68,8 @@ void Fetch::Hunt() {
                           if (answer.originals.has_value()) AddPeers(answer.originals->peers);
                         }));
   } else {
-    trackers_->FindPeers(*content_->id,
-                         Guard([this](std::vector<std::string> addresses) { AddPeers(addresses); }));
+    trackers_->FindPeers(
+        *content_->id, Guard([this](std::vector<std::string> addresses) { AddPeers(addresses); }));
   }
   DialMore();
   const bool supplied = swarm_ != nullptr && swarm_->useful_links() > 0;
@@ -91,8 +91,9 @@ void Fetch::AddToBook(const std::vector<std::string>& addresses) {
 
 int Fetch::LinksEach() const {
   if (by_original()) return kOriginalLinksEach;
-  const bool much_left = swarm_ != nullptr && content_->layout->total_bytes().value() -
-                                                      swarm_->bytes_have().value() > kSecondLinkBytes;
+  const bool much_left =
+      swarm_ != nullptr &&
+      content_->layout->total_bytes().value() - swarm_->bytes_have().value() > kSecondLinkBytes;
   return much_left && book_.usable_size() <= kFewPeers ? 2 : 1;
 }
 
@@ -102,7 +103,8 @@ void Fetch::DialMore() {
   for (const auto& [address, candidate] : book_.all()) standing += candidate.links;
   for (PeerBook::Candidate* candidate : book_.Due(MonotonicNow(), LinksEach())) {
     if (standing++ >= kMaxLinks) break;
-    Link* link = links_->Dial(candidate->address, candidate->original || by_original(), host_->SelfAsTransfer());
+    Link* link = links_->Dial(candidate->address, candidate->original || by_original(),
+                              host_->SelfAsTransfer());
     if (link == nullptr) continue;
     ++candidate->links;
     link->in_book = true;
@@ -138,7 +140,8 @@ void Fetch::Greet(Link& link) {
 
 void Fetch::OnPeerHello(Link& link) {
   if (PeerBook::Candidate* candidate = book_.Find(link.address)) candidate->backoff.Reset();
-  if (swarm_ != nullptr && swarm_->IsBanned(PeerKey(link))) link.io->Close("it sent wrong data before");
+  if (swarm_ != nullptr && swarm_->IsBanned(PeerKey(link)))
+    link.io->Close("it sent wrong data before");
 }
 
 void Fetch::OnAccepted(Link& link) {
@@ -212,9 +215,10 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
   } else if (const auto* peers = absl::get_if<session::PeersReceived>(&event)) {
     AddPeers(peers->addresses);
   } else if (absl::holds_alternative<session::PeerIsOriginal>(event)) {
-    // Content by content id needs hashes, which such a peer can not give; its bytes would be checked all the same, but
-    // not under which name to ask for them.
-    if (PeerBook::Candidate* candidate = book_.Find(link.address)) candidate->original = by_original();
+    // Content by content id needs hashes, which such a peer can not give; its bytes would be
+    // checked all the same, but not under which name to ask for them.
+    if (PeerBook::Candidate* candidate = book_.Find(link.address))
+      candidate->original = by_original();
   } else {
     return false;
   }
@@ -276,11 +280,13 @@ std::string Fetch::Waiting() const {
     if (!candidate.problem.empty()) problem = absl::StrCat(address, ": ", candidate.problem);
   }
   if (!any) {
-    if (!trackers_->HasAny()) return "no peer known: no tracker is configured and the link names none";
+    if (!trackers_->HasAny())
+      return "no peer known: no tracker is configured and the link names none";
     return "no peer found yet; asking the tracker again and again";
   }
   if (connected == 0 && !problem.empty()) return absl::StrCat("no peer can be used: ", problem);
-  if (!by_original() && content_->manifest == nullptr) return "waiting for a peer that has the manifest";
+  if (!by_original() && content_->manifest == nullptr)
+    return "waiting for a peer that has the manifest";
   return "waiting for a peer that has what is missing";
 }
 

@@ -1,5 +1,6 @@
-// Brings one content here: finds peers, gets the manifest, the chunk hashes and the chunks, has each checked and
-// stored, and keeps the catalog's have-set behind what is durable. Belongs to the engine loop.
+// Brings one content here: finds peers, gets the manifest, the chunk hashes and the chunks, has
+// each checked and stored, and keeps the catalog's have-set behind what is durable. Belongs to the
+// engine loop.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,8 @@ namespace p2p::engine {
 class FetchHost {
  public:
   virtual ~FetchHost() = default;
-  // ContentState has its manifest and layout now; a place on disk is wanted (then Fetch::OnStoreReady).
+  // ContentState has its manifest and layout now; a place on disk is wanted (then
+  // Fetch::OnStoreReady).
   virtual void OnManifest() = 0;
   // Every chunk hash is known and proven.
   virtual void OnHashesComplete() = 0;
@@ -71,7 +73,9 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   std::string Waiting() const;
   const PeerBook& peers() const { return book_; }
   // What the catalog says is here; nullptr before there is a place for it.
-  const ChunkSet* committed() const { return journal_ == nullptr ? nullptr : &journal_->committed(); }
+  const ChunkSet* committed() const {
+    return journal_ == nullptr ? nullptr : &journal_->committed();
+  }
   const ChunkSet* have() const { return swarm_ == nullptr ? nullptr : &swarm_->have(); }
 
  private:

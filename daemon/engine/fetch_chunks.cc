@@ -61,9 +61,10 @@ void Fetch::Request(const swarm::RequestChunks& request) {
   if (link == nullptr) return;
   if (link->original) {
     const uint32_t length = content_->layout->ChunkLength(request.first);
-    link->io->Do([name = source_.original_name, chunk = request.first, length](session::PeerSession& s) {
-      s.RequestOriginalChunk(name, chunk, length, MonotonicNow());
-    });
+    link->io->Do(
+        [name = source_.original_name, chunk = request.first, length](session::PeerSession& s) {
+          s.RequestOriginalChunk(name, chunk, length, MonotonicNow());
+        });
     return;
   }
   std::vector<uint32_t> lengths(request.count);
@@ -90,7 +91,8 @@ void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
       [store = content_->store, chunk = received.chunk, expected, file_bytes,
        data = std::move(received.data)]() mutable {
         StoredChunk result;
-        result.good = !expected.has_value() || content::ChunkHash(data.span(), file_bytes) == *expected;
+        result.good =
+            !expected.has_value() || content::ChunkHash(data.span(), file_bytes) == *expected;
         if (result.good) result.stored = store->WriteChunk(chunk, data.span());
         data = ChunkBuffer();
         return result;

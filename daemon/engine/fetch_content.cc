@@ -18,7 +18,8 @@ constexpr absl::Duration kManifestPatience = absl::Seconds(10);
 constexpr absl::Duration kHashesPatience = absl::Seconds(5);
 constexpr size_t kHashRunsAhead = 16;
 
-absl::StatusOr<std::shared_ptr<const content::Manifest>> ParseChecked(const ContentId& id, std::string info) {
+absl::StatusOr<std::shared_ptr<const content::Manifest>> ParseChecked(const ContentId& id,
+                                                                      std::string info) {
   if (content::Sha256(info) != id.hash) {
     return absl::InvalidArgumentError("its manifest is not the one of this content id");
   }
@@ -56,8 +57,11 @@ void Fetch::OnManifestReceived(Link& link, std::string info) {
   manifest_in_check_ = true;
   runtime_->RunOnWorker(
       store::WorkerPool::Priority::kUrgent,
-      [id = *content_->id, info = std::move(info)]() mutable { return ParseChecked(id, std::move(info)); },
-      Guard([this, from = link.id()](absl::StatusOr<std::shared_ptr<const content::Manifest>> manifest) {
+      [id = *content_->id, info = std::move(info)]() mutable {
+        return ParseChecked(id, std::move(info));
+      },
+      Guard([this,
+             from = link.id()](absl::StatusOr<std::shared_ptr<const content::Manifest>> manifest) {
         manifest_in_check_ = false;
         manifest_timer_.Disarm();
         if (manifest.ok()) return UseManifest(*std::move(manifest));
@@ -77,7 +81,8 @@ void Fetch::UseManifest(std::shared_ptr<const content::Manifest> manifest) {
   content_->hashes = std::make_shared<content::ChunkHashes>(manifest);
   MakeSwarm(ChunkSet(content_->layout->chunk_count()));
   host_->OnManifest();
-  for (const auto& [file, range] : std::exchange(early_hashes_, {})) TakeHashes(nullptr, file, range);
+  for (const auto& [file, range] : std::exchange(early_hashes_, {}))
+    TakeHashes(nullptr, file, range);
   if (content_->hashes->Complete()) {
     host_->OnHashesComplete();
   } else {

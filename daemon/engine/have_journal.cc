@@ -13,8 +13,9 @@ constexpr absl::Duration kBatchTime = absl::Seconds(1);
 
 }  // namespace
 
-HaveJournal::HaveJournal(Runtime* runtime, TransferId id, std::shared_ptr<store::FileChunkManager> store,
-                         ChunkSet committed, std::function<void(absl::Status)> on_error)
+HaveJournal::HaveJournal(Runtime* runtime, TransferId id,
+                         std::shared_ptr<store::FileChunkManager> store, ChunkSet committed,
+                         std::function<void(absl::Status)> on_error)
     : runtime_(runtime),
       id_(id),
       store_(std::move(store)),
@@ -60,7 +61,8 @@ void HaveJournal::Commit() {
       [runtime = runtime_, id = id_, set, finish](absl::Status synced) {
         if (!synced.ok()) return finish(synced);
         runtime->RunOnCatalog(
-            [id, set](store::Catalog& catalog) { return catalog.SaveHave(id, set->ToBytes()); }, finish);
+            [id, set](store::Catalog& catalog) { return catalog.SaveHave(id, set->ToBytes()); },
+            finish);
       });
 }
 

@@ -1,5 +1,5 @@
-// Commits a download's have-set in batches: first the data is made durable, then the catalog says so. Belongs to the
-// engine loop.
+// Commits a download's have-set in batches: first the data is made durable, then the catalog says
+// so. Belongs to the engine loop.
 #pragma once
 
 #include <functional>

@@ -46,21 +46,24 @@ void Links::StopListening() {
   runtime_->io_loops[0]->RunAndWait([this] { listener_.reset(); });
 }
 
-void Links::OnAccepted(net::EventLoop* loop, asio::ip::tcp::socket socket, net::Admission admission) {
+void Links::OnAccepted(net::EventLoop* loop, asio::ip::tcp::socket socket,
+                       net::Admission admission) {
   std::error_code error;
   const net::Endpoint remote = socket.remote_endpoint(error);
   if (error) return;  // gone already
   const LinkId id(next_link_id_++);
   auto link = std::make_unique<Link>();
-  link->io = std::make_shared<PeerLink>(id, loop, SessionOptions(/*dialled=*/false, /*original=*/false),
-                                        runtime_->pool, &runtime_->up, this);
+  link->io =
+      std::make_shared<PeerLink>(id, loop, SessionOptions(/*dialled=*/false, /*original=*/false),
+                                 runtime_->pool, &runtime_->up, this);
   link->address = net::FormatEndpoint(remote);
   PeerLink* io = link->io.get();
   links_[id] = std::move(link);
   io->Adopt(std::move(socket), std::move(admission));
 }
 
-Link* Links::Dial(const std::string& address, bool original, const std::shared_ptr<Transfer>& transfer) {
+Link* Links::Dial(const std::string& address, bool original,
+                  const std::shared_ptr<Transfer>& transfer) {
   const absl::StatusOr<net::Endpoint> to = net::ParseEndpoint(address);
   if (!to.ok()) return nullptr;
   const LinkId id(next_link_id_++);
@@ -118,12 +121,16 @@ void Links::OnLinkClosed(LinkId id, std::string reason) {
 
 void Links::OnEvent(Link& link, session::PeerEvent& event) {
   if (const auto* hello = absl::get_if<session::PeerHello>(&event)) return OnHello(link, *hello);
-  if (const auto* open = absl::get_if<session::OpenAsked>(&event)) return OnOpenAsked(link, open->content_id);
+  if (const auto* open = absl::get_if<session::OpenAsked>(&event))
+    return OnOpenAsked(link, open->content_id);
   if (const auto* which = absl::get_if<session::WhichAsked>(&event)) {
-    link.io->Do([ids = router_->ContentsNamed(which->name)](session::PeerSession& s) { s.AnswerWhich(ids); });
+    link.io->Do([ids = router_->ContentsNamed(which->name)](session::PeerSession& s) {
+      s.AnswerWhich(ids);
+    });
     return;
   }
-  if (const auto* asked = absl::get_if<session::ServeOriginalChunk>(&event)) return OnServeOriginal(link, *asked);
+  if (const auto* asked = absl::get_if<session::ServeOriginalChunk>(&event))
+    return OnServeOriginal(link, *asked);
   if (const auto* ended = absl::get_if<session::SessionEnded>(&event)) {
     if (ended->protocol_error) {
       spdlog::info("peer {}: broke the protocol: {}", link.address, Printable(ended->reason));

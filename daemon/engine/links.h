@@ -1,4 +1,5 @@
-// All connections to peers: dialled, accepted, and which transfer each of them serves. Belongs to the engine loop.
+// All connections to peers: dialled, accepted, and which transfer each of them serves. Belongs to
+// the engine loop.
 #pragma once
 
 #include <functional>
@@ -22,12 +23,12 @@ struct Link {
   std::shared_ptr<PeerLink> io;
   std::string address;  // where it was dialled, or where it came from
   bool dialled = false;
-  bool in_book = false;  // counts as a connection of its address in the transfer's PeerBook
+  bool in_book = false;   // counts as a connection of its address in the transfer's PeerBook
   bool original = false;  // speaks the original protocol
   absl::optional<session::PeerHello> hello;
   std::weak_ptr<Transfer> transfer;
-  bool opened = false;      // both sides agreed on the content
-  bool subscribed = false;  // wants our have-set
+  bool opened = false;              // both sides agreed on the content
+  bool subscribed = false;          // wants our have-set
   bool asked_subscription = false;  // we want its
 
   uint64_t chunks_down = 0;

@@ -1,5 +1,6 @@
-// Finds out which content a name means: asks the trackers, and where they know no content id, the peers. Belongs to the
-// engine loop; owned by its transfer, which routes the events of its links here.
+// Finds out which content a name means: asks the trackers, and where they know no content id, the
+// peers. Belongs to the engine loop; owned by its transfer, which routes the events of its links
+// here.
 #pragma once
 
 #include <functional>
@@ -19,7 +20,8 @@ namespace p2p::engine {
 
 class NameLookup : public std::enable_shared_from_this<NameLookup> {
  public:
-  // One of three: content ids (more than one: the name is ambiguous), original peers, or nothing (not found).
+  // One of three: content ids (more than one: the name is ambiguous), original peers, or nothing
+  // (not found).
   struct Result {
     std::vector<session::NameFound::Version> versions;
     absl::optional<session::NameFound::Original> originals;

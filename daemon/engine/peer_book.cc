@@ -26,7 +26,8 @@ bool MayTry(const PeerBook::Candidate& candidate, int links_each) {
 }  // namespace
 
 void PeerBook::Add(const std::string& address) {
-  if (candidates_.size() >= kMaxCandidates || candidates_.count(address) > 0 || !MayBeDialled(address)) {
+  if (candidates_.size() >= kMaxCandidates || candidates_.count(address) > 0 ||
+      !MayBeDialled(address)) {
     return;
   }
   candidates_[address].address = address;
@@ -56,7 +57,8 @@ absl::Time PeerBook::NextDue(int links_each) const {
   return next;
 }
 
-void PeerBook::OnLinkGone(Candidate* candidate, absl::Time now, bool was_useful, std::string problem) {
+void PeerBook::OnLinkGone(Candidate* candidate, absl::Time now, bool was_useful,
+                          std::string problem) {
   --candidate->links;
   if (was_useful) {
     candidate->backoff.Reset();
@@ -69,9 +71,9 @@ void PeerBook::OnLinkGone(Candidate* candidate, absl::Time now, bool was_useful,
 }
 
 size_t PeerBook::usable_size() const {
-  return static_cast<size_t>(std::count_if(candidates_.begin(), candidates_.end(), [](const auto& entry) {
-    return !entry.second.self && !entry.second.banned;
-  }));
+  return static_cast<size_t>(
+      std::count_if(candidates_.begin(), candidates_.end(),
+                    [](const auto& entry) { return !entry.second.self && !entry.second.banned; }));
 }
 
 void PeerBook::ForgetWaits() {

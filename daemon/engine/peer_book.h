@@ -1,4 +1,5 @@
-// The addresses at which one transfer may find peers, and when each may be tried next. Belongs to the engine loop.
+// The addresses at which one transfer may find peers, and when each may be tried next. Belongs to
+// the engine loop.
 #pragma once
 
 #include <cstdint>
@@ -28,14 +29,16 @@ class PeerBook {
 
   explicit PeerBook(uint64_t random_seed) : random_(random_seed) {}
 
-  // Ignores what is no address to connect to (a name, port 0, multicast, ...) and what comes when the book is full.
+  // Ignores what is no address to connect to (a name, port 0, multicast, ...) and what comes when
+  // the book is full.
   void Add(const std::string& address);
   Candidate* Find(absl::string_view address);
   // Those that may be tried now and have fewer than `links_each` connections, in random order.
   std::vector<Candidate*> Due(absl::Time now, int links_each);
   absl::Time NextDue(int links_each) const;
 
-  // A connection could not be made or ended without use: waits grow. `at_once`: it was useful, no wait.
+  // A connection could not be made or ended without use: waits grow. `at_once`: it was useful, no
+  // wait.
   void OnLinkGone(Candidate* candidate, absl::Time now, bool was_useful, std::string problem);
   // Waits are over: for a user who resumes.
   void ForgetWaits();

@@ -7,15 +7,14 @@
 namespace p2p::engine {
 namespace {
 
-// Lines, and the first bytes of a payload that follow a line in the same read, pass through here: enough for lines,
-// and little of a chunk is copied.
+// Lines, and the first bytes of a payload that follow a line in the same read, pass through here:
+// enough for lines, and little of a chunk is copied.
 constexpr size_t kLineReadBytes = 16 << 10;
 
 }  // namespace
 
 PeerLink::PeerLink(LinkId id, net::EventLoop* loop, session::PeerSessionOptions options,
-                   std::shared_ptr<ChunkPool> pool, RateMeter* all_sent,
-                   PeerLinkObserver* observer)
+                   std::shared_ptr<ChunkPool> pool, RateMeter* all_sent, PeerLinkObserver* observer)
     : id_(id),
       loop_(loop),
       options_(std::move(options)),
@@ -36,14 +35,14 @@ void PeerLink::Adopt(asio::ip::tcp::socket socket, net::Admission admission) {
 void PeerLink::Dial(const net::Endpoint& to) {
   loop_->Post([self = shared_from_this(), to] {
     if (self->ended_) return;
-    self->cancel_dial_ =
-        net::Connect(self->loop_, to, limits::kConnectTimeout,
-                     [self](absl::StatusOr<asio::ip::tcp::socket> socket) {
-                       self->cancel_dial_ = nullptr;
-                       if (self->ended_) return;
-                       if (!socket.ok()) return self->End(std::string(socket.status().message()));
-                       self->Begin(*std::move(socket));
-                     });
+    self->cancel_dial_ = net::Connect(self->loop_, to, limits::kConnectTimeout,
+                                      [self](absl::StatusOr<asio::ip::tcp::socket> socket) {
+                                        self->cancel_dial_ = nullptr;
+                                        if (self->ended_) return;
+                                        if (!socket.ok())
+                                          return self->End(std::string(socket.status().message()));
+                                        self->Begin(*std::move(socket));
+                                      });
   });
 }
 
@@ -51,7 +50,8 @@ void PeerLink::Begin(asio::ip::tcp::socket socket) {
   if (ended_) return;
   session_ = std::make_unique<session::PeerSession>(options_, pool_, MonotonicNow());
   timer_ = std::make_unique<net::Timer>(loop_);
-  connection_ = std::make_unique<net::Connection>(loop_, std::move(socket), net::ConnectionOptions(), this);
+  connection_ =
+      std::make_unique<net::Connection>(loop_, std::move(socket), net::ConnectionOptions(), this);
   for (auto& command : std::exchange(early_commands_, {})) command(*session_);
   connection_->Start();
   Pump();
@@ -119,7 +119,8 @@ void PeerLink::OnRead(size_t size) {
   if (reading_payload_) {
     session_->OnPayload(size, now);
   } else {
-    session_->OnBytes(absl::string_view(reinterpret_cast<const char*>(loop_->Scratch().data()), size), now);
+    session_->OnBytes(
+        absl::string_view(reinterpret_cast<const char*>(loop_->Scratch().data()), size), now);
   }
   Pump();
 }
@@ -180,7 +181,8 @@ void PeerLink::Pump() {
   }
   std::vector<session::PeerEvent> events = session_->TakeEvents();
   for (const session::PeerEvent& event : events) {
-    if (const auto* ended = absl::get_if<session::SessionEnded>(&event)) close_reason_ = ended->reason;
+    if (const auto* ended = absl::get_if<session::SessionEnded>(&event))
+      close_reason_ = ended->reason;
   }
   if (!events.empty()) observer_->OnLinkEvents(id_, std::move(events));
   if (session_->ended()) {

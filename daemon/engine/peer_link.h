@@ -1,5 +1,6 @@
-// One connection to a peer: a net::Connection driven by a session::PeerSession. Lives on one I/O loop; made, told what
-// to do and closed by the engine. Events reach the engine loop in batches, in order.
+// One connection to a peer: a net::Connection driven by a session::PeerSession. Lives on one I/O
+// loop; made, told what to do and closed by the engine. Events reach the engine loop in batches, in
+// order.
 #pragma once
 
 #include <functional>

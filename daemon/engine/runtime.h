@@ -1,5 +1,6 @@
-// The machinery that the engine's parts share: loops, workers, catalog, pool. Made by Engine::Start, outlives every
-// part. Members belong to the engine loop unless they are thread-safe themselves.
+// The machinery that the engine's parts share: loops, workers, catalog, pool. Made by
+// Engine::Start, outlives every part. Members belong to the engine loop unless they are thread-safe
+// themselves.
 #pragma once
 
 #include <memory>
@@ -31,9 +32,9 @@ struct Runtime {
   std::vector<std::unique_ptr<net::EventLoop>> io_loops;
   std::shared_ptr<ChunkPool> pool;
   store::FileSystem* files = nullptr;
-  std::unique_ptr<store::Catalog> catalog;              // only on catalog_worker
-  std::unique_ptr<store::WorkerPool> workers;           // hash, read, write, sync
-  std::unique_ptr<store::WorkerPool> catalog_worker;    // one thread
+  std::unique_ptr<store::Catalog> catalog;            // only on catalog_worker
+  std::unique_ptr<store::WorkerPool> workers;         // hash, read, write, sync
+  std::unique_ptr<store::WorkerPool> catalog_worker;  // one thread
 
   ChangeFeed changes;
   RateMeter down;  // payload of all transfers
@@ -56,7 +57,8 @@ struct Runtime {
 
  private:
   template <typename Work, typename Then>
-  void RunOn(store::WorkerPool* pool_to_use, store::WorkerPool::Priority priority, Work work, Then then) {
+  void RunOn(store::WorkerPool* pool_to_use, store::WorkerPool::Priority priority, Work work,
+             Then then) {
     pool_to_use->Submit(priority, [this, work = std::move(work), then = std::move(then)]() mutable {
       // Shared because a posted task must be copyable and results often are not.
       auto result = std::make_shared<decltype(work())>(work());

@@ -59,9 +59,8 @@ void Serving::SendHashes(Link& link, FileIndex file, uint32_t first) {
     auto shared = std::make_shared<content::HashRange>(*std::move(range));
     link.io->Do([file, shared](session::PeerSession& s) { s.SendHashes(file, *shared); });
   } else {
-    link.io->Do([file, first, why = std::string(range.status().message())](session::PeerSession& s) {
-      s.RefuseHashes(file, first, 404, why);
-    });
+    link.io->Do([file, first, why = std::string(range.status().message())](
+                    session::PeerSession& s) { s.RefuseHashes(file, first, 404, why); });
   }
 }
 
@@ -90,7 +89,8 @@ void Serving::ServeOriginal(Link& link, FileIndex file, uint64_t chunk_id) {
     link.io->Do([](session::PeerSession& s) { s.SendOriginalError(416, "no such chunk"); });
     return;
   }
-  ServeChunk(link.id(), entry.first_chunk + ChunkIndex(static_cast<uint32_t>(chunk_id)), /*original=*/true);
+  ServeChunk(link.id(), entry.first_chunk + ChunkIndex(static_cast<uint32_t>(chunk_id)),
+             /*original=*/true);
 }
 
 void Serving::ServeChunk(LinkId link, ChunkIndex chunk, bool original) {
@@ -98,7 +98,8 @@ void Serving::ServeChunk(LinkId link, ChunkIndex chunk, bool original) {
   if (content_->layout == nullptr || chunk.value() >= content_->layout->chunk_count()) {
     return RefuseChunk(link, chunk, original, 404, "no such chunk");
   }
-  if (!content_->Has(chunk)) return RefuseChunk(link, chunk, original, 409, "not available here yet");
+  if (!content_->Has(chunk))
+    return RefuseChunk(link, chunk, original, 409, "not available here yet");
   const FileIndex file = content_->layout->Locate(chunk).file;
   if (suspect_.contains(file)) {
     waiting_.push_back({file, link, chunk, original});
@@ -127,7 +128,8 @@ void Serving::ServeChunk(LinkId link, ChunkIndex chunk, bool original) {
       });
 }
 
-void Serving::OnNotPrepared(LinkId link, ChunkIndex chunk, bool original, const absl::Status& status) {
+void Serving::OnNotPrepared(LinkId link, ChunkIndex chunk, bool original,
+                            const absl::Status& status) {
   const bool changed = absl::IsFailedPrecondition(status) || absl::IsNotFound(status) ||
                        absl::IsOutOfRange(status) || absl::IsPermissionDenied(status);
   if (!changed || !content_->whole) {

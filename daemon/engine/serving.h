@@ -1,5 +1,5 @@
-// Answers what peers ask of one transfer's content, in both protocols. Belongs to the engine loop; disks are touched by
-// workers only.
+// Answers what peers ask of one transfer's content, in both protocols. Belongs to the engine loop;
+// disks are touched by workers only.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,8 @@ namespace p2p::engine {
 class ServingHost {
  public:
   virtual ~ServingHost() = default;
-  // A file is not what it was when it was hashed, or is gone. ResumeFile or the transfer's end follows.
+  // A file is not what it was when it was hashed, or is gone. ResumeFile or the transfer's end
+  // follows.
   virtual void OnFileSuspect(FileIndex file) = 0;
   // Addresses of peers of this content, without the asking one, at most limits::kMaxPeersPerAnswer.
   virtual std::vector<std::string> KnownPeers(const Link& asking) = 0;
@@ -45,7 +46,8 @@ class Serving : public std::enable_shared_from_this<Serving> {
   void SendManifest(Link& link, uint32_t max_hashes);
   void SendHashes(Link& link, FileIndex file, uint32_t first);
   void ServeChunk(LinkId link, ChunkIndex chunk, bool original);
-  void RefuseChunk(LinkId link, ChunkIndex chunk, bool original, int code, const std::string& reason);
+  void RefuseChunk(LinkId link, ChunkIndex chunk, bool original, int code,
+                   const std::string& reason);
   void OnNotPrepared(LinkId link, ChunkIndex chunk, bool original, const absl::Status& status);
 
   struct Waiting {

@@ -25,28 +25,31 @@ void TrackerLink::Dial(const net::HostPort& to, uint16_t listen_port, bool origi
   });
 }
 
-void TrackerLink::DialNext(std::vector<net::Endpoint> endpoints, size_t next, std::string last_error) {
+void TrackerLink::DialNext(std::vector<net::Endpoint> endpoints, size_t next,
+                           std::string last_error) {
   if (next >= endpoints.size()) return End(std::move(last_error));
   const net::Endpoint to = endpoints[next];
-  cancel_dial_ = net::Connect(
-      loop_, to, limits::kConnectTimeout,
-      [self = shared_from_this(), endpoints = std::move(endpoints),
-       next](absl::StatusOr<asio::ip::tcp::socket> socket) {
-        self->cancel_dial_ = nullptr;
-        if (self->ended_) return;
-        if (socket.ok()) {
-          self->Begin(*std::move(socket));
-        } else {
-          self->DialNext(endpoints, next + 1, std::string(socket.status().message()));
-        }
-      });
+  cancel_dial_ =
+      net::Connect(loop_, to, limits::kConnectTimeout,
+                   [self = shared_from_this(), endpoints = std::move(endpoints),
+                    next](absl::StatusOr<asio::ip::tcp::socket> socket) {
+                     self->cancel_dial_ = nullptr;
+                     if (self->ended_) return;
+                     if (socket.ok()) {
+                       self->Begin(*std::move(socket));
+                     } else {
+                       self->DialNext(endpoints, next + 1, std::string(socket.status().message()));
+                     }
+                   });
 }
 
 void TrackerLink::Begin(asio::ip::tcp::socket socket) {
   timer_ = std::make_unique<net::Timer>(loop_);
-  connection_ = std::make_unique<net::Connection>(loop_, std::move(socket), net::ConnectionOptions(), this);
+  connection_ =
+      std::make_unique<net::Connection>(loop_, std::move(socket), net::ConnectionOptions(), this);
   const net::Endpoint self_address(connection_->local().address(), listen_port_);
-  session_ = std::make_unique<session::TrackerSession>(net::FormatEndpoint(self_address), MonotonicNow(), original_);
+  session_ = std::make_unique<session::TrackerSession>(net::FormatEndpoint(self_address),
+                                                       MonotonicNow(), original_);
   observer_->OnTrackerConnected(id_);
   for (auto& command : std::exchange(early_commands_, {})) command(*session_);
   connection_->Start();
@@ -131,7 +134,8 @@ void TrackerLink::Pump() {
   if (!output.empty()) connection_->SendText(std::move(output));
   std::vector<session::TrackerEvent> events = session_->TakeEvents();
   for (const session::TrackerEvent& event : events) {
-    if (const auto* ended = absl::get_if<session::TrackerEnded>(&event)) close_reason_ = ended->reason;
+    if (const auto* ended = absl::get_if<session::TrackerEnded>(&event))
+      close_reason_ = ended->reason;
   }
   if (!events.empty()) observer_->OnTrackerEvents(id_, std::move(events), IsOriginal());
   if (session_->ended()) {

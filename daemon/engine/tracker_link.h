@@ -1,5 +1,6 @@
-// One connection to a tracker: a net::Connection driven by a session::TrackerSession. Lives on one I/O loop for one
-// connection; its owner makes a new one after it ended. News reach the engine loop through the observer.
+// One connection to a tracker: a net::Connection driven by a session::TrackerSession. Lives on one
+// I/O loop for one connection; its owner makes a new one after it ended. News reach the engine loop
+// through the observer.
 #pragma once
 
 #include <functional>
@@ -20,12 +21,14 @@ class TrackerLinkObserver {
   virtual ~TrackerLinkObserver() = default;
   virtual void OnTrackerConnected(uint64_t link) = 0;
   // `is_original`: the tracker speaks only the original protocol, as far as is known.
-  virtual void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events, bool is_original) = 0;
+  virtual void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
+                               bool is_original) = 0;
   // Last call. `was_original`: the tracker turned out to speak only the original protocol.
   virtual void OnTrackerClosed(uint64_t link, std::string reason, bool was_original) = 0;
 };
 
-class TrackerLink : public net::ConnectionHandler, public std::enable_shared_from_this<TrackerLink> {
+class TrackerLink : public net::ConnectionHandler,
+                    public std::enable_shared_from_this<TrackerLink> {
  public:
   TrackerLink(uint64_t id, net::EventLoop* loop, TrackerLinkObserver* observer);
   ~TrackerLink() override;

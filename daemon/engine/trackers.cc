@@ -53,7 +53,8 @@ Trackers::~Trackers() = default;
 void Trackers::Configure(const std::vector<std::string>& addresses) {
   for (size_t i = entries_.size(); i-- > 0;) {
     Entry* entry = entries_[i].get();
-    if (entry->extra || std::count(addresses.begin(), addresses.end(), entry->address) > 0) continue;
+    if (entry->extra || std::count(addresses.begin(), addresses.end(), entry->address) > 0)
+      continue;
     Drop(entry);
     entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
   }
@@ -83,8 +84,9 @@ void Trackers::Add(const std::string& address, bool extra) {
 void Trackers::Drop(Entry* entry) {
   if (entry->link != nullptr) {
     if (!announcements_.empty()) {
-      entry->link->Do(
-          [token = next_id_++](session::TrackerSession& s) { s.WithdrawAll(token, MonotonicNow()); });
+      entry->link->Do([token = next_id_++](session::TrackerSession& s) {
+        s.WithdrawAll(token, MonotonicNow());
+      });
     }
     entry->link->Finish();
     leaving_[entry->link_id] = std::move(entry->link);
@@ -156,7 +158,8 @@ void Trackers::Ask(Entry* entry, std::function<void(session::TrackerSession&, ui
   if (!Connect(entry, /*now_please=*/true)) return answer(nullptr);
   const uint64_t token = next_id_++;
   entry->questions[token] = std::move(answer);
-  entry->link->Do([token, question = std::move(question)](session::TrackerSession& s) { question(s, token); });
+  entry->link->Do(
+      [token, question = std::move(question)](session::TrackerSession& s) { question(s, token); });
 }
 
 void Trackers::FindName(const std::string& name, std::function<void(NameAnswer)> done) {
@@ -171,7 +174,9 @@ void Trackers::FindName(const std::string& name, std::function<void(NameAnswer)>
   for (Entry* entry : asked) {
     Ask(
         entry,
-        [name](session::TrackerSession& s, uint64_t token) { s.FindName(token, name, MonotonicNow()); },
+        [name](session::TrackerSession& s, uint64_t token) {
+          s.FindName(token, name, MonotonicNow());
+        },
         [pending, done, entry, address = entry->address](const session::TrackerEvent* event) {
           if (event == nullptr) {
             pending->merged.problem =
@@ -239,7 +244,8 @@ void Trackers::OnTrackerConnected(uint64_t link) {
   runtime_->engine_loop.Post([this, link] {
     if (Entry* entry = FindByLink(link)) {
       entry->connected = true;
-      // "ok" before the first answer: nothing may have been asked. A refusal or a close says otherwise.
+      // "ok" before the first answer: nothing may have been asked. A refusal or a close says
+      // otherwise.
       entry->ok = true;
       entry->problem.clear();
     }
@@ -306,7 +312,8 @@ void Trackers::OnClosedHere(Entry* entry, const std::string& reason, bool was_or
   const bool had_connected = std::exchange(entry->connected, false);
   entry->link.reset();
   entry->original = was_original;
-  // An original tracker may close after each answer and is well; one of ours that closes has gone away.
+  // An original tracker may close after each answer and is well; one of ours that closes has gone
+  // away.
   if (!had_connected || entry->announcing || (!was_original && !announcements_.empty())) {
     if (!had_connected) {
       entry->ok = false;
@@ -339,7 +346,8 @@ std::vector<TrackerInfo> Trackers::Info() const {
       info.state = "connecting";
     } else {
       const absl::Duration wait = std::max(absl::ZeroDuration(), entry->next_try - MonotonicNow());
-      info.state = absl::StrCat("not reached: ", entry->problem, "; next try in ", HumanDuration(wait));
+      info.state =
+          absl::StrCat("not reached: ", entry->problem, "; next try in ", HumanDuration(wait));
     }
     all.push_back(std::move(info));
   }

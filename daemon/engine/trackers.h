@@ -1,8 +1,9 @@
-// All trackers of the daemon: what is announced to them, what is asked of them, and how each of them fares. Belongs to
-// the engine loop.
+// All trackers of the daemon: what is announced to them, what is asked of them, and how each of
+// them fares. Belongs to the engine loop.
 //
-// A tracker is connected to when there is something to tell or to ask, and again with growing waits after a failure;
-// whatever is announced is announced anew on every connection and renewed before its ttl is over.
+// A tracker is connected to when there is something to tell or to ask, and again with growing waits
+// after a failure; whatever is announced is announced anew on every connection and renewed before
+// its ttl is over.
 #pragma once
 
 #include <functional>
@@ -74,13 +75,15 @@ class Trackers : public TrackerLinkObserver {
   };
 
   void OnTrackerConnected(uint64_t link) override;
-  void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events, bool is_original) override;
+  void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
+                       bool is_original) override;
   void OnTrackerClosed(uint64_t link, std::string reason, bool was_original) override;
 
   Entry* FindByLink(uint64_t link);
   void Add(const std::string& address, bool extra);
   void Drop(Entry* entry);
-  // Makes sure there is a connection or one is on its way. False while a back-off runs and `now_please` is unset.
+  // Makes sure there is a connection or one is on its way. False while a back-off runs and
+  // `now_please` is unset.
   bool Connect(Entry* entry, bool now_please);
   void AnnounceAll(Entry* entry);
   void OnAnnounced(Entry* entry, absl::Duration ttl);
@@ -92,7 +95,8 @@ class Trackers : public TrackerLinkObserver {
   Runtime* const runtime_;
   std::mt19937_64 random_;
   std::vector<std::unique_ptr<Entry>> entries_;
-  std::map<uint64_t, std::shared_ptr<TrackerLink>> leaving_;  // of dropped trackers, until they are told
+  std::map<uint64_t, std::shared_ptr<TrackerLink>>
+      leaving_;  // of dropped trackers, until they are told
   std::map<TransferId, session::Announcement> announcements_;
   uint64_t next_id_ = 1;
 };

@@ -79,15 +79,16 @@ void Transfer::Load() {
         content_.hashes = loaded.hashes;
         identities_ = std::move(loaded.identities);
         if (content_.manifest != nullptr) {
-          content_.layout =
-              std::shared_ptr<const content::Layout>(content_.manifest, &content_.manifest->layout());
+          content_.layout = std::shared_ptr<const content::Layout>(content_.manifest,
+                                                                   &content_.manifest->layout());
           resting_have_ = ChunkSet(content_.layout->chunk_count());
         } else if (!record_.verified) {
           resting_have_ = ChunkSet(static_cast<uint32_t>(loaded.have.size() * 8));
         }
         resting_have_.AddBytes(ChunkIndex(0), loaded.have);
         // A share may be well again; a download's reason stands until the user resumes it.
-        if (!record_.error.empty() && record_.kind == store::TransferKind::kDownload && !record_.finished) {
+        if (!record_.error.empty() && record_.kind == store::TransferKind::kDownload &&
+            !record_.finished) {
           return SetState(TransferState::kError, record_.error);
         }
         Continue();
@@ -125,18 +126,19 @@ void Transfer::Fail(const absl::Status& status) {
 }
 
 void Transfer::SaveRecord() {
-  runtime_->RunOnCatalog([record = record_](store::Catalog& catalog) { return catalog.Update(record); },
-                         [id = record_.id](absl::Status status) {
-                           if (!status.ok()) {
-                             spdlog::error("cannot save transfer {}: {}", id.value(),
-                                           std::string(status.message()));
-                           }
-                         });
+  runtime_->RunOnCatalog(
+      [record = record_](store::Catalog& catalog) { return catalog.Update(record); },
+      [id = record_.id](absl::Status status) {
+        if (!status.ok()) {
+          spdlog::error("cannot save transfer {}: {}", id.value(), std::string(status.message()));
+        }
+      });
 }
 
 uint64_t Transfer::RestingBytes() const {
   uint64_t bytes = 0;
-  for (uint32_t i = resting_have_.NextMember(0); i < resting_have_.size(); i = resting_have_.NextMember(i + 1)) {
+  for (uint32_t i = resting_have_.NextMember(0); i < resting_have_.size();
+       i = resting_have_.NextMember(i + 1)) {
     bytes += content_.layout->ChunkLength(ChunkIndex(i));
   }
   return bytes;
@@ -188,7 +190,8 @@ void Transfer::Resume() {
 
 absl::Status Transfer::Verify() {
   if (progress_ != nullptr) return absl::OkStatus();  // being hashed or checked already
-  if (fetch_ != nullptr && fetch_->have() != nullptr && content_.store != nullptr && content_.hashes != nullptr) {
+  if (fetch_ != nullptr && fetch_->have() != nullptr && content_.store != nullptr &&
+      content_.hashes != nullptr) {
     VerifyPart();
     return absl::OkStatus();
   }
@@ -200,7 +203,8 @@ absl::Status Transfer::Verify() {
     return absl::FailedPreconditionError(
         "it came from peers of the original protocol, which give no hashes to verify it with");
   }
-  return absl::FailedPreconditionError(absl::StrCat("there is nothing to verify while it is ", StateName(state_),
+  return absl::FailedPreconditionError(absl::StrCat("there is nothing to verify while it is ",
+                                                    StateName(state_),
                                                     record_.paused ? "; resume it first" : ""));
 }
 
@@ -208,29 +212,32 @@ void Transfer::Stop(std::function<void()> done) { StopWork(std::move(done)); }
 
 void Transfer::Remove(bool with_data, std::function<void(absl::Status)> done) {
   const bool unfinished = record_.kind == store::TransferKind::kDownload && !record_.finished;
-  StopWork([this, keep = shared_from_this(), with_data, unfinished, done = std::move(done)]() mutable {
-    auto forget = [runtime = runtime_, id = record_.id, done = std::move(done)](absl::Status removed) mutable {
-      runtime->RunOnCatalog([id](store::Catalog& catalog) { return catalog.Remove(id); },
-                            [removed, done = std::move(done)](absl::Status forgotten) {
-                              done(forgotten.ok() ? removed : forgotten);
-                            });
-    };
-    // A .part is of no use to anyone else.
-    const bool is_part = content_.store != nullptr && content_.store->is_part();
-    if (content_.store == nullptr || !(with_data || (unfinished && is_part))) {
-      return forget(absl::OkStatus());
-    }
-    runtime_->RunOnWorker(
-        store::WorkerPool::Priority::kUrgent, [store = content_.store] { return store->RemoveFiles(); },
-        std::move(forget));
-  });
+  StopWork(
+      [this, keep = shared_from_this(), with_data, unfinished, done = std::move(done)]() mutable {
+        auto forget = [runtime = runtime_, id = record_.id,
+                       done = std::move(done)](absl::Status removed) mutable {
+          runtime->RunOnCatalog([id](store::Catalog& catalog) { return catalog.Remove(id); },
+                                [removed, done = std::move(done)](absl::Status forgotten) {
+                                  done(forgotten.ok() ? removed : forgotten);
+                                });
+        };
+        // A .part is of no use to anyone else.
+        const bool is_part = content_.store != nullptr && content_.store->is_part();
+        if (content_.store == nullptr || !(with_data || (unfinished && is_part))) {
+          return forget(absl::OkStatus());
+        }
+        runtime_->RunOnWorker(
+            store::WorkerPool::Priority::kUrgent,
+            [store = content_.store] { return store->RemoveFiles(); }, std::move(forget));
+      });
 }
 
 bool Transfer::IsActive() const {
   if (!content_.id.has_value() || !record_.verified) return false;
   if (fetch_ != nullptr) return true;
-  return content_.whole && (state_ == TransferState::kSeeding || state_ == TransferState::kComplete ||
-                            state_ == TransferState::kChecking);
+  return content_.whole &&
+         (state_ == TransferState::kSeeding || state_ == TransferState::kComplete ||
+          state_ == TransferState::kChecking);
 }
 
 uint64_t Transfer::bytes_to_write() const {
@@ -271,12 +278,15 @@ void Transfer::ServeOriginal(Link& link, FileIndex file, uint64_t chunk_id) {
 std::vector<std::string> Transfer::KnownPeers(const Link& asking) {
   std::vector<std::string> known;
   links_->ForEachOf(this, [&](Link& link) {
-    if (link.hello.has_value() && asking.hello.has_value() && link.hello->peer_id == asking.hello->peer_id) return;
+    if (link.hello.has_value() && asking.hello.has_value() &&
+        link.hello->peer_id == asking.hello->peer_id)
+      return;
     if (link.dialled) {
       if (link.hello.has_value()) known.push_back(link.address);
     } else if (link.hello.has_value() && link.hello->listen_port != 0) {
       if (const auto from = net::ParseEndpoint(link.address); from.ok()) {
-        known.push_back(net::FormatEndpoint(net::Endpoint(from->address(), link.hello->listen_port)));
+        known.push_back(
+            net::FormatEndpoint(net::Endpoint(from->address(), link.hello->listen_port)));
       }
     }
   });
@@ -290,7 +300,8 @@ TransferInfo Transfer::Info() {
   const absl::Time now = MonotonicNow();
   TransferInfo info;
   info.id = record_.id;
-  info.kind = record_.kind == store::TransferKind::kShare ? TransferKind::kShare : TransferKind::kDownload;
+  info.kind =
+      record_.kind == store::TransferKind::kShare ? TransferKind::kShare : TransferKind::kDownload;
   info.state = state_;
   info.name = record_.name.empty() ? record_.source : record_.name;
   info.path = record_.path;

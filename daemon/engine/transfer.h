@@ -1,5 +1,6 @@
-// One transfer: a share or a download, from its first call to its removal. Decides which step comes next and shows how it
-// stands; the steps themselves are Fetch, Serving, NameLookup and jobs of the store. Belongs to the engine loop.
+// One transfer: a share or a download, from its first call to its removal. Decides which step comes
+// next and shows how it stands; the steps themselves are Fetch, Serving, NameLookup and jobs of the
+// store. Belongs to the engine loop.
 #pragma once
 
 #include <functional>
@@ -35,7 +36,9 @@ class TransferHost {
   virtual bool last_run_was_unclean() = 0;
 };
 
-class Transfer : public std::enable_shared_from_this<Transfer>, public FetchHost, public ServingHost {
+class Transfer : public std::enable_shared_from_this<Transfer>,
+                 public FetchHost,
+                 public ServingHost {
  public:
   Transfer(Runtime* runtime, Links* links, Trackers* trackers, TransferHost* host,
            store::TransferRecord record);

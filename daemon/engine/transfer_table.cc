@@ -32,7 +32,8 @@ void TransferTable::Load(std::vector<store::TransferRecord> records, bool last_r
   last_run_was_unclean_ = last_run_was_unclean;
   for (store::TransferRecord& record : records) {
     const TransferId id = record.id;
-    auto transfer = std::make_shared<Transfer>(runtime_, links_, trackers_, this, std::move(record));
+    auto transfer =
+        std::make_shared<Transfer>(runtime_, links_, trackers_, this, std::move(record));
     transfers_[id] = transfer;
     if (transfer->content().id.has_value()) OnContentKnown(transfer.get());
     transfer->Load();
@@ -46,7 +47,8 @@ void TransferTable::Add(store::TransferRecord record,
       [this, record, done = std::move(done)](absl::StatusOr<TransferId> id) mutable {
         if (!id.ok()) return done(Annotate(id.status(), "cannot save the transfer"));
         record.id = *id;
-        auto transfer = std::make_shared<Transfer>(runtime_, links_, trackers_, this, std::move(record));
+        auto transfer =
+            std::make_shared<Transfer>(runtime_, links_, trackers_, this, std::move(record));
         transfers_[*id] = transfer;
         if (transfer->content().id.has_value()) OnContentKnown(transfer.get());
         transfer->StartNew();
@@ -61,26 +63,27 @@ std::shared_ptr<Transfer> TransferTable::Find(TransferId id) const {
 }
 
 absl::StatusOr<TransferId> TransferTable::FindByText(const std::string& what) const {
-  if (const auto number = ParseDecimal(what, ~uint64_t{0}); number.has_value() && Find(TransferId(*number))) {
+  if (const auto number = ParseDecimal(what, ~uint64_t{0});
+      number.has_value() && Find(TransferId(*number))) {
     return TransferId(*number);
   }
   std::vector<TransferId> found;
   for (const auto& [id, transfer] : transfers_) {
-    const bool by_content = what.size() >= kShortestIdPrefix && IsHex(what) &&
-                            transfer->content().id.has_value() &&
-                            absl::StartsWith(transfer->content().id->Hex(), absl::AsciiStrToLower(what));
+    const bool by_content =
+        what.size() >= kShortestIdPrefix && IsHex(what) && transfer->content().id.has_value() &&
+        absl::StartsWith(transfer->content().id->Hex(), absl::AsciiStrToLower(what));
     if (by_content || transfer->record().name == what) found.push_back(id);
   }
   if (found.size() == 1) return found[0];
   if (found.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("there is no transfer \"", Printable(what), "\"; p2pctl list shows those there are"));
+    return absl::NotFoundError(absl::StrCat("there is no transfer \"", Printable(what),
+                                            "\"; p2pctl list shows those there are"));
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat("\"", Printable(what), "\" may be any of the transfers ",
-                   absl::StrJoin(found, ", ",
-                                 [](std::string* out, TransferId id) { absl::StrAppend(out, id.value()); }),
-                   "; give one of these numbers"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "\"", Printable(what), "\" may be any of the transfers ",
+      absl::StrJoin(found, ", ",
+                    [](std::string* out, TransferId id) { absl::StrAppend(out, id.value()); }),
+      "; give one of these numbers"));
 }
 
 void TransferTable::Remove(TransferId id, bool with_data, std::function<void(absl::Status)> done) {
@@ -90,8 +93,9 @@ void TransferTable::Remove(TransferId id, bool with_data, std::function<void(abs
         absl::StrCat("there is no transfer ", id.value(), "; p2pctl list shows those there are")));
   }
   if (with_data && transfer->record().kind == store::TransferKind::kShare) {
-    return done(absl::InvalidArgumentError(
-        "the files of a share are its owner's; remove it without --with-data and delete them yourself"));
+    return done(
+        absl::InvalidArgumentError("the files of a share are its owner's; remove it without "
+                                   "--with-data and delete them yourself"));
   }
   transfers_.erase(id);
   runtime_->changes.Changed();
@@ -107,14 +111,16 @@ std::shared_ptr<Transfer> TransferTable::FindShareOf(const std::string& path) co
   return nullptr;
 }
 
-std::shared_ptr<Transfer> TransferTable::FindSameDownload(const store::TransferRecord& wanted) const {
+std::shared_ptr<Transfer> TransferTable::FindSameDownload(
+    const store::TransferRecord& wanted) const {
   for (const auto& [id, transfer] : transfers_) {
     const store::TransferRecord& record = transfer->record();
     if (record.kind != store::TransferKind::kDownload) continue;
     const bool same_content = wanted.content_id.has_value()
                                   ? record.content_id == wanted.content_id
                                   : !record.finished && record.source == wanted.source;
-    const bool same_place = record.path == wanted.path || record.path == absl::StrCat(wanted.path, record.name) ||
+    const bool same_place = record.path == wanted.path ||
+                            record.path == absl::StrCat(wanted.path, record.name) ||
                             record.path == absl::StrCat(wanted.path, "/", record.name);
     if (same_content && same_place) return transfer;
   }
@@ -142,20 +148,25 @@ std::shared_ptr<Transfer> TransferTable::FindContent(const ContentId& content_id
 std::vector<ContentId> TransferTable::ContentsNamed(const std::string& name) {
   std::vector<ContentId> ids;
   for (const auto& [id, transfer] : transfers_) {
-    if (!transfer->IsActive() || transfer->record().name != name || !transfer->content().id.has_value()) continue;
-    if (std::count(ids.begin(), ids.end(), *transfer->content().id) == 0) ids.push_back(*transfer->content().id);
+    if (!transfer->IsActive() || transfer->record().name != name ||
+        !transfer->content().id.has_value())
+      continue;
+    if (std::count(ids.begin(), ids.end(), *transfer->content().id) == 0)
+      ids.push_back(*transfer->content().id);
     if (ids.size() == kMaxContentsPerName) break;
   }
   return ids;
 }
 
-std::shared_ptr<Transfer> TransferTable::FindOriginalName(const std::string& name, FileIndex* file) {
+std::shared_ptr<Transfer> TransferTable::FindOriginalName(const std::string& name,
+                                                          FileIndex* file) {
   const std::string share = name.substr(0, name.find('/'));
   std::shared_ptr<Transfer> damaged;
   for (const auto& [id, transfer] : transfers_) {
     const content::Layout* layout = transfer->content().layout.get();
     if (layout == nullptr || layout->name() != share || !transfer->record().verified) continue;
-    const std::string path = layout->is_directory() && name.size() > share.size() ? name.substr(share.size() + 1) : name;
+    const std::string path =
+        layout->is_directory() && name.size() > share.size() ? name.substr(share.size() + 1) : name;
     const absl::optional<FileIndex> index = layout->Find(path);
     if (!index.has_value() || (layout->is_directory() && name == share)) continue;
     if (transfer->IsActive()) {
@@ -180,8 +191,11 @@ ByteCount TransferTable::ReservedBytes(TransferId except) {
 
 void TransferTable::OnContentKnown(Transfer* transfer) {
   std::vector<TransferId>& ids = by_content_[*transfer->content().id];
-  ids.erase(std::remove_if(ids.begin(), ids.end(), [this](TransferId id) { return Find(id) == nullptr; }), ids.end());
-  if (std::count(ids.begin(), ids.end(), transfer->record().id) == 0) ids.push_back(transfer->record().id);
+  ids.erase(
+      std::remove_if(ids.begin(), ids.end(), [this](TransferId id) { return Find(id) == nullptr; }),
+      ids.end());
+  if (std::count(ids.begin(), ids.end(), transfer->record().id) == 0)
+    ids.push_back(transfer->record().id);
 }
 
 void TransferTable::OnFinished(Transfer* finished) {

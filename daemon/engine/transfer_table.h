@@ -51,7 +51,9 @@ class TransferTable : public LinkRouter, public TransferHost {
   ByteCount ReservedBytes(TransferId except) override;
   void OnContentKnown(Transfer* transfer) override;
   void OnFinished(Transfer* transfer) override;
-  const std::vector<std::string>& tracker_addresses() override { return runtime_->options.trackers; }
+  const std::vector<std::string>& tracker_addresses() override {
+    return runtime_->options.trackers;
+  }
   bool last_run_was_unclean() override { return last_run_was_unclean_; }
 
   Runtime* const runtime_;

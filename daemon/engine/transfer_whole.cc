@@ -41,13 +41,13 @@ void Transfer::HashShare() {
         });
       },
       [runtime = runtime_, guarded = Guard([this](absl::StatusOr<store::HashedShare> hashed) {
-         progress_.reset();
-         if (hashed.ok()) {
-           OnHashed(*std::move(hashed));
-         } else {
-           Fail(hashed.status());
-         }
-       })](absl::StatusOr<store::HashedShare> hashed) mutable {
+                             progress_.reset();
+                             if (hashed.ok()) {
+                               OnHashed(*std::move(hashed));
+                             } else {
+                               Fail(hashed.status());
+                             }
+                           })](absl::StatusOr<store::HashedShare> hashed) mutable {
         auto shared = std::make_shared<absl::StatusOr<store::HashedShare>>(std::move(hashed));
         runtime->engine_loop.Post([guarded, shared]() mutable { guarded(std::move(*shared)); });
       });
@@ -55,7 +55,8 @@ void Transfer::HashShare() {
 
 void Transfer::OnHashed(store::HashedShare hashed) {
   content_.manifest = hashed.manifest;
-  content_.layout = std::shared_ptr<const content::Layout>(hashed.manifest, &hashed.manifest->layout());
+  content_.layout =
+      std::shared_ptr<const content::Layout>(hashed.manifest, &hashed.manifest->layout());
   content_.hashes = std::make_shared<content::ChunkHashes>(*hashed.hashes);
   content_.id = hashed.manifest->content_id();
   identities_ = std::move(hashed.identities);
@@ -85,14 +86,16 @@ void Transfer::OpenWhole() {
   };
   runtime_->RunOnWorker(
       Priority::kUrgent,
-      [files = runtime_->files, path = record_.path, layout = content_.layout, identities = identities_] {
+      [files = runtime_->files, path = record_.path, layout = content_.layout,
+       identities = identities_] {
         Result result{store::FileChunkManager::OpenWhole(files, path, layout, identities), {}};
         if (result.store.ok()) result.changed = (*result.store)->ChangedFiles();
         return result;
       },
       Guard([this](Result result) {
         if (!result.store.ok()) {
-          return Damaged(absl::StrCat(Printable(record_.path), " is not there: ", result.store.status().message()));
+          return Damaged(absl::StrCat(Printable(record_.path),
+                                      " is not there: ", result.store.status().message()));
         }
         content_.store = *std::move(result.store);
         if (result.changed.empty()) return Offer();
@@ -107,15 +110,18 @@ void Transfer::Offer() {
     record_.error.clear();
     SaveRecord();
   }
-  SetState(record_.kind == store::TransferKind::kShare ? TransferState::kSeeding : TransferState::kComplete);
+  SetState(record_.kind == store::TransferKind::kShare ? TransferState::kSeeding
+                                                       : TransferState::kComplete);
   Announce(/*partial=*/false);
 }
 
 void Transfer::RunCheck(ChunkSet which, std::function<void(store::VerifiedChunks)> done) {
   progress_ = std::make_shared<store::WorkProgress>();
   store::VerifyChunks(
-      content_.store, runtime_->workers.get(), content_.manifest, content_.hashes, std::move(which), progress_,
-      [runtime = runtime_, guarded = Guard([this, done = std::move(done)](store::VerifiedChunks result) {
+      content_.store, runtime_->workers.get(), content_.manifest, content_.hashes, std::move(which),
+      progress_,
+      [runtime = runtime_,
+       guarded = Guard([this, done = std::move(done)](store::VerifiedChunks result) {
          progress_.reset();
          done(std::move(result));
        })](store::VerifiedChunks result) mutable {
@@ -124,13 +130,15 @@ void Transfer::RunCheck(ChunkSet which, std::function<void(store::VerifiedChunks
 }
 
 void Transfer::CheckFiles(std::vector<FileIndex> files) {
-  SetState(TransferState::kChecking, absl::StrCat("checking what changed: ", NameFiles(*content_.layout, files)));
+  SetState(TransferState::kChecking,
+           absl::StrCat("checking what changed: ", NameFiles(*content_.layout, files)));
   ChunkSet which(content_.layout->chunk_count());
   for (FileIndex file : files) {
     const content::LayoutFile& entry = content_.layout->file(file);
     for (uint32_t i = 0; i < entry.chunk_count; ++i) which.Add(entry.first_chunk + ChunkIndex(i));
   }
-  RunCheck(which, [this, files](store::VerifiedChunks result) { OnChecked(files, std::move(result)); });
+  RunCheck(which,
+           [this, files](store::VerifiedChunks result) { OnChecked(files, std::move(result)); });
 }
 
 void Transfer::CheckAll() {
@@ -151,12 +159,14 @@ void Transfer::OnChecked(std::vector<FileIndex> files, store::VerifiedChunks res
     }
   }
   if (!bad.empty()) {
-    std::string what = absl::StrCat(NameFiles(*content_.layout, bad), bad.size() == 1 ? " is" : " are",
-                                    " not what was ", record_.kind == store::TransferKind::kShare ? "shared" : "fetched");
+    std::string what = absl::StrCat(
+        NameFiles(*content_.layout, bad), bad.size() == 1 ? " is" : " are", " not what was ",
+        record_.kind == store::TransferKind::kShare ? "shared" : "fetched");
     if (!result.problem.ok()) absl::StrAppend(&what, " (", result.problem.message(), ")");
     return Damaged(what);
   }
-  // Also empty files, which have no chunk to be wrong: their refreshed identity fails when they grew or are gone.
+  // Also empty files, which have no chunk to be wrong: their refreshed identity fails when they
+  // grew or are gone.
   runtime_->RunOnWorker(
       Priority::kUrgent,
       [store = content_.store, files] {
@@ -187,7 +197,8 @@ void Transfer::Damaged(const std::string& what) {
   if (record_.kind == store::TransferKind::kShare) {
     Fail(absl::DataLossError(absl::StrCat(what, "; share it again, or put it back and resume")));
   } else {
-    Fail(absl::DataLossError(absl::StrCat(what, "; remove the transfer and get it again, or put it back and resume")));
+    Fail(absl::DataLossError(
+        absl::StrCat(what, "; remove the transfer and get it again, or put it back and resume")));
   }
 }
 

@@ -2,7 +2,7 @@
 import os
 
 from p2p_content import MIB, make_file, make_tree, tree_of
-from p2p_harness import LOCALHOST, P2pTest, free_port, run_ctl
+from p2p_harness import LOCALHOST, P2pTest, free_port, link_to, run_ctl
 from p2p_proxy import Proxy
 
 PROMISED = {"id", "name", "content_id", "magnet", "kind", "state", "verified", "bytes_total",
@@ -77,15 +77,16 @@ class CommandTest(P2pTest):
         b = self.daemon("b")
         digest = make_file(self.path("x y.bin"), MIB)
         magnet = a.share(self.path("x y.bin"))["magnet"]
-        self.assertRegex(magnet, r"^magnet:\?xt=urn:btmh:1220[0-9a-f]{64}&dn=x%20y\.bin&xl=1048576&tr=")
+        self.assertRegex(magnet, r"^magnet:\?xt=urn:btmh:1220[0-9a-f]{64}&")
+        self.assertIn("&dn=x%20y.bin&xl=1048576&tr=", magnet)
         self.assertIn("tr=" + tracker.address, magnet)
         self.assert_same_file(b.get(magnet)["path"], digest)
 
     def test_get_by_magnet_link_with_a_peer_needs_no_tracker_at_all(self):
         a, b = self.daemon("a"), self.daemon("b")
         digest = make_file(self.path("x.bin"), MIB)
-        magnet = a.share(self.path("x.bin"))["magnet"] + "&x.pe=" + a.address
-        self.assert_same_file(b.get(magnet)["path"], digest)
+        shared = a.share(self.path("x.bin"))
+        self.assert_same_file(b.get(link_to(shared, a))["path"], digest)
 
     def test_download_is_another_word_for_get(self):
         _, a, b = self.make_pair()
@@ -179,8 +180,8 @@ class CommandTest(P2pTest):
         make_file(self.path("x.bin"), 8 * MIB)
         shared = a.share(self.path("x.bin"))
         proxy = self.closing(Proxy((LOCALHOST, a.port), budget=MIB))
-        got = b.get_detached(shared["magnet"] + "&x.pe=" + proxy.address)
-        b.wait_transfer(got["id"], lambda t: t["peers"] == 1 and t["bytes_done"] > 0, "it has a peer")
+        got = b.get_detached(link_to(shared, proxy))
+        b.wait_transfer(got["id"], lambda t: t["peers"] == 1 and t["bytes_done"] > 0, "it has one")
         peers = b.must("--json", "peers", got["id"]).objects
         self.assertTrue(peers)
         self.assertEqual({p["address"] for p in peers}, {proxy.address})
@@ -192,7 +193,7 @@ class CommandTest(P2pTest):
         make_file(self.path("x.bin"), 4 * MIB)
         shared = a.share(self.path("x.bin"))
         proxy = self.closing(Proxy((LOCALHOST, a.port), budget=MIB))
-        got = b.get_detached(shared["magnet"] + "&x.pe=" + proxy.address)
+        got = b.get_detached(link_to(shared, proxy))
         watch = b.start_ctl("--json", "watch", got["id"])
         first = watch.stdout.readline()
         self.assertIn('"id"', first)
@@ -220,8 +221,8 @@ class CommandTest(P2pTest):
         digest = make_file(self.path("x.bin"), 8 * MIB)
         shared = a.share(self.path("x.bin"))
         proxy = self.closing(Proxy((LOCALHOST, a.port), budget=MIB + 100_000))
-        got = b.get_detached(shared["magnet"] + "&x.pe=" + proxy.address)
-        done = b.wait_transfer(got["id"], lambda t: t["bytes_done"] >= MIB, "1 MiB is here")
+        got = b.get_detached(link_to(shared, proxy))
+        done = b.wait_bytes(got["id"], MIB, "1 MiB is here")
         self.assertEqual(b.must("--json", "pause", got["id"]).last["state"], "paused")
         paused = b.wait_state(got["id"], "paused")
         self.assertEqual(paused["bytes_done"], done["bytes_done"])
@@ -279,8 +280,8 @@ class CommandTest(P2pTest):
         make_file(self.path("x.bin"), 8 * MIB)
         shared = a.share(self.path("x.bin"))
         proxy = self.closing(Proxy((LOCALHOST, a.port), budget=2 * MIB))
-        got = b.get_detached(shared["magnet"] + "&x.pe=" + proxy.address)
-        b.wait_transfer(got["id"], lambda t: t["bytes_done"] >= MIB, "1 MiB is here")
+        got = b.get_detached(link_to(shared, proxy))
+        b.wait_bytes(got["id"], MIB, "1 MiB is here")
         self.assertEqual(os.listdir(b.downloads), ["x.bin.part"])
         b.must("remove", got["id"])
         self.assertEqual(os.listdir(b.downloads), [])
@@ -329,7 +330,8 @@ class CommandTest(P2pTest):
     def test_G12_every_command_exits_with_69_when_no_daemon_runs(self):
         socket = self.path("nobody.sock")
         for arguments in (["share", "/etc/hostname"], ["get", "x"], ["list"], ["status"],
-                          ["status", "1"], ["peers", "1"], ["watch"], ["watch", "1"], ["pause", "1"],
+                          ["status", "1"], ["peers", "1"], ["watch"], ["watch", "1"],
+                          ["pause", "1"],
                           ["resume", "1"], ["remove", "1"], ["verify", "1"], ["stop"]):
             result = run_ctl(["--socket", socket] + arguments)
             self.assertEqual(result.code, 69, (arguments, result))

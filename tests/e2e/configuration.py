@@ -111,8 +111,10 @@ class ConfigurationTest(P2pTest):
     def test_the_example_that_ships_is_good(self):
         found = [os.path.join(directory, "p2pd.toml") for directory, _, names in
                  os.walk(os.path.join(SOURCE_DIR, "systemd")) if "p2pd.toml" in names]
-        found += [p for p in (os.path.join(SOURCE_DIR, d, "p2pd.toml") for d in ("", "docs", "examples"))
-                  if os.path.exists(p)]
+        for directory in ("", "docs", "examples"):
+            path = os.path.join(SOURCE_DIR, directory, "p2pd.toml")
+            if os.path.exists(path):
+                found.append(path)
         self.assertTrue(found, "no p2pd.toml ships")
         for path in found:
             done = self.run_p2pd("--config", path, "--check-config")

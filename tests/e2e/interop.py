@@ -141,9 +141,8 @@ class ExampleTest(P2pTest):
         self.assertIn("nothing", refused.stderr)
 
     def test_its_stubs_are_those_of_the_proto_file(self):
-        # A daemon's answer to what the stubs know, and nothing that they do not.
-        script = ("import control_pb2, sys; names = control_pb2.DESCRIPTOR.services_by_name['Control']."
-                  "methods_by_name; print(' '.join(sorted(names)))")
+        script = ("import control_pb2; file = control_pb2.DESCRIPTOR; "
+                  "print(*sorted(file.services_by_name['Control'].methods_by_name))")
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
                               check=True, cwd=os.path.dirname(self.script),
                               env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))

@@ -1,4 +1,4 @@
-"""Prints module.Class.method of every test in the given files, one a line, for CMake to register."""
+"""Prints module.Class.method of every test in the given files, one a line. CMake reads that."""
 import ast
 import os
 import sys

@@ -1,13 +1,14 @@
 """Programs that know only the original protocol, against p2pd and p2p-tracker."""
-import os
 import re
 import socket
 import struct
+import subprocess
 
 from p2p_content import CHUNK, MIB, make_bytes, make_file, make_tree, sha256
-from p2p_harness import LOCALHOST, P2pTest, wait_for
+from p2p_harness import LOCALHOST, P2pTest, free_port, link_to, program, wait_for
 from p2p_original import (OriginalClient, OriginalPeer, OriginalTracker, ask, read_exactly,
                           read_line)
+from p2p_proxy import Proxy
 
 
 class OriginalClientTest(P2pTest):
@@ -113,17 +114,17 @@ class OriginalClientTest(P2pTest):
         self.assertEqual(read_line(connection) + read_exactly(connection, 1000), b"1000\n" + data)
         self.assertEqual(connection.recv(1), b"")
 
-    def test_errors_of_a_peer_keep_the_connection(self):
+    def test_P01_P03_P06_errors_of_a_peer_keep_the_connection(self):
         data = make_bytes(CHUNK + 1)
         _, d = self.share(data)
         connection = self.connect(d)
-        for request, code in (("GET_CHUNK nothing.bin 0", 404),    # P01
-                              ("GET_CHUNK film.bin 2", 416),       # P03
+        for request, code in (("GET_CHUNK nothing.bin 0", 404),
+                              ("GET_CHUNK film.bin 2", 416),
                               ("GET_CHUNK film.bin 2147483648", 416),
                               ("GET_CHUNK film.bin 18446744073709551616", 416),
                               ("GET_CHUNK film.bin -1", 416),
                               ("GET_CHUNK film.bin 1a", 416),
-                              ("GET_CHUNK ../film.bin 0", 422)):   # P06
+                              ("GET_CHUNK ../film.bin 0", 422)):
             connection.sendall(request.encode() + b"\n")
             answer = read_line(connection).decode()
             self.assertTrue(answer.startswith(f"ERROR {code} "), (request, answer))
@@ -146,19 +147,18 @@ class OriginalClientTest(P2pTest):
     def test_P10_files_on_the_disk_that_are_not_shared_are_unknown(self):
         _, d = self.share(b"x")
         connection = self.connect(d)
-        for name in ("p2pd.log", "tracker.log", os.path.join("d", "state", "peer_id"), "film.bin.part"):
+        for name in ("p2pd.log", "tracker.log", "d/state/peer_id", "film.bin.part"):
             connection.sendall(b"GET_CHUNK %s 0\n" % name.encode())
             self.assertRegex(read_line(connection), b"^ERROR 404 ")
         connection.sendall(b"GET_CHUNK /etc/passwd 0\n")
         self.assertRegex(read_line(connection), b"^ERROR 4[02][24] ")
 
     def test_P02_a_chunk_that_is_not_here_yet_gets_409(self):
-        from p2p_proxy import Proxy
         a, b = self.daemon("a"), self.daemon("b")
         make_file(self.path("x.bin"), 8 * MIB)
         shared = a.share(self.path("x.bin"))
         proxy = self.closing(Proxy((LOCALHOST, a.port), budget=MIB))
-        got = b.get_detached(shared["magnet"] + "&x.pe=" + proxy.address)
+        got = b.get_detached(link_to(shared, proxy))
         b.wait_transfer(got["id"], lambda t: 0 < t["bytes_done"], "a part is here")
         connection = self.connect(b)
         codes = set()
@@ -264,8 +264,6 @@ class OriginalTrackerLinesTest(P2pTest):
             wait_for(lambda: not tracker.lookup("x"), "it is gone", deadline=5)
 
     def test_the_port_may_be_the_only_argument(self):
-        import subprocess
-        from p2p_harness import free_port, program
         port = free_port()
         process = self.process([program("p2p-tracker"), str(port)], "by-port")
         process.spawn()
@@ -277,8 +275,6 @@ class OriginalTrackerLinesTest(P2pTest):
         self.assertIn("in use", taken.stderr)
 
     def test_wrong_flags_exit_with_2(self):
-        import subprocess
-        from p2p_harness import program
         for arguments in (["--frob"], ["65536"], ["x"], ["--listen", "nowhere"], ["--ttl", "0"]):
             done = subprocess.run([program("p2p-tracker")] + arguments, capture_output=True,
                                   text=True, check=False, timeout=30)

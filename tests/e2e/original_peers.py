@@ -145,7 +145,7 @@ class OriginalPeersTest(P2pTest):
         peer = self.peer(tracker, answer=answer)
         d = self.daemon("d", [tracker])
         got = d.get_detached(NAME)
-        d.wait_transfer(got["id"], lambda t: t["bytes_done"] >= 6 * CHUNK, "six chunks are here")
+        d.wait_bytes(got["id"], 6 * CHUNK, "six chunks are here")
         d.must("pause", got["id"])  # commits
         d.must("resume", got["id"])
         d.kill9()
@@ -209,7 +209,8 @@ class LyingOriginalPeersTest(P2pTest):
         self.check_liar(lambda _, __, data: Cut(b"%d\n%s" % (len(data), data[:-1])))
 
     def test_C06_more_bytes_follow_the_chunk(self):
-        self.check_liar(lambda _, __, data: b"%d\n%sand more" % (len(data), data), some_is_true=True)
+        self.check_liar(lambda _, __, data: b"%d\n%sand more" % (len(data), data),
+                        some_is_true=True)
 
     def test_an_error_for_every_chunk(self):
         self.check_liar(lambda *_: b"ERROR 500 disk\n")

@@ -4,7 +4,7 @@ import random
 import time
 
 from p2p_content import CHUNK, MIB, make_file, make_tree, tree_of
-from p2p_harness import LOCALHOST, P2pTest, wait_for
+from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
 from p2p_proxy import Proxy
 
 # Text lines, proofs and the like that cross the proxy beside payload, for each connection.
@@ -13,23 +13,23 @@ OVERHEAD = 64 << 10
 
 class ResumeTest(P2pTest):
     def make_source(self, size, budget, bytes_a_second=None):
-        """A seeder behind a proxy that lets `budget` bytes pass. Gives (seeder, proxy, magnet, SHA-256)."""
+        """(seeder, proxy before it that lets `budget` bytes pass, magnet link, SHA-256)"""
         a = self.daemon("a")
         digest = make_file(self.path("x.bin"), size)
         shared = a.share(self.path("x.bin"))
         proxy = self.closing(Proxy((LOCALHOST, a.port), budget, bytes_a_second=bytes_a_second))
-        return a, proxy, shared["magnet"] + "&x.pe=" + proxy.address, digest
+        return a, proxy, link_to(shared, proxy), digest
 
     def wait_until_held(self, daemon, transfer, proxy):
-        """Until the daemon has taken in everything that the proxy let pass; gives its bytes_done."""
+        """Until the daemon has stored all that the proxy let pass; gives its bytes_done."""
         wait_for(lambda: proxy.is_dry, "the proxy has let everything pass that it may")
         # What is on the way is less than one chunk for each connection.
         least = proxy.bytes_down - proxy.connections * (CHUNK + OVERHEAD)
-        return daemon.wait_transfer(transfer, lambda t: t["bytes_done"] >= max(least, 1),
+        return daemon.wait_bytes(transfer, max(least, 1),
                                     f"{least} bytes are stored")["bytes_done"]
 
     def check_no_byte_twice(self, size, proxy, kills):
-        """All that crossed the proxy is the file, and at most a chunk in flight for each connection cut."""
+        """What crossed the proxy: the file, and for each connection cut a chunk in flight."""
         wasted = proxy.bytes_down - size
         allowed = proxy.connections * OVERHEAD + 2 * kills * CHUNK
         self.assertLess(wasted, allowed, "bytes were fetched twice")
@@ -43,7 +43,7 @@ class ResumeTest(P2pTest):
         b.kill9()
         b.start()
         # Before one more byte may pass, everything that was there is there again.
-        b.wait_transfer(transfer, lambda t: t["bytes_done"] >= done, f"{done} bytes are there again")
+        b.wait_bytes(transfer, done, f"{done} bytes are there again")
         proxy.allow()
         b.wait_state(transfer, "complete")
         self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)
@@ -107,13 +107,13 @@ class ResumeTest(P2pTest):
         files["empty"] = b""
         make_tree(self.path("tree"), files)
         size = sum(len(f if isinstance(f, bytes) else f[0]) for f in files.values())
-        magnet = a.share(self.path("tree"))["magnet"]
+        shared = a.share(self.path("tree"))
         proxy = self.closing(Proxy((LOCALHOST, a.port), budget=size // 2))
-        transfer = b.get_detached(magnet + "&x.pe=" + proxy.address)["id"]
+        transfer = b.get_detached(link_to(shared, proxy))["id"]
         done = self.wait_until_held(b, transfer, proxy)
         b.kill9()
         b.start()
-        b.wait_transfer(transfer, lambda t: t["bytes_done"] >= done, f"{done} bytes are there again")
+        b.wait_bytes(transfer, done, f"{done} bytes are there again")
         proxy.allow()
         b.wait_state(transfer, "complete")
         self.assertEqual(tree_of(os.path.join(b.downloads, "tree")), tree_of(self.path("tree")))
@@ -193,7 +193,7 @@ class ResumeTest(P2pTest):
         seen = b.wait_state(transfer, "paused")
         self.assertGreaterEqual(seen["bytes_done"], done)
 
-    def test_S09_bytes_that_were_damaged_while_the_daemon_was_dead_are_found_and_fetched_again(self):
+    def test_S09_bytes_that_were_damaged_on_the_disk_are_found_and_fetched_again(self):
         size = 12 * MIB
         _, proxy, magnet, digest = self.make_source(size, budget=6 * MIB)
         b = self.daemon("b")
@@ -201,8 +201,8 @@ class ResumeTest(P2pTest):
         self.wait_until_held(b, transfer, proxy)
         b.kill9()
         b.start()
-        b.wait_transfer(transfer, lambda t: t["state"] == "downloading" and t["bytes_done"] > 2 * MIB,
-                        "it has its chunks again")
+        b.wait_state(transfer, "downloading")
+        b.wait_bytes(transfer, 2 * MIB, "it has its chunks again")
         part = os.path.join(b.downloads, "x.bin.part")
         with open(part, "r+b") as file:
             file.seek(_first_data_chunk(part) * CHUNK + 100)
@@ -246,7 +246,7 @@ class ResumeTest(P2pTest):
         transfer = b.get_detached(magnet)["id"]
         done = self.wait_until_held(b, transfer, proxy)
         b.restart()
-        b.wait_transfer(transfer, lambda t: t["bytes_done"] >= done, f"{done} bytes are there again")
+        b.wait_bytes(transfer, done, f"{done} bytes are there again")
         proxy.allow()
         b.wait_state(transfer, "complete")
         self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)

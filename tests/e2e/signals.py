@@ -1,10 +1,11 @@
 """Signals, and how the programs end."""
 import os
 import signal
+import socket
 import time
 
 from p2p_content import CHUNK, MIB, make_file
-from p2p_harness import LOCALHOST, P2pTest, cpu_ticks, wait_for
+from p2p_harness import LOCALHOST, P2pTest, cpu_ticks, link_to, wait_for
 from p2p_proxy import Proxy
 
 
@@ -20,8 +21,8 @@ class ShutdownTest(P2pTest):
         proxy = self.closing(Proxy((LOCALHOST, a.port), budget=5 * MIB + 30_000))
         # By its own link only: the tracker would lead around the proxy.
         c = self.daemon("c")
-        transfer = c.get_detached(shared["magnet"].split("&tr=")[0] + "&x.pe=" + proxy.address)["id"]
-        done = c.wait_transfer(transfer, lambda t: t["bytes_done"] >= 4 * MIB, "a part is here")
+        transfer = c.get_detached(link_to(shared, proxy))["id"]
+        done = c.wait_bytes(transfer, 4 * MIB, "a part is here")
         address = b.address
         tracker.wait_lists("y.bin", address)
         for daemon in (b, c):
@@ -49,7 +50,6 @@ class ShutdownTest(P2pTest):
 
     def test_X01_a_second_signal_ends_at_once(self):
         # A tracker that takes connections and never answers holds up the good order.
-        import socket
         with socket.create_server((LOCALHOST, 0)) as mute:
             a = self.daemon("a", [f"{LOCALHOST}:{mute.getsockname()[1]}"])
             make_file(self.path("x.bin"), 1000)
@@ -65,7 +65,6 @@ class ShutdownTest(P2pTest):
         a.wait_state("x.bin", "seeding")
 
     def test_a_tracker_that_never_answers_does_not_hold_up_the_end(self):
-        import socket
         with socket.create_server((LOCALHOST, 0)) as mute:
             a = self.daemon("a", [f"{LOCALHOST}:{mute.getsockname()[1]}"])
             make_file(self.path("x.bin"), 1000)
@@ -93,7 +92,7 @@ class ShutdownTest(P2pTest):
         digest = make_file(self.path("x.bin"), 8 * MIB)
         shared = a.share(self.path("x.bin"))
         b = self.daemon("b")
-        get = b.start_ctl("get", shared["magnet"] + "&x.pe=" + a.address)
+        get = b.start_ctl("get", link_to(shared, a))
         for _ in range(20_000):
             for daemon in (a, b):
                 os.kill(daemon.pid, signal.SIGUSR1)

@@ -28,7 +28,7 @@ class TrackerLossTest(P2pTest):
         digest = make_file(self.path("x.bin"), MIB)
         a.share(self.path("x.bin"))
         got = b.get_detached("x.bin")
-        waiting = b.wait_transfer(got["id"], lambda t: t["error"] != "", "it says what it waits for")
+        waiting = b.wait_transfer(got["id"], lambda t: t["error"] != "", "it says why it waits")
         self.assertEqual(waiting["state"], "queued")
         self.assertIn("tracker", waiting["error"])
         tracker.start()
@@ -36,7 +36,7 @@ class TrackerLossTest(P2pTest):
         b.wait_state(got["id"], "complete")
         self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)
 
-    def test_T23_a_tracker_that_was_killed_knows_everything_again_without_anyone_doing_a_thing(self):
+    def test_T23_a_tracker_that_was_killed_knows_everything_again_by_itself(self):
         tracker = self.tracker()
         a, b = self.daemon("a", [tracker]), self.daemon("b", [tracker])
         make_file(self.path("x.bin"), 1000)
@@ -58,7 +58,7 @@ class TrackerLossTest(P2pTest):
         proxy = self.closing(Proxy((LOCALHOST, a.port), budget=3 * MIB))
         ask(tracker.address, f"ANNOUNCE x.bin {12 * MIB} {shared['content_id']} {proxy.address}")
         got = b.get_detached("x.bin")
-        b.wait_transfer(got["id"], lambda t: t["bytes_done"] >= MIB, "a part is here")
+        b.wait_bytes(got["id"], MIB, "a part is here")
         tracker.kill9()
         b.wait_tracker(ok=False)
         proxy.allow()
@@ -71,7 +71,7 @@ class TrackerLossTest(P2pTest):
         digest = make_file(self.path("x.bin"), MIB)
         shared = a.share(self.path("x.bin"))
         got = b.get_detached(shared["content_id"])
-        waiting = b.wait_transfer(got["id"], lambda t: t["error"] != "", "it says what it waits for")
+        waiting = b.wait_transfer(got["id"], lambda t: t["error"] != "", "it says why it waits")
         self.assertIn("no peer", waiting["error"])
         a.stop()
         a.arguments += ["--tracker", tracker.address]

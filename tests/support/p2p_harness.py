@@ -17,6 +17,8 @@ import tempfile
 import time
 import unittest
 
+from p2p_content import sha256
+
 BIN_DIR = os.environ.get("P2P_BIN_DIR", "")
 # Seconds. Long enough for a sanitizer build on a busy machine; a good run never waits for it.
 DEADLINE = float(os.environ.get("P2P_TEST_DEADLINE", "40"))
@@ -299,6 +301,10 @@ class Daemon(Process):
             return condition(seen) and dict(seen)
         return wait_for(check, lambda: f"{description}; it is {seen}", deadline)
 
+    def wait_bytes(self, what, count, description):
+        """Until at least `count` bytes are there."""
+        return self.wait_transfer(what, lambda t: t["bytes_done"] >= count, description)
+
     def wait_state(self, what, *states, deadline=None):
         def check(transfer):
             if transfer["state"] == "error" and "error" not in states:
@@ -320,6 +326,12 @@ def _scratch_directory():
     except OSError:
         pass
     return None
+
+
+def link_to(shared, *peers):
+    """A magnet link to what was shared that names these peers and no tracker."""
+    magnet = shared["magnet"].split("&tr=")[0]
+    return magnet + "".join(f"&x.pe={peer.address}" for peer in peers)
 
 
 class P2pTest(unittest.TestCase):
@@ -367,7 +379,6 @@ class P2pTest(unittest.TestCase):
         return thing
 
     def assert_same_file(self, path, digest):
-        from p2p_content import sha256
         self.assertTrue(os.path.exists(path), f"{path} is not there")
         self.assertEqual(sha256(path), digest, path)
 

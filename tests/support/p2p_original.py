@@ -1,7 +1,8 @@
 """Programs that know only the original protocol, written from its description alone.
 
-OriginalPeer serves GET_CHUNK, OriginalTracker keeps a dictionary, OriginalClient downloads. Each stands for
-the program a stranger would write: some read one request for each recv(), some close after each answer, some lie.
+OriginalPeer serves GET_CHUNK, OriginalTracker keeps a dictionary, OriginalClient downloads. Each
+stands for the program a stranger would write: some read one request for each recv(), some close
+after each answer, some lie.
 """
 import re
 import socket
@@ -225,7 +226,7 @@ class OriginalClient:
         return read_exactly(connection, int(header))
 
     def download(self, name, chunks_of=None):
-        """`chunks_of`: the name for GET_CHUNK where it is not the one of the LOOKUP, with the size."""
+        """`chunks_of`: name and size for GET_CHUNK where they are not those of the LOOKUP."""
         size, peers = self.lookup(name)
         if chunks_of is not None:
             name, size = chunks_of

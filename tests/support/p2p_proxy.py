@@ -15,8 +15,8 @@ _PIECE = 65_536
 class Proxy:
     """Listens on `address`, dials `target` for each connection.
 
-    `allow(n)` lets n more bytes pass from the target to the clients; None: all. `tamper`, where given, is
-    a class whose objects have feed(bytes) -> bytes, one for each connection.
+    `allow(n)` lets n more bytes pass from the target to the clients; None: all. `tamper`, where
+    given, is a class whose objects have feed(bytes) -> bytes, one for each connection.
     """
 
     def __init__(self, target, budget=None, tamper=None, bytes_a_second=None, port=0):

@@ -10,8 +10,8 @@ const absl::Time kStart = absl::UnixEpoch() + absl::Hours(1);
 
 TEST(PeerBook, C12_TakesNoAddressThatIsNoPlaceToConnectTo) {
   PeerBook book(1);
-  for (const char* bad : {"", "example.org:9001", "192.0.2.1:0", "192.0.2.1", "0.0.0.0:9001", "224.0.0.1:9001",
-                          "169.254.1.1:9001", "[fe80::1]:9001", "1.2.3.4:80@x"}) {
+  for (const char* bad : {"", "example.org:9001", "192.0.2.1:0", "192.0.2.1", "0.0.0.0:9001",
+                          "224.0.0.1:9001", "169.254.1.1:9001", "[fe80::1]:9001", "1.2.3.4:80@x"}) {
     book.Add(bad);
   }
   EXPECT_TRUE(book.all().empty());

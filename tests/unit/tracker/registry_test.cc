@@ -36,7 +36,8 @@ class RegistryTest : public ::testing::Test {
  protected:
   Outcome Register(absl::string_view name, uint64_t size, const wire::PeerAddress& address,
                    absl::Time now = kStart) {
-    return registry_.Register(name, ByteCount(size), absl::nullopt, /*partial=*/false, address, now);
+    return registry_.Register(name, ByteCount(size), absl::nullopt, /*partial=*/false, address,
+                              now);
   }
   Outcome Announce(absl::string_view name, uint64_t size, const ContentId& id,
                    const wire::PeerAddress& address, absl::Time now = kStart) {
@@ -261,7 +262,7 @@ TEST_F(RegistryTest, KeepsItsOrdersThroughAnyMixOfCalls) {
 }
 
 TEST_F(RegistryTest, GivesPartialPeersToPeersButNotToOriginalClients) {
-    const auto join = [&](absl::string_view address, bool partial) {
+  const auto join = [&](absl::string_view address, bool partial) {
     registry_.Register("f", ByteCount(9), Id(1), partial, At(address), kStart);
   };
   join("192.0.2.1:1", true);

@@ -79,10 +79,12 @@ TEST(TrackerLines, AreReadBackAsTheyWereFormatted) {
     return line;
   };
   const ContentId id = *ContentIdFromHex(kId);
-  const auto announce = chomp(FormatRegister("a b", ByteCount(5), id, /*partial=*/false, "192.0.2.1:9"));
+  const auto announce =
+      chomp(FormatRegister("a b", ByteCount(5), id, /*partial=*/false, "192.0.2.1:9"));
   EXPECT_EQ(announce, absl::StrCat("ANNOUNCE a b 5 ", kId, " 192.0.2.1:9"));
   Parsed(announce);
-  Parsed(chomp(FormatRegister("a b", ByteCount(5), absl::nullopt, /*partial=*/false, "192.0.2.1:9")));
+  Parsed(
+      chomp(FormatRegister("a b", ByteCount(5), absl::nullopt, /*partial=*/false, "192.0.2.1:9")));
   Parsed(chomp(FormatHelloRequest()));
   Parsed(chomp(FormatUnregister("192.0.2.1:9")));
   Parsed(chomp(FormatWithdraw(id, /*partial=*/false, "192.0.2.1:9")));

@@ -1,0 +1,85 @@
+// What stands behind Engine: its parts, and how a call from another thread reaches the engine loop.
+// Only for engine*.cc.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/types/optional.h"
+#include "daemon/engine/engine.h"
+#include "daemon/engine/links.h"
+#include "daemon/engine/runtime.h"
+#include "daemon/engine/trackers.h"
+#include "daemon/engine/transfer.h"
+#include "daemon/engine/transfer_table.h"
+
+namespace p2p::engine {
+
+// Inside Engine the word Transfer is a call of its own.
+using TransferObject = Transfer;
+
+// A call that the engine loop does not answer in this time finds it stuck.
+inline constexpr absl::Duration kCallTimeout = absl::Seconds(30);
+inline absl::Status Stuck() {
+  return absl::DeadlineExceededError("the daemon did not answer in time; look at its log");
+}
+
+// The answer to a call, waited for by one thread and given by another, which may come too late.
+template <typename T>
+struct Answer {
+  absl::Notification given;
+  absl::optional<T> value;
+};
+
+struct Engine::Impl {
+  Runtime runtime;
+  std::unique_ptr<store::StateDirLock> lock;
+  std::unique_ptr<TransferTable> table;
+  std::unique_ptr<Links> links;
+  std::unique_ptr<Trackers> trackers;
+  std::string listen;
+  absl::Time started;
+  std::atomic<bool> stopped{false};
+
+  // Runs `call` on the engine loop; it gets a function to answer with, now or later.
+  template <typename T>
+  absl::StatusOr<T> Call(std::function<void(std::function<void(T)>)> call,
+                         absl::Duration timeout = kCallTimeout) {
+    auto answer = std::make_shared<Answer<T>>();
+    runtime.engine_loop.Post([answer, call = std::move(call)] {
+      call([answer](T value) {
+        answer->value = std::move(value);
+        answer->given.Notify();
+      });
+    });
+    if (!answer->given.WaitForNotificationWithTimeout(timeout)) return Stuck();
+    return std::move(*answer->value);
+  }
+
+  // `act` on the transfer, or the reason why there is none.
+  absl::Status With(TransferId id, std::function<absl::Status(TransferObject&)> act) {
+    absl::StatusOr<absl::Status> status = Call<absl::Status>([this, id, act](auto reply) {
+      const std::shared_ptr<TransferObject> transfer = table->Find(id);
+      reply(transfer != nullptr
+                ? act(*transfer)
+                : absl::NotFoundError(absl::StrCat("there is no transfer ", id.value(),
+                                                   "; p2pctl list shows those there are")));
+    });
+    return status.ok() ? *status : status.status();
+  }
+
+  absl::Status OpenState();
+  absl::Status StartLoops();
+  void AddShare(const std::string& path, const std::string& name,
+                const std::vector<store::FileIdentity>& identities,
+                std::function<void(absl::StatusOr<TransferId>)> reply);
+};
+
+}  // namespace p2p::engine
