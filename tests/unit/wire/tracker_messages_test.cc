@@ -87,7 +87,7 @@ TEST(TrackerLines, AreReadBackAsTheyWereFormatted) {
       chomp(FormatRegister("a b", ByteCount(5), absl::nullopt, /*partial=*/false, "192.0.2.1:9")));
   Parsed(chomp(FormatHelloRequest()));
   Parsed(chomp(FormatUnregister("192.0.2.1:9")));
-  Parsed(chomp(FormatWithdraw(id, /*partial=*/false, "192.0.2.1:9")));
+  Parsed(chomp(FormatWithdraw(id, "192.0.2.1:9")));
   Parsed(chomp(FormatLookup("a b")));
   Parsed(chomp(FormatFind("a b")));
   Parsed(chomp(FormatPeers(id)));
