@@ -158,7 +158,8 @@ TEST(Registry, T16_RefusesNewcomersWhenItsMemoryIsUsedAndForgetsNobody) {
   options.max_bytes = 1 << 20;
   Registry registry(options);
   const auto add = [&](uint32_t n) {
-    return registry.Register(absl::StrCat("name", n), ByteCount(1), absl::nullopt, Host(n), kStart);
+    return registry.Register(absl::StrCat("name", n), ByteCount(1), absl::nullopt,
+                             /*partial=*/false, Host(n), kStart);
   };
   uint32_t n = 0;
   while (add(n) == Outcome::kRegistered) ++n;
@@ -241,7 +242,8 @@ TEST_F(RegistryTest, KeepsItsOrdersThroughAnyMixOfCalls) {
         const uint64_t size = next(3);
         const auto content =
             id == 0 ? absl::nullopt : absl::make_optional(Id(static_cast<uint8_t>(id)));
-        registry_.Register(name_of(name), ByteCount(size), content, Host(host), kStart);
+        registry_.Register(name_of(name), ByteCount(size), content, /*partial=*/false, Host(host),
+                           kStart);
         model[{name, id, host}] = size;
       }
     }
