@@ -37,7 +37,7 @@ TEST(RateMeter, StartsAnewAfterAPause) {
   meter.Add(1'000'000'000, kStart);
   const absl::Time later = kStart + absl::Seconds(60);
   meter.Add(1'000, later);
-  EXPECT_LE(meter.Rate(later), 10'100);
+  EXPECT_LE(meter.Rate(later), 11'000);
 }
 
 }  // namespace
