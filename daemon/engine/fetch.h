@@ -52,6 +52,9 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   ~Fetch();
 
   void Start();
+  // Before Start: manifest and hashes are known here from another transfer.
+  void UseLocal(std::shared_ptr<const content::Manifest> manifest,
+                const content::ChunkHashes& hashes);
   // Where chunks go, and what is there already (committed and checked).
   void OnStoreReady(ChunkSet have);
   // Commits what is written and ends; `done` runs when the catalog has it.

@@ -90,6 +90,16 @@ void Fetch::UseManifest(std::shared_ptr<const content::Manifest> manifest) {
   }
 }
 
+void Fetch::UseLocal(std::shared_ptr<const content::Manifest> manifest,
+                     const content::ChunkHashes& hashes) {
+  content_->manifest = manifest;
+  content_->layout = std::shared_ptr<const content::Layout>(manifest, &manifest->layout());
+  content_->hashes = std::make_shared<content::ChunkHashes>(hashes);
+  MakeSwarm(ChunkSet(content_->layout->chunk_count()));
+  host_->OnManifest();
+  host_->OnHashesComplete();
+}
+
 void Fetch::OnHashes(Link& link, FileIndex file, const content::HashRange& range) {
   if (by_original()) return;
   if (content_->manifest == nullptr) {

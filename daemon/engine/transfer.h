@@ -32,6 +32,9 @@ class TransferHost {
   virtual void OnContentKnown(Transfer* transfer) = 0;
   // A download has its final name.
   virtual void OnFinished(Transfer* transfer) = 0;
+  // Another transfer of the same content whose manifest and chunk hashes are all known here, best
+  // one that is whole; nullptr when there is none.
+  virtual std::shared_ptr<Transfer> FindSibling(const Transfer& transfer) = 0;
   virtual const std::vector<std::string>& tracker_addresses() = 0;
   virtual bool last_run_was_unclean() = 0;
 };
@@ -116,6 +119,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void MakePlace();
   void OnPlace(Place place);
   void CompareExisting();
+  void CopyFrom(const Transfer& sibling);
   void ReopenPart();
   void CheckUncommitted(ChunkSet have, ChunkSet uncertain);
   void UseStore(ChunkSet have);

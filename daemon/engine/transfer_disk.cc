@@ -5,8 +5,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
+#include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
+#include "core/content/merkle.h"
 #include "daemon/engine/transfer.h"
 #include "spdlog/spdlog.h"
 
@@ -68,6 +70,9 @@ void Transfer::OnPlace(Place place) {
   if (place.store.ok()) {
     content_.store = *std::move(place.store);
     SaveRecord();
+    const std::shared_ptr<Transfer> sibling =
+        content_.id.has_value() ? host_->FindSibling(*this) : nullptr;
+    if (sibling != nullptr && sibling->content_.whole) return CopyFrom(*sibling);
     return UseStore(ChunkSet(content_.layout->chunk_count()));
   }
   if (!absl::IsAlreadyExists(place.store.status()) || content_.manifest == nullptr) {
@@ -75,6 +80,36 @@ void Transfer::OnPlace(Place place) {
   }
   exists_at_target_ = true;
   if (content_.hashes->Complete()) CompareExisting();
+}
+
+void Transfer::CopyFrom(const Transfer& sibling) {
+  progress_ = std::make_shared<store::WorkProgress>();
+  runtime_->RunOnWorker(
+      Priority::kBulk,
+      [from = sibling.content_.store, to = content_.store, manifest = content_.manifest,
+       hashes = sibling.content_.hashes, progress = progress_] {
+        const content::Layout& layout = manifest->layout();
+        ChunkSet copied(layout.chunk_count());
+        std::vector<uint8_t> buffer(limits::kChunkBytes);
+        for (uint32_t i = 0; i < layout.chunk_count() && !progress->cancelled; ++i) {
+          const ChunkIndex chunk(i);
+          const content::ChunkPlace place = layout.Locate(chunk);
+          const absl::Span<uint8_t> data = absl::MakeSpan(buffer).subspan(0, place.length);
+          // What cannot be read, or is not what it was, is fetched from others.
+          if (!from->ReadChunk(chunk, data).ok()) continue;
+          if (content::ChunkHash(data, layout.file(place.file).length) != hashes->Get(chunk))
+            continue;
+          if (!to->WriteChunk(chunk, data).ok()) break;  // the fetch that follows says why
+          copied.Add(chunk);
+          progress->bytes_done += place.length;
+        }
+        if (!to->Sync().ok()) copied.Clear();
+        return copied;
+      },
+      Guard([this](ChunkSet copied) {
+        progress_.reset();
+        UseStore(std::move(copied));
+      }));
 }
 
 void Transfer::CompareExisting() {

@@ -80,6 +80,11 @@ void Transfer::StartFetch(std::vector<std::string> peers) {
   }
   fetch_ = std::make_shared<Fetch>(runtime_, links_, trackers_, record_.id, &content_, this,
                                    std::move(source));
+  if (content_.manifest == nullptr) {
+    if (const std::shared_ptr<Transfer> sibling = host_->FindSibling(*this)) {
+      fetch_->UseLocal(sibling->content_.manifest, *sibling->content_.hashes);
+    }
+  }
   fetch_->Start();
 }
 

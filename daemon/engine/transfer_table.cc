@@ -211,4 +211,16 @@ void TransferTable::OnFinished(Transfer* finished) {
   if (!AnyDownloadRuns()) runtime_->pool->Trim();
 }
 
+std::shared_ptr<Transfer> TransferTable::FindSibling(const Transfer& transfer) {
+  std::shared_ptr<Transfer> best;
+  for (TransferId id : by_content_[*transfer.content().id]) {
+    const std::shared_ptr<Transfer> other = Find(id);
+    if (other == nullptr || other.get() == &transfer) continue;
+    const ContentState& content = other->content();
+    if (content.manifest == nullptr || !content.hashes->Complete()) continue;
+    if (best == nullptr || (content.whole && !best->content().whole)) best = other;
+  }
+  return best;
+}
+
 }  // namespace p2p::engine

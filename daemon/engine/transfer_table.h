@@ -51,6 +51,7 @@ class TransferTable : public LinkRouter, public TransferHost {
   ByteCount ReservedBytes(TransferId except) override;
   void OnContentKnown(Transfer* transfer) override;
   void OnFinished(Transfer* transfer) override;
+  std::shared_ptr<Transfer> FindSibling(const Transfer& transfer) override;
   const std::vector<std::string>& tracker_addresses() override {
     return runtime_->options.trackers;
   }
