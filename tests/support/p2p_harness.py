@@ -58,11 +58,6 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def split_address(address):
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
 def cpu_ticks(pid):
     """User and system time of a process, in clock ticks."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
@@ -249,7 +244,7 @@ class Daemon(Process):
 
     @property
     def port(self):
-        return split_address(self.address)[1]
+        return int(self.address.rpartition(":")[2])
 
     def ctl(self, *arguments, cwd=None, env=None, timeout=DEADLINE * 2, preexec_fn=None):
         return run_ctl(("--socket", self.socket) + arguments, cwd or self.home, env, timeout,
