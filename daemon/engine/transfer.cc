@@ -265,6 +265,8 @@ void Transfer::OnLinkEvent(Link& link, session::PeerEvent& event) {
 void Transfer::OnLinkClosed(Link& link, const std::string& reason) {
   if (lookup_ != nullptr) lookup_->OnLinkClosed(link);
   if (fetch_ != nullptr) fetch_->OnLinkClosed(link, reason);
+  // A peer that got bytes which changed on their way out of the socket drops us and asks no more.
+  if (content_.whole && link.io->sent().total_bytes() > 0) LookForChanges();
 }
 
 void Transfer::OnSelfDialled(const std::string& address) {

@@ -106,6 +106,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void OpenWhole();
   void CheckFiles(std::vector<FileIndex> files);
   void CheckAll();
+  void LookForChanges();
   void OnChecked(std::vector<FileIndex> files, store::VerifiedChunks result);
   void Offer();
   void Damaged(const std::string& what);

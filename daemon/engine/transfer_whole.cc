@@ -186,6 +186,16 @@ void Transfer::OnChecked(std::vector<FileIndex> files, store::VerifiedChunks res
       }));
 }
 
+void Transfer::LookForChanges() {
+  if (progress_ != nullptr) return;
+  runtime_->RunOnWorker(
+      Priority::kBulk, [store = content_.store] { return store->ChangedFiles(); },
+      Guard([this](std::vector<FileIndex> changed) {
+        if (!changed.empty() && content_.whole && progress_ == nullptr)
+          CheckFiles(std::move(changed));
+      }));
+}
+
 void Transfer::OnFileSuspect(FileIndex file) {
   if (progress_ != nullptr) return;  // a running check covers it, or its end asks again
   CheckFiles({file});
