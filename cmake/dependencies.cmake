@@ -19,7 +19,7 @@ target_link_libraries(p2p_asio INTERFACE Threads::Threads)
 add_library(p2p_toml INTERFACE)
 target_include_directories(p2p_toml SYSTEM INTERFACE ${TOMLPLUSPLUS_INCLUDE_DIR})
 target_compile_definitions(p2p_toml INTERFACE TOML_EXCEPTIONS=0)
-# toml++ 3.3 asserts that a key goes on after its dot, where a file may say something else ("a.=1"). Without the
+# toml++ 3.3 asserts that a key begins well, where a file may say something else ("[.a]"). Without the
 # assertion it reports an error; Clang would take the assertion for granted under NDEBUG.
 target_compile_options(p2p_toml INTERFACE "-DTOML_ASSERT(expr)=static_assert(true)"
                                           $<$<CXX_COMPILER_ID:Clang>:-UNDEBUG>)

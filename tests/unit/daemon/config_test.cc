@@ -105,6 +105,10 @@ TEST(ConfigText, F01_BinaryIsRefusedInOneLineThatNamesThePlace) {
   }
 }
 
+TEST(ConfigText, F01_AKeyThatBeginsWithADotIsRefused) {
+  EXPECT_THAT(ErrorOf("[.a]"), StartsWith("p2pd.toml:1: "));
+}
+
 TEST(ConfigText, F01_DeepNestingIsRefusedAndNotFollowed) {
   EXPECT_THAT(ErrorOf("trackers = " + std::string(500'000, '[')), StartsWith("p2pd.toml:1: "));
 }
