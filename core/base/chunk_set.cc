@@ -18,6 +18,18 @@ bool ChunkSet::Remove(ChunkIndex chunk) {
   return true;
 }
 
+void ChunkSet::Add(const ChunkSet& other) {
+  for (uint32_t i = other.NextMember(0); i < other.size_; i = other.NextMember(i + 1)) {
+    Add(ChunkIndex(i));
+  }
+}
+
+void ChunkSet::Remove(const ChunkSet& other) {
+  for (uint32_t i = other.NextMember(0); i < other.size_; i = other.NextMember(i + 1)) {
+    Remove(ChunkIndex(i));
+  }
+}
+
 void ChunkSet::AddAll() {
   std::fill(words_.begin(), words_.end(), ~uint64_t{0});
   if (size_ % 64 != 0) words_.back() = (uint64_t{1} << (size_ % 64)) - 1;

@@ -27,6 +27,9 @@ class ChunkSet {
   bool Add(ChunkIndex chunk);
   bool Remove(ChunkIndex chunk);
   void AddAll();
+  // The members of `other`, which has the same size.
+  void Add(const ChunkSet& other);
+  void Remove(const ChunkSet& other);
   void Clear();
   // The first member at or after `from`; size() when there is none.
   uint32_t NextMember(uint32_t from) const;

@@ -52,9 +52,9 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   ~Fetch();
 
   void Start();
-  // Before Start: manifest and hashes are known here from another transfer.
-  void UseLocal(std::shared_ptr<const content::Manifest> manifest,
-                const content::ChunkHashes& hashes);
+  // The verified manifest, and what is known of its chunk hashes: all, where another transfer had
+  // them. Also before Start.
+  void UseManifest(std::shared_ptr<const content::Manifest> manifest, content::ChunkHashes hashes);
   // Where chunks go, and what is there already (committed and checked).
   void OnStoreReady(ChunkSet have);
   // Commits what is written and ends; `done` runs when the catalog has it.
@@ -112,7 +112,6 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
 
   // Manifest and hashes.
   void OnManifestReceived(Link& link, std::string info);
-  void UseManifest(std::shared_ptr<const content::Manifest> manifest);
   void OnHashes(Link& link, FileIndex file, const content::HashRange& range);
   void TakeHashes(Link* link, FileIndex file, const content::HashRange& range);
   void AskForHashes();
@@ -158,7 +157,6 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   bool pump_scheduled_ = false;
   bool told_first_chunk_ = false;
   bool stopped_ = false;
-  int chunks_in_check_ = 0;
   std::vector<ChunkIndex> fresh_;  // verified and not yet told to others
   RateMeter down_;
 };

@@ -26,6 +26,7 @@ void Fetch::OnLostHere(const ChunkSet& lost) {
     swarm_->OnChunkLostHere(ChunkIndex(i));
     if (journal_ != nullptr) journal_->OnLost(ChunkIndex(i));
   }
+  CheckDone();
   SchedulePump();
 }
 
@@ -85,7 +86,6 @@ void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
   if (content_->hashes != nullptr) expected = content_->hashes->Get(received.chunk);
   const content::ChunkPlace place = content_->layout->Locate(received.chunk);
   const ByteCount file_bytes = content_->layout->file(place.file).length;
-  ++chunks_in_check_;
   runtime_->RunOnWorker(
       store::WorkerPool::Priority::kUrgent,
       [store = content_->store, chunk = received.chunk, expected, file_bytes,
@@ -98,7 +98,6 @@ void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
         return result;
       },
       Guard([this, from = link.id(), chunk = received.chunk](StoredChunk result) {
-        --chunks_in_check_;
         OnChunkStored(from, chunk, result);
       }));
   SchedulePump();

@@ -64,7 +64,7 @@ void Fetch::OnManifestReceived(Link& link, std::string info) {
              from = link.id()](absl::StatusOr<std::shared_ptr<const content::Manifest>> manifest) {
         manifest_in_check_ = false;
         manifest_timer_.Disarm();
-        if (manifest.ok()) return UseManifest(*std::move(manifest));
+        if (manifest.ok()) return UseManifest(*manifest, content::ChunkHashes(*manifest));
         early_hashes_.clear();
         manifest_from_ = LinkId();
         if (Link* sender = links_->Find(from)) {
@@ -75,10 +75,11 @@ void Fetch::OnManifestReceived(Link& link, std::string info) {
       }));
 }
 
-void Fetch::UseManifest(std::shared_ptr<const content::Manifest> manifest) {
+void Fetch::UseManifest(std::shared_ptr<const content::Manifest> manifest,
+                        content::ChunkHashes hashes) {
   content_->manifest = manifest;
   content_->layout = std::shared_ptr<const content::Layout>(manifest, &manifest->layout());
-  content_->hashes = std::make_shared<content::ChunkHashes>(manifest);
+  content_->hashes = std::make_shared<content::ChunkHashes>(std::move(hashes));
   MakeSwarm(ChunkSet(content_->layout->chunk_count()));
   host_->OnManifest();
   for (const auto& [file, range] : std::exchange(early_hashes_, {}))
@@ -88,16 +89,6 @@ void Fetch::UseManifest(std::shared_ptr<const content::Manifest> manifest) {
   } else {
     AskForHashes();
   }
-}
-
-void Fetch::UseLocal(std::shared_ptr<const content::Manifest> manifest,
-                     const content::ChunkHashes& hashes) {
-  content_->manifest = manifest;
-  content_->layout = std::shared_ptr<const content::Layout>(manifest, &manifest->layout());
-  content_->hashes = std::make_shared<content::ChunkHashes>(hashes);
-  MakeSwarm(ChunkSet(content_->layout->chunk_count()));
-  host_->OnManifest();
-  host_->OnHashesComplete();
 }
 
 void Fetch::OnHashes(Link& link, FileIndex file, const content::HashRange& range) {

@@ -18,8 +18,7 @@ constexpr absl::Duration kPeerPatience = absl::Seconds(6);
 
 NameLookup::NameLookup(Runtime* runtime, Links* links, Trackers* trackers, std::string name,
                        std::shared_ptr<Transfer> transfer, std::function<void(Result)> done)
-    : runtime_(runtime),
-      links_(links),
+    : links_(links),
       trackers_(trackers),
       name_(std::move(name)),
       transfer_(transfer),
@@ -71,8 +70,6 @@ void NameLookup::AskPeers(const session::NameFound::Original& originals) {
   if (asked_.empty()) return Finish(std::move(result_));
   timer_.Arm(MonotonicNow() + kPeerPatience, [this] { Finish(std::move(result_)); });
 }
-
-void NameLookup::OnPeerHello(Link&) {}
 
 bool NameLookup::OnLinkEvent(Link& link, session::PeerEvent& event) {
   if (finished_) return false;

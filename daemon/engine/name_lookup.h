@@ -32,7 +32,6 @@ class NameLookup : public std::enable_shared_from_this<NameLookup> {
   ~NameLookup();
 
   void Start();
-  void OnPeerHello(Link& link);
   bool OnLinkEvent(Link& link, session::PeerEvent& event);
   void OnLinkClosed(Link& link);
 
@@ -45,7 +44,6 @@ class NameLookup : public std::enable_shared_from_this<NameLookup> {
   void OnPeerDone(LinkId link);
   void Finish(Result result);
 
-  Runtime* const runtime_;
   Links* const links_;
   Trackers* const trackers_;
   const std::string name_;

@@ -125,7 +125,6 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void CheckUncommitted(ChunkSet have, ChunkSet uncertain);
   void UseStore(ChunkSet have);
   void VerifyPart();
-  void FinishDownload();
   void OnFinished(std::vector<store::FileIdentity> identities);
   void WaitForDisk(const absl::Status& status);
   void LookForSpace();

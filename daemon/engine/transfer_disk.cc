@@ -166,10 +166,7 @@ void Transfer::ReopenPart() {
           // Written but not committed when the last run was cut off: worth hashing, not worth
           // fetching again.
           result.uncertain = (*result.store)->PossiblyWritten();
-          for (uint32_t i = result.have.NextMember(0); i < result.have.size();
-               i = result.have.NextMember(i + 1)) {
-            result.uncertain.Remove(ChunkIndex(i));
-          }
+          result.uncertain.Remove(result.have);
         } else if (absl::IsNotFound(result.store.status()) && adopt) {
           // Cut off between the final name and the catalog.
           auto adopted = store::FileChunkManager::AdoptFinished(files, path, layout);
@@ -207,10 +204,7 @@ void Transfer::ReopenPart() {
 
 void Transfer::CheckUncommitted(ChunkSet have, ChunkSet uncertain) {
   RunCheck(std::move(uncertain), [this, have](store::VerifiedChunks checked) mutable {
-    for (uint32_t i = checked.good.NextMember(0); i < checked.good.size();
-         i = checked.good.NextMember(i + 1)) {
-      have.Add(ChunkIndex(i));
-    }
+    have.Add(checked.good);
     UseStore(std::move(have));
   });
 }
@@ -229,12 +223,10 @@ void Transfer::VerifyPart() {
   const ChunkSet have = *fetch_->have();
   RunCheck(have, [this, have](store::VerifiedChunks checked) {
     ChunkSet lost = have;
-    for (uint32_t i = checked.good.NextMember(0); i < checked.good.size();
-         i = checked.good.NextMember(i + 1)) {
-      lost.Remove(ChunkIndex(i));
-    }
+    lost.Remove(checked.good);
     SetState(TransferState::kDownloading);
-    if (fetch_ != nullptr && !lost.None()) fetch_->OnLostHere(lost);
+    // Also with nothing lost: the last chunk may have come while this ran.
+    if (fetch_ != nullptr) fetch_->OnLostHere(lost);
   });
 }
 

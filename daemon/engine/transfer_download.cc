@@ -82,7 +82,7 @@ void Transfer::StartFetch(std::vector<std::string> peers) {
                                    std::move(source));
   if (content_.manifest == nullptr) {
     if (const std::shared_ptr<Transfer> sibling = host_->FindSibling(*this)) {
-      fetch_->UseLocal(sibling->content_.manifest, *sibling->content_.hashes);
+      fetch_->UseManifest(sibling->content_.manifest, *sibling->content_.hashes);
     }
   }
   fetch_->Start();
@@ -151,9 +151,7 @@ void Transfer::Announce(bool partial) {
   trackers_->Announce(record_.id, std::move(announcement));
 }
 
-void Transfer::OnFetched() { FinishDownload(); }
-
-void Transfer::FinishDownload() {
+void Transfer::OnFetched() {
   if (progress_ != nullptr) return;  // a verification runs: its end decides
   using Identities = std::vector<store::FileIdentity>;
   runtime_->RunOnWorker(

@@ -115,5 +115,19 @@ TEST(ChunkSet, AddsBytesToWhatIsThere) {
   EXPECT_EQ(set.count(), 2u);
 }
 
+TEST(ChunkSet, AddsAndRemovesTheMembersOfAnother) {
+  ChunkSet set(130);
+  ChunkSet other(130);
+  set.Add(ChunkIndex(3));
+  for (uint32_t i : {3u, 64u, 129u}) other.Add(ChunkIndex(i));
+  set.Add(other);
+  EXPECT_EQ(set, other);
+  EXPECT_EQ(set.count(), 3u);
+  other.Remove(ChunkIndex(64));
+  set.Remove(other);
+  EXPECT_EQ(set.count(), 1u);
+  EXPECT_TRUE(set.Has(ChunkIndex(64)));
+}
+
 }  // namespace
 }  // namespace p2p
