@@ -1,4 +1,5 @@
 // p2pctl: tells the daemon what to do. See commands.cc for what it knows.
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -38,8 +39,11 @@ int Run(const std::vector<std::string>& words) {
 }  // namespace p2p::ctl
 
 int main(int argc, char** argv) {
-  const int code = p2p::ctl::Run({argv + (argc > 0 ? 1 : 0), argv + argc});
-  if (p2p::ctl::OutputIsGood()) return code;
-  p2p::ctl::Complain("cannot write the output; is the disk full?");
-  return code == p2p::ctl::kDone ? p2p::ctl::kFailed : code;
+  int code = p2p::ctl::Run({argv + (argc > 0 ? 1 : 0), argv + argc});
+  if (!p2p::ctl::OutputIsGood()) {
+    p2p::ctl::Complain("cannot write the output; is the disk full?");
+    if (code == p2p::ctl::kDone) code = p2p::ctl::kFailed;
+  }
+  // Not exit(): gRPC would end its threads one by one, which takes as long as the command.
+  std::_Exit(code);
 }

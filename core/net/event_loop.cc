@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <utility>
@@ -19,6 +20,8 @@ namespace {
 constexpr size_t kScratchBytes = 64 << 10;
 // What Linux allows, without the final NUL.
 constexpr size_t kMaxThreadNameBytes = 15;
+// A weight of 0.4: measured not to cost the bulk anything, and to halve the time of a short call.
+constexpr int kBulkNiceness = 4;
 
 void NameThread(const std::string& name) {
   const std::string cut = name.substr(0, kMaxThreadNameBytes);
@@ -38,6 +41,13 @@ void BlockSigpipe() {
 }
 
 }  // namespace
+
+void LowerPriorityOfThisThread() {
+#if defined(__linux__) && !defined(P2P_PORTABLE)
+  // 0 means the calling thread; POSIX would have it the process.
+  (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + kBulkNiceness);
+#endif
+}
 
 struct EventLoop::Gate {
   absl::Mutex mutex;

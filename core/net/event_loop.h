@@ -16,6 +16,10 @@
 
 namespace p2p::net {
 
+// For threads that move bulk, once: on a busy core, those that decide and answer users then go
+// first. Does nothing where priorities do not belong to threads.
+void LowerPriorityOfThisThread();
+
 class EventLoop {
  public:
   // `thread_name` (at most 15 bytes) is what top and perf show.

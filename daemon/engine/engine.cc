@@ -30,11 +30,13 @@ absl::Status Engine::Impl::StartLoops() {
   const int worker_threads =
       options.worker_threads > 0 ? options.worker_threads : std::min(cores + 1, 32);
   runtime.pool = ChunkPool::Create(limits::kChunkPoolBytes);
-  runtime.workers = std::make_unique<store::WorkerPool>(worker_threads, "p2pd-work");
+  runtime.workers = std::make_unique<store::WorkerPool>(worker_threads, "p2pd-work",
+                                                        net::LowerPriorityOfThisThread);
   runtime.catalog_worker = std::make_unique<store::WorkerPool>(1, "p2pd-catalog");
   for (int i = 0; i < io_threads; ++i) {
     runtime.io_loops.push_back(std::make_unique<net::EventLoop>(absl::StrCat("p2pd-io-", i)));
     runtime.io_loops.back()->Start();
+    runtime.io_loops.back()->Post(net::LowerPriorityOfThisThread);
   }
   table = std::make_unique<TransferTable>(&runtime);
   links = std::make_unique<Links>(&runtime, table.get());

@@ -15,9 +15,10 @@ namespace p2p::engine {
 namespace {
 
 constexpr int kMaxLinks = 60;
-// With few peers a second connection to each fills fast links.
+// With few peers, several connections to each fill fast links: one for every I/O loop.
 constexpr size_t kFewPeers = 2;
-constexpr uint64_t kSecondLinkBytes = 32 << 20;
+constexpr size_t kMaxLinksEach = 4;
+constexpr uint64_t kSeveralLinksBytes = 32 << 20;
 // An original peer takes one request at a time on a connection: two keep it busy.
 constexpr int kOriginalLinksEach = 2;
 constexpr absl::Duration kHuntWithPeers = absl::Seconds(20);
@@ -93,8 +94,9 @@ int Fetch::LinksEach() const {
   if (by_original()) return kOriginalLinksEach;
   const bool much_left =
       swarm_ != nullptr &&
-      content_->layout->total_bytes().value() - swarm_->bytes_have().value() > kSecondLinkBytes;
-  return much_left && book_.usable_size() <= kFewPeers ? 2 : 1;
+      content_->layout->total_bytes().value() - swarm_->bytes_have().value() > kSeveralLinksBytes;
+  if (!much_left || book_.usable_size() > kFewPeers) return 1;
+  return static_cast<int>(std::min(runtime_->io_loops.size(), kMaxLinksEach));
 }
 
 void Fetch::DialMore() {

@@ -153,10 +153,8 @@ void PeerLink::End(std::string reason) {
   ended_ = true;
   if (cancel_dial_ != nullptr) std::exchange(cancel_dial_, nullptr)();
   timer_.reset();
-  if (session_ != nullptr) {
-    std::vector<session::PeerEvent> events = session_->TakeEvents();
-    if (!events.empty()) observer_->OnLinkEvents(id_, std::move(events));
-  }
+  if (session_ != nullptr) TakeEvents();
+  TellEvents();
   observer_->OnLinkClosed(id_, std::move(reason));
   // Not from within a call of theirs.
   loop_->Post([self] {
@@ -164,6 +162,19 @@ void PeerLink::End(std::string reason) {
     self->session_.reset();
     self->admission_.reset();
   });
+}
+
+void PeerLink::TakeEvents() {
+  for (session::PeerEvent& event : session_->TakeEvents()) {
+    if (const auto* ended = absl::get_if<session::SessionEnded>(&event))
+      close_reason_ = ended->reason;
+    if (events_.empty()) loop_->Post([self = shared_from_this()] { self->TellEvents(); });
+    events_.push_back(std::move(event));
+  }
+}
+
+void PeerLink::TellEvents() {
+  if (!events_.empty()) observer_->OnLinkEvents(id_, std::exchange(events_, {}));
 }
 
 void PeerLink::Pump() {
@@ -179,12 +190,7 @@ void PeerLink::Pump() {
       connection_->SendFile(std::move(slice));
     }
   }
-  std::vector<session::PeerEvent> events = session_->TakeEvents();
-  for (const session::PeerEvent& event : events) {
-    if (const auto* ended = absl::get_if<session::SessionEnded>(&event))
-      close_reason_ = ended->reason;
-  }
-  if (!events.empty()) observer_->OnLinkEvents(id_, std::move(events));
+  TakeEvents();
   if (session_->ended()) {
     timer_->Disarm();
     if (!std::exchange(finishing_, true)) connection_->FinishSending();

@@ -60,6 +60,9 @@ class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_t
   void End(std::string reason);
   // Moves what the session produced to the connection, the engine and the timer.
   void Pump();
+  // The engine is told, and woken, once for all that one turn of the loop brought.
+  void TakeEvents();
+  void TellEvents();
 
   const LinkId id_;
   net::EventLoop* const loop_;
@@ -76,6 +79,7 @@ class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_t
   net::Admission admission_;
   std::function<void()> cancel_dial_;
   std::vector<std::function<void(session::PeerSession&)>> early_commands_;
+  std::vector<session::PeerEvent> events_;  // not yet told
   std::string close_reason_;
   bool reading_payload_ = false;
   bool waiting_for_pool_ = false;

@@ -108,11 +108,17 @@ void Serving::ServeChunk(LinkId link, ChunkIndex chunk, bool original) {
   Link* to = links_->Find(link);
   if (to == nullptr) return;
   // The slice goes straight from the worker to the connection; only a failure comes back here.
-  runtime_->RunOnWorker(
+  runtime_->workers->Submit(
       store::WorkerPool::Priority::kUrgent,
-      [store = content_->store, io = to->io, chunk, original] {
+      [runtime = runtime_, weak = weak_from_this(), store = content_->store, io = to->io, link,
+       chunk, original] {
         absl::StatusOr<FileSlice> slice = store->PrepareToSend(chunk);
-        if (!slice.ok()) return slice.status();
+        if (!slice.ok()) {
+          runtime->engine_loop.Post([weak, link, chunk, original, status = slice.status()] {
+            if (const auto self = weak.lock()) self->OnNotPrepared(link, chunk, original, status);
+          });
+          return;
+        }
         io->Do([chunk, original, ready = *std::move(slice)](session::PeerSession& s) {
           if (original) {
             s.SendOriginalChunk(ready);
@@ -120,11 +126,6 @@ void Serving::ServeChunk(LinkId link, ChunkIndex chunk, bool original) {
             s.SendChunk(chunk, ready);
           }
         });
-        return absl::OkStatus();
-      },
-      [weak = weak_from_this(), link, chunk, original](absl::Status status) {
-        if (status.ok()) return;
-        if (const auto self = weak.lock()) self->OnNotPrepared(link, chunk, original, status);
       });
 }
 

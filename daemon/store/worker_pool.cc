@@ -26,13 +26,14 @@ void NameThisThread(absl::string_view name, int number) {
 
 }  // namespace
 
-WorkerPool::WorkerPool(int threads, std::string thread_name)
+WorkerPool::WorkerPool(int threads, std::string thread_name, std::function<void()> prepare)
     : thread_name_(std::move(thread_name)) {
   const int count = std::max(threads, 1);
   for (int number = 0; number < count; ++number) {
     const bool urgent_only = number == 0 && count >= 2;
-    threads_.emplace_back([this, number, urgent_only] {
+    threads_.emplace_back([this, number, urgent_only, prepare] {
       NameThisThread(thread_name_, number);
+      prepare();
       Run(urgent_only);
     });
   }

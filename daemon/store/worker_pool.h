@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,7 +22,9 @@ class WorkerPool {
   // more. A bulk job that takes longer than some milliseconds cuts itself into several.
   enum class Priority { kUrgent, kBulk };
 
-  WorkerPool(int threads, std::string thread_name);
+  // Each thread calls `prepare` first.
+  WorkerPool(
+      int threads, std::string thread_name, std::function<void()> prepare = [] {});
   // Runs what is queued, and what that queues, then joins.
   ~WorkerPool();
 
