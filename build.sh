@@ -18,7 +18,7 @@ build_packages=(
 )
 test_packages=(libgtest-dev libgmock-dev python3 python3-grpcio python3-protobuf python3-libtorrent)
 lint_packages=(clang clang-format clang-tidy libclang-rt-dev shellcheck)
-bench_packages=(python3 python3-libtorrent)
+bench_packages=(python3 python3-libtorrent aria2 nginx curl rsync iproute2 nftables)
 
 say() { printf '%s\n' "build.sh: $*" >&2; }
 
