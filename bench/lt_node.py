@@ -1,8 +1,11 @@
 #!/usr/bin/python3
 """A libtorrent node for side-by-side measurement, tuned for one fast pair of peers.
 
-lt_node.py make FILE TORRENT [PIECE_KIB] [v1|v2|hybrid]   build a .torrent; prints hash_s=SECONDS
-lt_node.py seed TORRENT DIR LISTEN                        seed until killed; prints "seeding" when ready
+lt_node.py make PATH TORRENT [PIECE_KIB] [v1|v2|hybrid]   build a .torrent of a file or directory; prints
+                                                          hash_s=SECONDS cpu_s=SECONDS
+lt_node.py make-each DIR TORRENTS                         build TORRENTS/NAME for each file of DIR
+lt_node.py seed TORRENT DIR LISTEN                        seed until killed; prints "seeding" when ready; TORRENT may
+                                                          be a directory of torrents
 lt_node.py get  TORRENT DIR LISTEN PEER[,PEER...]         fetch; prints get_s=SECONDS, stays until killed
 
 It needs the system's Python, for which Debian builds the module (python3-libtorrent).
@@ -39,8 +42,6 @@ def session(listen):
             "send_buffer_watermark": 3 << 20,
             "send_buffer_low_watermark": 1 << 20,
             "send_buffer_watermark_factor": 150,
-            "recv_socket_buffer_size": 1 << 20,
-            "send_socket_buffer_size": 1 << 20,
             "aio_threads": 4,
             "hashing_threads": 2,
             "max_queued_disk_bytes": 64 << 20,
@@ -54,20 +55,24 @@ def session(listen):
 
 
 def make(path, torrent, piece_kib="512", kind="v2"):
+    start, cpu_start = time.monotonic(), time.process_time()
     storage = lt.file_storage()
     lt.add_files(storage, path)
     flags = {"v2": lt.create_torrent.v2_only, "v1": lt.create_torrent.v1_only, "hybrid": 0}[kind]
     creator = lt.create_torrent(storage, int(piece_kib) * 1024, flags=flags)
-    start = time.monotonic()
     lt.set_piece_hashes(creator, os.path.dirname(os.path.abspath(path)))
-    seconds = time.monotonic() - start
+    seconds, cpu = time.monotonic() - start, time.process_time() - cpu_start
     with open(torrent, "wb") as out:
         out.write(lt.bencode(creator.generate()))
-    print(f"hash_s={seconds:.3f}", flush=True)
+    print(f"hash_s={seconds:.3f} cpu_s={cpu:.3f}", flush=True)
 
 
-def start(torrent, directory, listen, seed):
-    ses = session(listen)
+def make_each(directory, torrents):
+    for name in os.listdir(directory):
+        make(os.path.join(directory, name), os.path.join(torrents, name))
+
+
+def add(ses, torrent, directory, seed):
     params = lt.add_torrent_params()
     params.ti = lt.torrent_info(torrent)
     params.save_path = directory
@@ -75,7 +80,7 @@ def start(torrent, directory, listen, seed):
     params.flags &= ~lt.torrent_flags.paused
     if seed:
         params.flags |= lt.torrent_flags.seed_mode
-    return ses, ses.add_torrent(params)
+    return ses.add_torrent(params)
 
 
 def stay():
@@ -84,26 +89,29 @@ def stay():
 
 
 def seed(torrent, directory, listen):
-    node = start(torrent, directory, listen, seed=True)
+    ses = session(listen)
+    names = os.listdir(torrent) if os.path.isdir(torrent) else [""]
+    for name in names:
+        add(ses, os.path.join(torrent, name) if name else torrent, directory, seed=True)
     print("seeding", flush=True)
     stay()
-    del node
 
 
 def get(torrent, directory, listen, peers):
     begin = time.monotonic()
-    node = start(torrent, directory, listen, seed=False)
+    ses = session(listen)
+    handle = add(ses, torrent, directory, seed=False)
     for peer in peers.split(","):
         host, port = peer.rsplit(":", 1)
-        node[1].connect_peer((host, int(port)))
-    while not node[1].status().is_finished:
+        handle.connect_peer((host, int(port)))
+    while not handle.status().is_finished:
         time.sleep(0.01)
     print(f"get_s={time.monotonic() - begin:.3f}", flush=True)
     stay()
 
 
 if __name__ == "__main__":
-    commands = {"make": make, "seed": seed, "get": get}
+    commands = {"make": make, "make-each": make_each, "seed": seed, "get": get}
     if len(sys.argv) < 4 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     commands[sys.argv[1]](*sys.argv[2:])

@@ -1,26 +1,54 @@
-"""Starts and stops the programs that are measured."""
+"""Starts and stops the programs that are measured: any, and ours."""
 
+import contextlib
+import itertools
 import json
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-BIN = pathlib.Path(os.environ.get("P2P_BIN", HERE.parent / "build" / "bin"))
-PYTHON = "/usr/bin/python3"
+BUILT = HERE.parent / "build" / "bin"
+BIN = pathlib.Path(os.environ.get("P2P_BIN", BUILT))
 START_SECONDS = 20
+
+
+class Host:
+    """Where a program runs: `prefix` is the command that runs another one there."""
+
+    def __init__(self, address, prefix=()):
+        self.address = address
+        self.prefix = list(prefix)
+        self._ports = itertools.count(20_000)
+
+    def free_port(self):
+        if self.prefix:
+            # A namespace of our own: nobody else takes ports there.
+            return next(self._ports)
+        with socket.socket() as probe:
+            probe.bind((self.address, 0))
+            return probe.getsockname()[1]
+
+    def free_address(self):
+        return f"{self.address}:{self.free_port()}"
+
+
+LOOPBACK = Host("127.0.0.1")
 
 
 class Node:
     """A running program; ends with `with`."""
 
-    def __init__(self, command, log):
+    def __init__(self, command, log, host=LOOPBACK):
         self._log = open(log, "w+", encoding="utf-8")
         self.process = subprocess.Popen(
-            [str(word) for word in command], stdout=self._log, stderr=subprocess.STDOUT
+            [str(word) for word in [*host.prefix, *command]],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
         )
         self.pid = self.process.pid
 
@@ -39,55 +67,71 @@ class Node:
     def output(self):
         return pathlib.Path(self._log.name).read_text(encoding="utf-8")
 
-    def wait_for(self, pattern, seconds=START_SECONDS):
-        """The match of `pattern` in what the program prints."""
+    def last_output(self):
+        return "\n".join(self.output().splitlines()[-20:])
+
+    def wait_until(self, look, seconds=START_SECONDS):
+        """What `look` returns as soon as it is true."""
         deadline = time.monotonic() + seconds
         while True:
-            match = re.search(pattern, self.output())
-            if match:
-                return match
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"{self.process.args[0]} did not get ready; it printed:\n{self.output()}")
+            ended = self.process.poll() is not None
+            seen = look()
+            if seen:
+                return seen
+            if ended or time.monotonic() > deadline:
+                output = self.last_output()
+                self.__exit__()
+                sys.exit(f"{' '.join(self.process.args)} did not do what was waited for; it printed:\n{output}")
             time.sleep(0.005)
+
+    def wait_for(self, pattern, seconds=START_SECONDS):
+        """The match of `pattern` in what the program prints."""
+        return self.wait_until(lambda: re.search(pattern, self.output()), seconds)
 
 
 class Tracker(Node):
-    def __init__(self, directory):
-        super().__init__([BIN / "p2p-tracker", "--listen", "127.0.0.1:0"], directory / "tracker.log")
+    def __init__(self, directory, host=LOOPBACK):
+        command = [BIN / "p2p-tracker", "--listen", f"{host.address}:0"]
+        super().__init__(command, directory / "tracker.log", host)
         self.address = self.wait_for(r"listening on (\S+)").group(1)
 
 
 class Daemon(Node):
     """One of our peers, with `directory` for its state, socket and downloads."""
 
-    def __init__(self, directory, tracker=None):
+    def __init__(self, directory, tracker=None, host=LOOPBACK):
         directory.mkdir()
-        self.downloads = directory / "downloads"
         self._socket = directory / "socket"
-        command = [BIN / "p2pd", "--listen", "127.0.0.1:0", "--socket", self._socket]
-        command += ["--state-dir", directory / "state", "--download-dir", self.downloads]
+        command = [BIN / "p2pd", "--listen", f"{host.address}:0", "--socket", self._socket]
+        command += ["--state-dir", directory / "state", "--download-dir", directory / "downloads"]
         if tracker is not None:
             command += ["--tracker", tracker.address]
-        super().__init__(command, directory / "log")
+        super().__init__(command, directory / "log", host)
         self.wait_for("listening on")
 
     def ctl(self, *words):
-        """The last object that `p2pctl --json WORDS` prints."""
+        """The last object that `p2pctl --json WORDS` prints; none if it prints nothing."""
         command = [BIN / "p2pctl", "--socket", self._socket, "--json", *words]
         done = subprocess.run(
             [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         if done.returncode != 0:
-            sys.exit(f"p2pctl {words[0]} failed: {done.stderr}\nthe daemon's log:\n{self.output()}")
-        return json.loads(done.stdout.strip().splitlines()[-1])
+            sys.exit(f"p2pctl {words[0]} failed: {done.stderr}\nthe end of its log:\n{self.last_output()}")
+        lines = done.stdout.strip().splitlines()
+        return json.loads(lines[-1]) if lines else None
 
 
-def libtorrent_missing():
-    """Why libtorrent cannot be measured here, or None."""
-    if subprocess.run([PYTHON, "-c", "import libtorrent"], stderr=subprocess.DEVNULL).returncode:
-        return "libtorrent is not installed; bench/install-peers.sh installs it"
-    return None
+@contextlib.contextmanager
+def our_pair(work):
+    """Two daemons that share a tracker."""
+    with Tracker(work) as tracker:
+        with Daemon(work / "seed", tracker) as seed, Daemon(work / "peer", tracker) as peer:
+            yield seed, peer
 
 
-def libtorrent(words, log):
-    return Node([PYTHON, HERE / "lt_node.py", *words], log)
+def build():
+    """Builds what is missing of our programs, and the programs of this folder."""
+    if not all((BUILT / name).exists() for name in ("p2pd", "p2pctl", "p2p-tracker")):
+        subprocess.run([HERE.parent / "build.sh"], check=True)
+    command = ["cmake", "--build", HERE.parent / "build", "--target", "bench_limit", "bench_wan"]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)

@@ -1,17 +1,24 @@
-"""Processor time and anonymous memory of running processes, from /proc."""
+"""Time of actions, processor time and anonymous memory of running processes, from /proc."""
 
 import os
 import threading
+import time
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid):
-    """User and system time of a process with all its threads, so far."""
+    """User and system time of a process with all its threads and ended children, so far."""
     with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
         # The program's name, in parentheses, may hold spaces.
         fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(map(int, fields[11:15])) / _TICKS
+
+
+def children(pid):
+    """The processes that it started and that have not ended, or not been waited for."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as ids:
+        return ids.read().split()
 
 
 def anonymous_mib(pid):
@@ -21,6 +28,13 @@ def anonymous_mib(pid):
             if line.startswith("RssAnon:"):
                 return int(line.split()[1]) / 1024
     return 0.0
+
+
+def timed(action):
+    """Seconds that it took, and its result."""
+    begin = time.monotonic()
+    result = action()
+    return time.monotonic() - begin, result
 
 
 class Meter:
@@ -45,6 +59,9 @@ class Meter:
         self._sampler.join()
         self._look()
         self.cpu = {name: cpu_seconds(pid) - self._before[name] for name, pid in self._pids.items()}
+
+    def total_cpu(self):
+        return sum(self.cpu.values())
 
     def _look(self):
         for name, pid in self._pids.items():

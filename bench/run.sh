@@ -1,20 +1,32 @@
 #!/usr/bin/env bash
 # Measures our programs and others in turn, in one run, and prints medians and ratios.
 #
-#   bench/run.sh WORK [--vs PEER,...] [--json FILE] [--rounds N] [--mib N] [--dir DIR]
+#   bench/run.sh WORK [--vs PEER,...] [--json FILE] [--rounds N] [--dir DIR] [SIZES]
 #
-#   WORK   transfer  a file from one peer to another over loopback, verified, in memory
-#          share     hashing a file that is about to be shared
-#   PEER   libtorrent, limit (what the machine can do at all; transfer only); default: both
+#   WORK         what is measured, with its PEERs and SIZES (defaults)
+#   transfer     a file from one daemon to another over loopback, verified, in memory: --mib 1024
+#                libtorrent, limit (what the machine can do at all), nginx+curl, rsync, aria2
+#   share        hashing a file that is about to be shared: --mib 1024
+#                libtorrent
+#   small-files  a directory, shared and fetched: --files 10000 --file-kib 16
+#                libtorrent, rsync
+#   two-seeds    a file from two seeds at once: --mib 1024
+#                one-seed (ours)
+#   start-up     a small file, command to exit: --mib 200
+#                large-file (ours: the same share of the time that 1024 MiB take)
+#   wan          goodput between two network namespaces joined by a slow link; needs root: --mib 200 --mbit 200 --rtt 60
+#                (ms) --loss 0,1 (percent)
+#                libtorrent, nginx+curl
+#   memory       anonymous memory of an idle daemon with many shares, and of both ends of a transfer: --shares 1000
+#                --file-kib 16 --mib 1024
+#                libtorrent
+#   status       how long `p2pctl status` takes while files of this size are fetched: --mib 1024 --runs 100
+#                idle (ours)
 #
-# bench/install-peers.sh installs the peers. Nothing here is a test: figures depend on the machine.
+# Without --vs a work is compared with all its peers; those that are not installed are named and left out, and
+# bench/install-peers.sh installs them. Nothing here is a test: figures depend on the machine.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-for program in p2pd p2pctl p2p-tracker; do
-  if [ ! -x "$here/../build/bin/$program" ]; then
-    "$here/../build.sh"
-    break
-  fi
-done
-cmake --build "$here/../build" --target bench_limit >/dev/null
-exec /usr/bin/python3 "$here/bench.py" "$@"
+case "${1:--h}" in
+  -h | --help) exec sed -n '2,28s/^# \{0,1\}//p' "$0" ;;
+esac
+exec /usr/bin/python3 "$(dirname "$0")/bench.py" "$@"
