@@ -223,7 +223,8 @@ std::string DaemonDetails(const v1::Daemon& d) {
       Labelled("downloads", Printable(d.download_dir(), kWhole)),
       Labelled("threads", absl::StrCat(d.io_threads(), " for the network, ", d.worker_threads(),
                                        " for disk and hashing")),
-      Labelled("hashing by", Printable(d.hash_implementation())));
+      Labelled("hashing by", Printable(d.hash_implementation())),
+      Labelled("TCP", Printable(d.congestion_control())));
   return out;
 }
 

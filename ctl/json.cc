@@ -68,6 +68,7 @@ Json ToJson(const v1::Daemon& daemon) {
   json["io_threads"] = daemon.io_threads();
   json["worker_threads"] = daemon.worker_threads();
   json["hash_implementation"] = daemon.hash_implementation();
+  json["congestion_control"] = daemon.congestion_control();
   json["uptime_seconds"] = daemon.uptime_seconds();
   json["problem"] = daemon.problem();
   return json;

@@ -20,6 +20,7 @@
 #include "core/base/status.h"
 #include "core/base/text.h"
 #include "core/net/address.h"
+#include "core/net/congestion_control.h"
 #include "toml++/toml.h"
 
 namespace p2p::daemon {
@@ -46,6 +47,8 @@ absl::Status CheckListen(const std::string& value) {
 }
 
 absl::Status CheckTracker(const std::string& value) { return net::ParseHostPort(value).status(); }
+
+absl::Status CheckCongestion(const std::string& value) { return net::CheckCongestionName(value); }
 
 absl::Status CheckGroup(const std::string& value) {
   if (value.empty() || value.find_first_of(std::string("\0:\n", 3)) != std::string::npos) {
@@ -74,6 +77,7 @@ constexpr TextKey kTextKeys[] = {
     {"socket", "--socket", &Settings::socket, CheckPath},
     {"listen", "--listen", &Settings::listen, CheckListen},
     {"download_dir", "--download-dir", &Settings::download_dir, CheckPath},
+    {"congestion_control", "--congestion-control", &Settings::congestion_control, CheckCongestion},
     {"group", "--group", &Settings::group, CheckGroup},
     {"log_level", "--log-level", &Settings::log_level, CheckLogLevel},
 };
@@ -306,6 +310,7 @@ absl::StatusOr<Config> Complete(const Settings& settings, const Environment& env
   config.socket = settings.socket.value_or(DefaultSocket(environment));
   config.listen = settings.listen.value_or(environment.has_ipv6 ? kListenEverywhere : kListenIpv4);
   config.trackers = settings.trackers.value_or(std::vector<std::string>());
+  config.congestion_control = settings.congestion_control.value_or(net::kCongestionAuto);
   config.group = settings.group.value_or("");
   config.log_level = settings.log_level.value_or("info");
   return config;

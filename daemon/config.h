@@ -21,8 +21,9 @@ struct Settings {
   absl::optional<std::string> listen;                 // literal HOST:PORT; port 0 takes a free one
   absl::optional<std::vector<std::string>> trackers;  // HOST:PORT
   absl::optional<std::string> download_dir;
-  absl::optional<std::string> group;      // its members may use the control socket
-  absl::optional<std::string> log_level;  // debug, info, warning, error
+  absl::optional<std::string> congestion_control;  // auto, system, or the kernel's name
+  absl::optional<std::string> group;               // its members may use the control socket
+  absl::optional<std::string> log_level;           // debug, info, warning, error
 };
 
 // What the daemon runs with.
@@ -32,6 +33,7 @@ struct Config {
   std::string listen;
   std::vector<std::string> trackers;
   std::string download_dir;
+  std::string congestion_control;
   std::string group;  // "": none
   std::string log_level;
 };

@@ -66,7 +66,7 @@ int ParseCommandLine(int argc, char** argv, CommandLine* line) {
   CLI::App app(
       "A peer that shares and fetches files in verified chunks. p2pctl tells it what to do.",
       "p2pd");
-  std::string state_dir, socket, listen, download_dir, group, log_level;
+  std::string state_dir, socket, listen, download_dir, congestion, group, log_level;
   std::vector<std::string> trackers;
   app.add_option("--config", line->config_file,
                  "TOML file whose keys are these flags; see p2pd.toml")
@@ -87,6 +87,10 @@ int ParseCommandLine(int argc, char** argv, CommandLine* line) {
   auto* download_dir_option = app.add_option("--download-dir", download_dir,
                                              "Where downloads without a path of their own go")
                                   ->type_name("DIR");
+  auto* congestion_option =
+      app.add_option("--congestion-control", congestion,
+                     "TCP congestion control towards peers: auto, system, or a name such as bbr")
+          ->type_name("NAME");
   auto* group_option =
       app.add_option("--group", group,
                      "Its members may use the socket, besides root and the daemon's user")
@@ -107,6 +111,7 @@ int ParseCommandLine(int argc, char** argv, CommandLine* line) {
   if (*listen_option) line->flags.listen = listen;
   if (*trackers_option) line->flags.trackers = trackers;
   if (*download_dir_option) line->flags.download_dir = AbsolutePath(download_dir);
+  if (*congestion_option) line->flags.congestion_control = congestion;
   if (*group_option) line->flags.group = group;
   if (*log_level_option) line->flags.log_level = log_level;
   return -1;
@@ -126,6 +131,7 @@ engine::EngineOptions EngineOptionsOf(const Config& config) {
   options.download_dir = config.download_dir;
   options.listen = config.listen;
   options.trackers = config.trackers;
+  options.congestion_control = config.congestion_control;
   return options;
 }
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "asio/post.hpp"
 #include "core/base/clock.h"
+#include "core/net/congestion_control.h"
 #include "core/net/connection.h"
 #include "core/net/socket.h"
 
@@ -24,6 +25,7 @@ struct Attempt : std::enable_shared_from_this<Attempt> {
   void Begin(const Endpoint& to, absl::Duration timeout) {
     const int fd = OpenSocket(to.address().is_v4() ? AF_INET : AF_INET6);
     if (fd < 0) return FinishLater(SocketStatus(-fd));
+    PostponeBbr(fd);
     asio::error_code error;
     socket.assign(to.protocol(), fd, error);
     if (error) {

@@ -50,7 +50,8 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
         handler(its_handler),
         remote(NameOf(fd, getpeername)),
         local(NameOf(fd, getsockname)) {
-    TuneConnection(fd, options.not_sent_low_water_bytes, options.congestion_control);
+    TuneConnection(fd, options.not_sent_low_water_bytes);
+    ApplyCongestionControl(fd, options.congestion_control);
   }
 
   // --- Reading

@@ -15,6 +15,7 @@
 #include "core/base/buffers.h"
 #include "core/base/limits.h"
 #include "core/net/address.h"
+#include "core/net/congestion_control.h"
 #include "core/net/event_loop.h"
 
 namespace p2p::net {
@@ -44,7 +45,7 @@ struct ConnectionOptions {
   // Unsent bytes that the kernel may hold beyond what is on the wire (TCP_NOTSENT_LOWAT): control
   // messages wait behind no more than this.
   uint32_t not_sent_low_water_bytes = 512 << 10;
-  std::string congestion_control;  // "" leaves the system's
+  std::string congestion_control = kCongestionSystem;
   absl::Duration close_linger = limits::kCloseLinger;
   absl::Duration slow_reader_timeout = limits::kSlowReaderTimeout;
 };

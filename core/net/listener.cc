@@ -12,6 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
+#include "core/net/congestion_control.h"
 #include "core/net/socket.h"
 
 namespace p2p::net {
@@ -58,6 +59,7 @@ int OpenListening(const Endpoint& at) {
   if (at.address().is_v6()) {
     (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   }
+  PostponeBbr(fd);
   if (bind(fd, at.data(), static_cast<socklen_t>(at.size())) != 0 || listen(fd, SOMAXCONN) != 0) {
     const int error_number = errno;
     CloseSocket(fd);

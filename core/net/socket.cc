@@ -149,8 +149,7 @@ int TakeSocketError(int fd) {
   return error_number;
 }
 
-void TuneConnection(int fd, uint32_t not_sent_low_water_bytes,
-                    const std::string& congestion_control) {
+void TuneConnection(int fd, uint32_t not_sent_low_water_bytes) {
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   SetOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 #ifdef SO_NOSIGPIPE
@@ -162,14 +161,6 @@ void TuneConnection(int fd, uint32_t not_sent_low_water_bytes,
   }
 #else
   (void)not_sent_low_water_bytes;
-#endif
-#ifdef TCP_CONGESTION
-  if (!congestion_control.empty()) {
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion_control.data(),
-                     static_cast<socklen_t>(congestion_control.size()));
-  }
-#else
-  (void)congestion_control;
 #endif
 }
 

@@ -33,10 +33,9 @@ void CloseSocket(int fd);
 // The error that waits at the socket, which is taken away by this; 0 when none.
 int TakeSocketError(int fd);
 
-// What every connection gets: no delay, keep-alive, and the given limits ("" and 0 leave the
-// system's). Failures are ignored: they cost speed only.
-void TuneConnection(int fd, uint32_t not_sent_low_water_bytes,
-                    const std::string& congestion_control);
+// What every connection gets: no delay, keep-alive, and the given limit (0 leaves the system's).
+// Failures are ignored: they cost speed only.
+void TuneConnection(int fd, uint32_t not_sent_low_water_bytes);
 
 // Bytes received; 0 at the end of the stream.
 ssize_t Receive(int fd, absl::Span<uint8_t> buffer);

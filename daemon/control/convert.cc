@@ -114,6 +114,7 @@ v1::Daemon ToProto(const engine::DaemonInfo& info) {
   out.set_io_threads(info.io_threads);
   out.set_worker_threads(info.worker_threads);
   out.set_hash_implementation(info.hash_implementation);
+  out.set_congestion_control(Utf8(info.congestion_control));
   out.set_uptime_seconds(info.uptime_seconds);
   out.set_problem(Utf8(info.problem));
   return out;

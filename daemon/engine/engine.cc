@@ -7,6 +7,7 @@
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
+#include "core/net/congestion_control.h"
 #include "daemon/engine/engine_impl.h"
 #include "spdlog/spdlog.h"
 
@@ -38,6 +39,7 @@ absl::Status Engine::Impl::StartLoops() {
     runtime.io_loops.back()->Start();
     runtime.io_loops.back()->Post(net::LowerPriorityOfThisThread);
   }
+  P2P_RETURN_IF_ERROR(net::CheckCongestionControl(options.congestion_control));
   table = std::make_unique<TransferTable>(&runtime);
   links = std::make_unique<Links>(&runtime, table.get());
   trackers = std::make_unique<Trackers>(&runtime);

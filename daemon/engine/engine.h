@@ -23,8 +23,9 @@ struct EngineOptions {
   std::string download_dir;
   std::string listen;                 // "HOST:PORT" with a literal host; port 0 takes a free one
   std::vector<std::string> trackers;  // "HOST:PORT"
-  int io_threads = 0;                 // 0: chosen by cores
-  int worker_threads = 0;             // 0: chosen by cores
+  std::string congestion_control = "auto";  // see core/net/congestion_control.h
+  int io_threads = 0;                       // 0: chosen by cores
+  int worker_threads = 0;                   // 0: chosen by cores
 };
 
 enum class TransferState {
@@ -96,7 +97,8 @@ struct DaemonInfo {
   int io_threads = 0;
   int worker_threads = 0;
   std::string hash_implementation;
-  std::string problem;  // something that needs the operator, or ""
+  std::string congestion_control;  // what connections to peers get, in words
+  std::string problem;             // something that needs the operator, or ""
 };
 
 class Engine {

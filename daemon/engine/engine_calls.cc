@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/content/magnet.h"
 #include "core/content/sha256.h"
+#include "core/net/congestion_control.h"
 #include "daemon/engine/engine_impl.h"
 #include "spdlog/spdlog.h"
 
@@ -204,6 +205,8 @@ DaemonInfo Engine::Daemon() {
         info.io_threads = static_cast<int>(runtime.io_loops.size());
         info.worker_threads = runtime.workers->threads();
         info.hash_implementation = content::BestHashImplementation().name;
+        info.congestion_control =
+            net::DescribeCongestionControl(runtime.options.congestion_control);
         reply(std::move(info));
       })
       .value_or(DaemonInfo());
@@ -223,6 +226,12 @@ void Engine::Reconfigure(const EngineOptions& options) {
     }
     current.download_dir = options.download_dir;
     current.trackers = options.trackers;
+    const absl::Status usable = net::CheckCongestionControl(options.congestion_control);
+    if (usable.ok()) {
+      current.congestion_control = options.congestion_control;
+    } else {
+      spdlog::error("{}", std::string(usable.message()));
+    }
     impl->trackers->Configure(current.trackers);
   });
 }

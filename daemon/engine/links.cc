@@ -23,6 +23,12 @@ session::PeerSessionOptions Links::SessionOptions(bool dialled, bool original) c
   return options;
 }
 
+net::ConnectionOptions Links::ConnectionOptions() const {
+  net::ConnectionOptions options;
+  options.congestion_control = runtime_->options.congestion_control;
+  return options;
+}
+
 absl::Status Links::Listen(const net::Endpoint& at) {
   auto listener = net::Listener::Listen(
       runtime_->io_loops[0].get(), at, net::ListenerOptions(),
@@ -55,7 +61,7 @@ void Links::OnAccepted(net::EventLoop* loop, asio::ip::tcp::socket socket,
   auto link = std::make_unique<Link>();
   link->io =
       std::make_shared<PeerLink>(id, loop, SessionOptions(/*dialled=*/false, /*original=*/false),
-                                 runtime_->pool, &runtime_->up, this);
+                                 ConnectionOptions(), runtime_->pool, &runtime_->up, this);
   link->address = net::FormatEndpoint(remote);
   PeerLink* io = link->io.get();
   links_[id] = std::move(link);
@@ -69,7 +75,7 @@ Link* Links::Dial(const std::string& address, bool original,
   const LinkId id(next_link_id_++);
   auto link = std::make_unique<Link>();
   link->io = std::make_shared<PeerLink>(id, runtime_->PickIoLoop(), SessionOptions(true, original),
-                                        runtime_->pool, &runtime_->up, this);
+                                        ConnectionOptions(), runtime_->pool, &runtime_->up, this);
   link->address = address;
   link->dialled = true;
   link->original = original;

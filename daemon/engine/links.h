@@ -78,6 +78,7 @@ class Links : public PeerLinkObserver {
   void OnOpenAsked(Link& link, const ContentId& content_id);
   void OnServeOriginal(Link& link, const session::ServeOriginalChunk& asked);
   session::PeerSessionOptions SessionOptions(bool dialled, bool original) const;
+  net::ConnectionOptions ConnectionOptions() const;
 
   Runtime* const runtime_;
   LinkRouter* const router_;

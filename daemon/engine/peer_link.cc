@@ -14,10 +14,12 @@ constexpr size_t kLineReadBytes = 16 << 10;
 }  // namespace
 
 PeerLink::PeerLink(LinkId id, net::EventLoop* loop, session::PeerSessionOptions options,
-                   std::shared_ptr<ChunkPool> pool, RateMeter* all_sent, PeerLinkObserver* observer)
+                   net::ConnectionOptions connection_options, std::shared_ptr<ChunkPool> pool,
+                   RateMeter* all_sent, PeerLinkObserver* observer)
     : id_(id),
       loop_(loop),
       options_(std::move(options)),
+      connection_options_(std::move(connection_options)),
       pool_(std::move(pool)),
       all_sent_(all_sent),
       observer_(observer) {}
@@ -51,7 +53,7 @@ void PeerLink::Begin(asio::ip::tcp::socket socket) {
   session_ = std::make_unique<session::PeerSession>(options_, pool_, MonotonicNow());
   timer_ = std::make_unique<net::Timer>(loop_);
   connection_ =
-      std::make_unique<net::Connection>(loop_, std::move(socket), net::ConnectionOptions(), this);
+      std::make_unique<net::Connection>(loop_, std::move(socket), connection_options_, this);
   for (auto& command : std::exchange(early_commands_, {})) command(*session_);
   connection_->Start();
   Pump();

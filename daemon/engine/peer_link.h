@@ -30,7 +30,8 @@ class PeerLinkObserver {
 class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_this<PeerLink> {
  public:
   PeerLink(LinkId id, net::EventLoop* loop, session::PeerSessionOptions options,
-           std::shared_ptr<ChunkPool> pool, RateMeter* all_sent, PeerLinkObserver* observer);
+           net::ConnectionOptions connection_options, std::shared_ptr<ChunkPool> pool,
+           RateMeter* all_sent, PeerLinkObserver* observer);
   ~PeerLink() override;
 
   // From the engine loop, once: take an accepted socket of this link's loop, or dial.
@@ -67,6 +68,7 @@ class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_t
   const LinkId id_;
   net::EventLoop* const loop_;
   const session::PeerSessionOptions options_;
+  const net::ConnectionOptions connection_options_;
   const std::shared_ptr<ChunkPool> pool_;
   RateMeter* const all_sent_;  // of the whole daemon
   PeerLinkObserver* const observer_;
