@@ -88,19 +88,48 @@ HashRange RunAt(const RunLayers& tree, absl::Span<const Hash256> chunk_hashes, u
   return range;
 }
 
-}  // namespace
+size_t LeafCountOf(absl::Span<const uint8_t> chunk) {
+  return (chunk.size() + limits::kLeafBytes - 1) / limits::kLeafBytes;
+}
 
-Hash256 ChunkHash(absl::Span<const uint8_t> chunk, ByteCount file_bytes) {
-  if (chunk.empty()) return Hash256();
+// See ChunkHash.
+Hash256 RootOfLeaves(absl::Span<const Hash256> leaves, ByteCount file_bytes) {
+  if (leaves.empty()) return Hash256();
   // Hashes of missing leaves are zero (BEP 52), as the array begins.
   std::array<Hash256, limits::kLeavesPerChunk> nodes;
-  HashLeaves(chunk, nodes.data());
-  const size_t leaves = (chunk.size() + limits::kLeafBytes - 1) / limits::kLeafBytes;
+  std::copy(leaves.begin(), leaves.end(), nodes.begin());
   const bool whole_file = file_bytes.value() <= limits::kChunkBytes;
-  size_t width = whole_file ? size_t{1} << LayersAbove(static_cast<uint32_t>(leaves))
+  size_t width = whole_file ? size_t{1} << LayersAbove(static_cast<uint32_t>(leaves.size()))
                             : size_t{limits::kLeavesPerChunk};
   for (; width > 1; width /= 2) HashPairs(nodes.data(), width / 2, nodes.data());
   return nodes.front();
+}
+
+}  // namespace
+
+Hash256 ChunkHash(absl::Span<const uint8_t> chunk, ByteCount file_bytes) {
+  std::array<Hash256, limits::kLeavesPerChunk> leaves;
+  HashLeaves(chunk, leaves.data());
+  return RootOfLeaves(absl::MakeConstSpan(leaves).first(LeafCountOf(chunk)), file_bytes);
+}
+
+std::vector<Hash256> HashOfEach(absl::Span<const ChunkToHash> chunks) {
+  std::vector<absl::Span<const uint8_t>> pieces;
+  size_t leaf_count = 0;
+  for (const ChunkToHash& chunk : chunks) {
+    pieces.push_back(chunk.bytes);
+    leaf_count += LeafCountOf(chunk.bytes);
+  }
+  std::vector<Hash256> leaves(leaf_count);
+  HashLeaves(pieces, leaves.data());
+  std::vector<Hash256> hashes;
+  absl::Span<const Hash256> rest = leaves;
+  for (const ChunkToHash& chunk : chunks) {
+    const size_t own = LeafCountOf(chunk.bytes);
+    hashes.push_back(RootOfLeaves(rest.first(own), chunk.file_bytes));
+    rest.remove_prefix(own);
+  }
+  return hashes;
 }
 
 Hash256 FileRoot(absl::Span<const Hash256> chunk_hashes) {

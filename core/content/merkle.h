@@ -16,6 +16,13 @@ namespace p2p::content {
 // chunk. This is what the manifest's piece layer (or pieces root) holds for the chunk.
 Hash256 ChunkHash(absl::Span<const uint8_t> chunk, ByteCount file_bytes);
 
+struct ChunkToHash {
+  absl::Span<const uint8_t> bytes;
+  ByteCount file_bytes;
+};
+// ChunkHash of each: small chunks together are hashed faster than one by one.
+std::vector<Hash256> HashOfEach(absl::Span<const ChunkToHash> chunks);
+
 // The root over a file's chunk hashes (at least one), padded with the root of 32 zero leaves to the
 // next power of two. With one chunk hash: that hash.
 Hash256 FileRoot(absl::Span<const Hash256> chunk_hashes);

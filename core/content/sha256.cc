@@ -3,9 +3,11 @@
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "core/base/limits.h"
 #include "core/content/sha256_lanes.h"
 
@@ -32,9 +34,9 @@ const std::vector<HashImplementation>* FindImplementations() {
 
 }  // namespace
 
-void lanes::HashManyWithLibrary(const uint8_t* data, size_t length, size_t stride, size_t count,
+void lanes::HashManyWithLibrary(const uint8_t* const* messages, size_t length, size_t count,
                                 Hash256* out) {
-  for (size_t i = 0; i < count; ++i) out[i] = Sha256({data + i * stride, length});
+  for (size_t i = 0; i < count; ++i) out[i] = Sha256({messages[i], length});
 }
 
 Hash256 Sha256(absl::Span<const uint8_t> data) {
@@ -60,18 +62,48 @@ const HashImplementation& BestHashImplementation() {
   return kBest;
 }
 
-void HashLeaves(absl::Span<const uint8_t> data, Hash256* out) {
+void HashLeaves(absl::Span<const uint8_t> data, Hash256* out) { HashLeaves({&data, 1}, out); }
+
+void HashLeaves(absl::Span<const absl::Span<const uint8_t>> pieces, Hash256* out) {
   const HashManyFunction hash_many = BestHashImplementation().hash_many;
-  const size_t whole = data.size() / limits::kLeafBytes;
-  hash_many(data.data(), limits::kLeafBytes, limits::kLeafBytes, whole, out);
-  data.remove_prefix(whole * limits::kLeafBytes);
-  if (!data.empty()) hash_many(data.data(), data.size(), data.size(), 1, out + whole);
+  // Whole leaves wait here until there are enough for all lanes of every implementation; a short
+  // one goes alone.
+  absl::InlinedVector<const uint8_t*, limits::kLeavesPerChunk> leaves;
+  absl::InlinedVector<Hash256*, limits::kLeavesPerChunk> places;
+  const auto flush = [&] {
+    Hash256 hashes[limits::kLeavesPerChunk];
+    hash_many(leaves.data(), limits::kLeafBytes, leaves.size(), hashes);
+    for (size_t i = 0; i < leaves.size(); ++i) *places[i] = hashes[i];
+    leaves.clear();
+    places.clear();
+  };
+  for (absl::Span<const uint8_t> piece : pieces) {
+    while (!piece.empty()) {
+      const uint8_t* const leaf = piece.data();
+      const size_t length = std::min<size_t>(piece.size(), limits::kLeafBytes);
+      piece.remove_prefix(length);
+      if (length < limits::kLeafBytes) {
+        hash_many(&leaf, length, 1, out++);
+        continue;
+      }
+      leaves.push_back(leaf);
+      places.push_back(out++);
+      if (leaves.size() == limits::kLeavesPerChunk) flush();
+    }
+  }
+  flush();
 }
 
 void HashPairs(const Hash256* in, size_t pairs, Hash256* out) {
   static_assert(sizeof(Hash256) == 32, "two hashes that lie side by side are one message");
-  constexpr size_t kPairBytes = 2 * sizeof(Hash256);
-  BestHashImplementation().hash_many(in->bytes.data(), kPairBytes, kPairBytes, pairs, out);
+  constexpr size_t kPairsAtOnce = 64;
+  const HashManyFunction hash_many = BestHashImplementation().hash_many;
+  const uint8_t* messages[kPairsAtOnce];
+  for (size_t done = 0; done < pairs; done += kPairsAtOnce) {
+    const size_t count = std::min(kPairsAtOnce, pairs - done);
+    for (size_t i = 0; i < count; ++i) messages[i] = in[2 * (done + i)].bytes.data();
+    hash_many(messages, 2 * sizeof(Hash256), count, out + done);
+  }
 }
 
 }  // namespace p2p::content

@@ -64,8 +64,8 @@ struct ArmV8 {
   }
 };
 
-void HashManyArmV8(const uint8_t* data, size_t length, size_t stride, size_t count, Hash256* out) {
-  HashMany<ArmV8>(data, length, stride, count, out, /*fewest=*/2, HashManyWithLibrary);
+void HashManyArmV8(const uint8_t* const* in, size_t length, size_t count, Hash256* out) {
+  HashMany<ArmV8>(in, length, count, out, /*fewest=*/2, HashManyWithLibrary);
 }
 
 }  // namespace

@@ -74,8 +74,8 @@ struct Avx2Ops {
 
 // Eight lanes take as long as two and a half messages one after the other without SHA extensions;
 // where there are such, this is not the fastest implementation anyway.
-void HashManyAvx2(const uint8_t* data, size_t length, size_t stride, size_t count, Hash256* out) {
-  HashMany<Wide<Avx2Ops>>(data, length, stride, count, out, /*fewest=*/3, HashManyWithLibrary);
+void HashManyAvx2(const uint8_t* const* in, size_t length, size_t count, Hash256* out) {
+  HashMany<Wide<Avx2Ops>>(in, length, count, out, /*fewest=*/3, HashManyWithLibrary);
 }
 
 }  // namespace

@@ -74,9 +74,9 @@ struct Avx512Ops {
 };
 
 // Sixteen lanes take as long as about eight messages with SHA extensions, and as two without.
-void HashManyAvx512(const uint8_t* data, size_t length, size_t stride, size_t count, Hash256* out) {
+void HashManyAvx512(const uint8_t* const* in, size_t length, size_t count, Hash256* out) {
   static const bool kShaNiRuns = ShaNiRuns();
-  HashMany<Wide<Avx512Ops>>(data, length, stride, count, out, kShaNiRuns ? 9 : 2,
+  HashMany<Wide<Avx512Ops>>(in, length, count, out, kShaNiRuns ? 9 : 2,
                             kShaNiRuns ? kShaNi.hash_many : HashManyWithLibrary);
 }
 

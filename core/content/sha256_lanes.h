@@ -56,7 +56,7 @@ inline size_t MakeTail(const uint8_t* message, size_t length, uint8_t (&tail)[2 
 // Every message is read to its end before a hash is written, so that the output may overlap the
 // input of earlier messages.
 template <typename Lanes>
-void HashGroup(const uint8_t* data, size_t length, size_t stride, size_t used, Hash256* out) {
+void HashGroup(const uint8_t* const* in, size_t length, size_t used, Hash256* out) {
   constexpr size_t kLanes = Lanes::kLanes;
   uint8_t tails[kLanes][2 * kBlockBytes];
   const uint8_t* messages[kLanes];
@@ -65,7 +65,7 @@ void HashGroup(const uint8_t* data, size_t length, size_t stride, size_t used, H
   // Whole blocks leave nothing but padding, which is the same for all.
   const size_t different_tails = length % kBlockBytes == 0 ? 1 : used;
   for (size_t lane = 0; lane < kLanes; ++lane) {
-    messages[lane] = data + (lane < used ? lane : 0) * stride;
+    messages[lane] = in[lane < used ? lane : 0];
     if (lane < different_tails) tail_blocks = MakeTail(messages[lane], length, tails[lane]);
     ends[lane] = tails[lane < different_tails ? lane : 0];
   }
@@ -85,22 +85,22 @@ void HashGroup(const uint8_t* data, size_t length, size_t stride, size_t used, H
 // Full groups by Lanes; what is left over in one partly used group where that has at least `fewest`
 // messages, else by `rest`, which must be faster for so few.
 template <typename Lanes>
-void HashMany(const uint8_t* data, size_t length, size_t stride, size_t count, Hash256* out,
-              size_t fewest, HashManyFunction rest) {
+void HashMany(const uint8_t* const* in, size_t length, size_t count, Hash256* out, size_t fewest,
+              HashManyFunction rest) {
   constexpr size_t kLanes = Lanes::kLanes;
-  for (; count >= kLanes; count -= kLanes, data += kLanes * stride, out += kLanes) {
-    HashGroup<Lanes>(data, length, stride, kLanes, out);
+  for (; count >= kLanes; count -= kLanes, in += kLanes, out += kLanes) {
+    HashGroup<Lanes>(in, length, kLanes, out);
   }
   if (count == 0) return;
   if (count >= fewest) {
-    HashGroup<Lanes>(data, length, stride, count, out);
+    HashGroup<Lanes>(in, length, count, out);
   } else {
-    rest(data, length, stride, count, out);
+    rest(in, length, count, out);
   }
 }
 
 // One message after the other, by the library.
-void HashManyWithLibrary(const uint8_t* data, size_t length, size_t stride, size_t count,
+void HashManyWithLibrary(const uint8_t* const* messages, size_t length, size_t count,
                          Hash256* out);
 
 // Each exists on its processors only; Runs tells whether this machine has the

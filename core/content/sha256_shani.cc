@@ -83,14 +83,14 @@ struct ShaNi {
 };
 
 // One to three messages, in as many lanes: idle lanes would cost as much as busy ones.
-void HashRest(const uint8_t* data, size_t length, size_t stride, size_t count, Hash256* out) {
-  if (count == 3) HashGroup<ShaNi<3>>(data, length, stride, count, out);
-  if (count == 2) HashGroup<ShaNi<2>>(data, length, stride, count, out);
-  if (count == 1) HashGroup<ShaNi<1>>(data, length, stride, count, out);
+void HashRest(const uint8_t* const* in, size_t length, size_t count, Hash256* out) {
+  if (count == 3) HashGroup<ShaNi<3>>(in, length, count, out);
+  if (count == 2) HashGroup<ShaNi<2>>(in, length, count, out);
+  if (count == 1) HashGroup<ShaNi<1>>(in, length, count, out);
 }
 
-void HashManyShaNi(const uint8_t* data, size_t length, size_t stride, size_t count, Hash256* out) {
-  HashMany<ShaNi<4>>(data, length, stride, count, out, /*fewest=*/4, HashRest);
+void HashManyShaNi(const uint8_t* const* in, size_t length, size_t count, Hash256* out) {
+  HashMany<ShaNi<4>>(in, length, count, out, /*fewest=*/4, HashRest);
 }
 
 }  // namespace

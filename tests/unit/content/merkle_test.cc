@@ -65,6 +65,21 @@ TEST(Merkle, HashOfAFileOfOneChunkIsItsRoot) {
       << "as the last of two chunks it is padded to 32 leaves";
 }
 
+TEST(Merkle, HashOfEachIsTheHashOfEveryChunkAlone) {
+  constexpr size_t kLeaf = limits::kLeafBytes;
+  const std::vector<uint8_t> data = PatternBytes(limits::kChunkBytes);
+  std::vector<ChunkToHash> chunks;
+  std::vector<Hash256> expected;
+  for (size_t size : {kLeaf, size_t{0}, size_t{1}, 5 * kLeaf, data.size(), kLeaf + 1, kLeaf}) {
+    for (size_t file_bytes : {size, size + limits::kChunkBytes}) {
+      chunks.push_back({absl::MakeConstSpan(data).first(size), ByteCount(file_bytes)});
+      expected.push_back(ChunkHash(chunks.back().bytes, ByteCount(file_bytes)));
+    }
+  }
+  EXPECT_EQ(HashOfEach(chunks), expected);
+  EXPECT_TRUE(HashOfEach({}).empty());
+}
+
 TEST(Merkle, SpanIsAPowerOfTwoOfAtMostOneMessage) {
   EXPECT_EQ(SpanOf(0), 1u);
   EXPECT_EQ(SpanOf(1), 1u);

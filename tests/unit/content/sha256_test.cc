@@ -27,7 +27,9 @@ void CompareWithOneShot(const HashImplementation& implementation, absl::Span<con
   Hash256 guard;
   guard.bytes.fill(0xa5);
   std::vector<Hash256> out(count + 1, guard);
-  implementation.hash_many(data.data(), length, stride, count, out.data());
+  std::vector<const uint8_t*> messages;
+  for (size_t i = 0; i < count; ++i) messages.push_back(data.data() + i * stride);
+  implementation.hash_many(messages.data(), length, count, out.data());
   for (size_t i = 0; i < count; ++i) {
     ASSERT_EQ(out[i], Sha256(data.subspan(i * stride, length)))
         << implementation.name << ": message " << i << " of " << count << ", length " << length
@@ -63,7 +65,7 @@ TEST(HashImplementations, AllAgreeWithTheLibraryAtLeafBorders) {
   }
 }
 
-TEST(HashImplementations, HashTheSameMessageManyTimesWithAStrideOfZero) {
+TEST(HashImplementations, HashTheSameMessageManyTimes) {
   const std::vector<uint8_t> data = PatternBytes(100);
   for (const HashImplementation& implementation : HashImplementations()) {
     CompareWithOneShot(implementation, data, data.size(), 0, 21);
@@ -94,8 +96,27 @@ TEST(HashLeaves, HashesAShortLastLeafAsItIs) {
   }
 }
 
+TEST(HashLeaves, HashesManyPiecesAsOneAfterTheOther) {
+  constexpr size_t kLeaf = limits::kLeafBytes;
+  const std::vector<uint8_t> data = PatternBytes(40 * kLeaf);
+  std::vector<absl::Span<const uint8_t>> pieces;
+  std::vector<Hash256> expected;
+  size_t at = 0;
+  for (size_t size : {kLeaf, size_t{0}, kLeaf - 1, 3 * kLeaf, 2 * kLeaf + 5, size_t{1}, 30 * kLeaf,
+                      kLeaf, kLeaf + 64}) {
+    pieces.push_back(absl::MakeConstSpan(data).subspan(at, size));
+    std::vector<Hash256> own((size + kLeaf - 1) / kLeaf);
+    HashLeaves(pieces.back(), own.data());
+    expected.insert(expected.end(), own.begin(), own.end());
+    at += size;
+  }
+  std::vector<Hash256> leaves(expected.size());
+  HashLeaves(pieces, leaves.data());
+  EXPECT_EQ(leaves, expected);
+}
+
 TEST(HashPairs, MayWriteOverItsInput) {
-  for (size_t pairs = 0; pairs <= 40; ++pairs) {
+  for (size_t pairs : {0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 40, 63, 64, 65, 128, 200}) {
     std::vector<Hash256> nodes = DistinctHashes(static_cast<uint32_t>(2 * pairs + 1));
     std::vector<Hash256> expected;
     for (size_t i = 0; i < pairs; ++i) {
