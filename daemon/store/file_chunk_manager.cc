@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
+#include "daemon/store/directory_cursor.h"
 #include "daemon/store/open_files.h"
 #include "daemon/store/part_files.h"
 #include "daemon/store/share_path.h"
@@ -104,33 +105,45 @@ absl::StatusOr<std::shared_ptr<File>> FileChunkManager::UnchangedHandle(FileInde
     if (!absl::IsNotFound(status)) return status;
     return absl::NotFoundError(absl::StrCat(Printable(ShownPath(file)), " is gone"));
   };
-  const auto current = CurrentIdentity(file);
-  if (!current.ok()) {
-    OpenFiles::OfProcess().DropFile(owner_, file);
-    return gone(current.status());
-  }
   const auto changed = [&] {
     OpenFiles::OfProcess().DropFile(owner_, file);
     return absl::FailedPreconditionError(
         absl::StrCat(Printable(ShownPath(file)), " changed since it was shared"));
   };
-  if (!(*current == expected)) return changed();
+  if (auto kept = OpenFiles::OfProcess().FindFile(owner_, file)) {
+    const auto current = CurrentIdentity(file);
+    if (!current.ok()) {
+      OpenFiles::OfProcess().DropFile(owner_, file);
+      return gone(current.status());
+    }
+    if (!(*current == expected)) return changed();
+    P2P_ASSIGN_OR_RETURN(const FileInfo opened, kept->Info());
+    if (opened.identity == expected) return kept;
+    // It may be of an earlier file of that name.
+    OpenFiles::OfProcess().DropFile(owner_, file);
+  }
+  // Opened just now, it is the one that has the name.
   auto handle = Handle(file, /*make=*/false);
   if (!handle.ok()) return gone(handle.status());
   P2P_ASSIGN_OR_RETURN(const FileInfo opened, (*handle)->Info());
-  if (opened.identity == expected) return handle;
-  // The kept one may be of an earlier file of that name.
-  OpenFiles::OfProcess().DropFile(owner_, file);
-  handle = Handle(file, /*make=*/false);
-  if (!handle.ok()) return gone(handle.status());
-  P2P_ASSIGN_OR_RETURN(const FileInfo again, (*handle)->Info());
-  return again.identity == expected ? handle : changed();
+  return opened.identity == expected ? handle : changed();
 }
 
-// FailedPrecondition when something else than a regular file has the name.
 absl::StatusOr<FileIdentity> FileChunkManager::CurrentIdentity(FileIndex file) {
   P2P_ASSIGN_OR_RETURN(const auto root, Root());
   P2P_ASSIGN_OR_RETURN(const FileInfo info, root->Info(NameOf(file)));
+  return IdentityOf(file, info);
+}
+
+absl::StatusOr<FileIdentity> FileChunkManager::CurrentIdentity(FileIndex file,
+                                                               DirectoryCursor* cursor) {
+  P2P_ASSIGN_OR_RETURN(const FileInfo info, cursor->Info(NameOf(file)));
+  return IdentityOf(file, info);
+}
+
+// FailedPrecondition when something else than a regular file has the name.
+absl::StatusOr<FileIdentity> FileChunkManager::IdentityOf(FileIndex file,
+                                                          const FileInfo& info) const {
   if (info.kind == FileKind::kRegular) return info.identity;
   return absl::FailedPreconditionError(
       absl::StrCat(Printable(ShownPath(file)), " is no longer a regular file"));
@@ -140,8 +153,11 @@ std::vector<FileIndex> FileChunkManager::ChangedFiles() {
   const std::vector<FileIdentity> expected = identities();
   std::vector<FileIndex> changed;
   absl::ReaderMutexLock lock(&name_mutex_);
+  const auto root = Root();
+  DirectoryCursor cursor(root.ok() ? root->get() : nullptr);
   for (uint32_t i = 0; i < expected.size(); ++i) {
-    const auto current = CurrentIdentity(FileIndex(i));
+    const absl::StatusOr<FileIdentity> current =
+        root.ok() ? CurrentIdentity(FileIndex(i), &cursor) : root.status();
     if (!current.ok() || !(*current == expected[i])) changed.push_back(FileIndex(i));
   }
   return changed;
@@ -201,14 +217,16 @@ absl::Status FileChunkManager::Sync() {
 }
 
 absl::Status FileChunkManager::Finish() {
-  if (const auto unfinished = part()) {
+  const auto unfinished = part();
+  if (unfinished) {
     P2P_RETURN_IF_ERROR(unfinished->Complete());
     P2P_RETURN_IF_ERROR(Rename(*unfinished));
   }
   absl::ReaderMutexLock lock(&name_mutex_);
   P2P_ASSIGN_OR_RETURN(const auto root, Root());
   P2P_RETURN_IF_ERROR(root->Sync());
-  return TakeIdentities();
+  // Rename() took them, unless it is an earlier call that got so far.
+  return unfinished ? absl::OkStatus() : TakeIdentities();
 }
 
 absl::Status FileChunkManager::Rename(const PartFiles& part) {
@@ -232,10 +250,12 @@ absl::Status FileChunkManager::Rename(const PartFiles& part) {
 }
 
 absl::Status FileChunkManager::TakeIdentities() {
+  P2P_ASSIGN_OR_RETURN(const auto root, Root());
+  DirectoryCursor cursor(root.get());
   std::vector<FileIdentity> taken;
   taken.reserve(layout_->files().size());
   for (uint32_t i = 0; i < layout_->files().size(); ++i) {
-    P2P_ASSIGN_OR_RETURN(const FileIdentity identity, CurrentIdentity(FileIndex(i)));
+    P2P_ASSIGN_OR_RETURN(const FileIdentity identity, CurrentIdentity(FileIndex(i), &cursor));
     taken.push_back(identity);
   }
   absl::MutexLock lock(&mutex_);
@@ -254,8 +274,9 @@ absl::Status FileChunkManager::RemoveWholeFiles() {
   P2P_ASSIGN_OR_RETURN(const auto root, Root());
   absl::Status first_left;
   size_t left = 0;
+  DirectoryCursor cursor(root.get());
   for (uint32_t i = 0; i < layout_->files().size(); ++i) {
-    const absl::Status removed = RemoveUnchanged(root.get(), FileIndex(i));
+    const absl::Status removed = RemoveUnchanged(FileIndex(i), &cursor);
     if (removed.ok()) continue;
     if (left++ == 0) first_left = removed;
   }
@@ -269,8 +290,8 @@ absl::Status FileChunkManager::RemoveWholeFiles() {
                       absl::StrCat(first_left.message(), " (and ", left - 1, " more)"));
 }
 
-absl::Status FileChunkManager::RemoveUnchanged(Directory* root, FileIndex file) {
-  const auto current = CurrentIdentity(file);
+absl::Status FileChunkManager::RemoveUnchanged(FileIndex file, DirectoryCursor* cursor) {
+  const auto current = CurrentIdentity(file, cursor);
   if (absl::IsNotFound(current.status())) return absl::OkStatus();
   FileIdentity expected;
   {
@@ -281,7 +302,7 @@ absl::Status FileChunkManager::RemoveUnchanged(Directory* root, FileIndex file) 
     return absl::FailedPreconditionError(
         absl::StrCat(Printable(ShownPath(file)), " was left: it changed since it was shared"));
   }
-  return root->Remove(NameOf(file), false);
+  return cursor->RemoveFile(NameOf(file));
 }
 
 }  // namespace p2p::store

@@ -24,6 +24,7 @@
 
 namespace p2p::store {
 
+class DirectoryCursor;
 class PartFiles;
 
 class FileChunkManager {
@@ -115,12 +116,15 @@ class FileChunkManager {
       ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   absl::StatusOr<FileIdentity> CurrentIdentity(FileIndex file)
       ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
+  absl::StatusOr<FileIdentity> CurrentIdentity(FileIndex file, DirectoryCursor* cursor)
+      ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
+  absl::StatusOr<FileIdentity> IdentityOf(FileIndex file, const FileInfo& info) const;
   absl::StatusOr<std::shared_ptr<File>> UnchangedHandle(FileIndex file)
       ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   absl::Status Rename(const PartFiles& part);
   absl::Status TakeIdentities() ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   absl::Status RemoveWholeFiles();
-  absl::Status RemoveUnchanged(Directory* root, FileIndex file)
+  absl::Status RemoveUnchanged(FileIndex file, DirectoryCursor* cursor)
       ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   std::shared_ptr<PartFiles> part() const;
 

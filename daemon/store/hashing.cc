@@ -11,6 +11,7 @@
 #include "core/base/text.h"
 #include "core/content/merkle.h"
 #include "daemon/store/chunk_sweep.h"
+#include "daemon/store/directory_cursor.h"
 #include "daemon/store/share_path.h"
 
 namespace p2p::store {
@@ -82,34 +83,52 @@ class ShareHashing : public std::enable_shared_from_this<ShareHashing> {
         Printable(shown), " changed while it was being hashed; share it again when it is at rest"));
   }
 
-  absl::StatusOr<std::unique_ptr<File>> Open(FileIndex index) {
-    auto file = root_->OpenRead(DiskName(base_, *share_.layout, index));
+  absl::StatusOr<std::unique_ptr<File>> Open(FileIndex index, DirectoryCursor* cursor) {
+    auto file = cursor->OpenRead(DiskName(base_, *share_.layout, index));
     if (absl::IsNotFound(file.status())) return Changed(index);
     P2P_RETURN_IF_ERROR(file.status());
     P2P_ASSIGN_OR_RETURN(const FileInfo info, (*file)->Info());
     if (!(info.identity == share_.identities[index.value()])) return Changed(index);
-    (*file)->AdviseSequential();
+    if (info.identity.size > limits::kChunkBytes) (*file)->AdviseSequential();
     return file;
   }
 
   absl::Status HashChunks(absl::Span<const ChunkIndex> chunks, absl::Span<uint8_t> buffer,
                           const SweepWork::Visited& visited) {
+    DirectoryCursor cursor(root_.get());
     std::unique_ptr<File> file;
     FileIndex open_index;
+    // Chunks that were read into the front of `buffer`: small ones are hashed together.
+    std::vector<ChunkIndex> indexes;
+    std::vector<content::ChunkToHash> read_ones;
+    absl::Span<uint8_t> room = buffer;
+    const auto hash_them = [&] {
+      const std::vector<Hash256> hashes = content::HashOfEach(read_ones);
+      for (size_t i = 0; i < indexes.size(); ++i) {
+        hashes_[indexes[i].value()] = hashes[i];
+        visited(indexes[i]);
+      }
+      indexes.clear();
+      read_ones.clear();
+      room = buffer;
+    };
     for (const ChunkIndex chunk : chunks) {
       const content::ChunkPlace place = share_.layout->Locate(chunk);
+      if (place.length > room.size()) hash_them();
+      if (progress_->cancelled) return absl::CancelledError("cancelled");
       if (!file || open_index != place.file) {
-        P2P_ASSIGN_OR_RETURN(file, Open(place.file));
+        P2P_ASSIGN_OR_RETURN(file, Open(place.file, &cursor));
         open_index = place.file;
       }
-      const absl::Span<uint8_t> data = buffer.first(place.length);
+      const absl::Span<uint8_t> data = room.first(place.length);
       const absl::Status read = file->ReadAt(place.offset.value(), data);
       if (absl::IsOutOfRange(read)) return Changed(place.file);
       P2P_RETURN_IF_ERROR(read);
-      hashes_[chunk.value()] = content::ChunkHash(data, share_.layout->file(place.file).length);
-      visited(chunk);
-      if (progress_->cancelled) return absl::CancelledError("cancelled");
+      indexes.push_back(chunk);
+      read_ones.push_back({data, share_.layout->file(place.file).length});
+      room.remove_prefix(data.size());
     }
+    hash_them();
     return absl::OkStatus();
   }
 
@@ -120,8 +139,9 @@ class ShareHashing : public std::enable_shared_from_this<ShareHashing> {
 
   absl::StatusOr<HashedShare> Result() {
     // Every change since the scan shows here, also one that came and went while a file was open.
+    DirectoryCursor cursor(root_.get());
     for (uint32_t i = 0; i < share_.identities.size(); ++i) {
-      const auto info = root_->Info(DiskName(base_, *share_.layout, FileIndex(i)));
+      const auto info = cursor.Info(DiskName(base_, *share_.layout, FileIndex(i)));
       if (!info.ok() && !absl::IsNotFound(info.status())) return info.status();
       if (!info.ok() || !(info->identity == share_.identities[i])) return Changed(FileIndex(i));
     }

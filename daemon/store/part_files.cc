@@ -7,6 +7,7 @@
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
+#include "daemon/store/directory_cursor.h"
 #include "daemon/store/share_path.h"
 
 namespace p2p::store {
@@ -72,17 +73,18 @@ absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Reopen(std::shared_ptr<Dir
   std::shared_ptr<PartFiles> part(
       new PartFiles(std::move(parent), std::move(part_name), std::move(layout)));
   part->MarkFoundDirectories();
+  DirectoryCursor cursor(part->parent_.get());
   for (uint32_t i = 0; i < part->layout_->files().size(); ++i) {
-    P2P_RETURN_IF_ERROR(part->LookAgain(FileIndex(i), intact));
+    P2P_RETURN_IF_ERROR(part->LookAgain(FileIndex(i), &cursor, intact));
   }
   return part;
 }
 
 // Finds out what an earlier run left of a file.
-absl::Status PartFiles::LookAgain(FileIndex file, ChunkSet* intact) {
+absl::Status PartFiles::LookAgain(FileIndex file, DirectoryCursor* cursor, ChunkSet* intact) {
   const content::LayoutFile& wanted = layout_->file(file);
   const std::string name = NameOf(file);
-  const auto info = parent_->Info(name);
+  const auto info = cursor->Info(name);
   if (!info.ok() && !absl::IsNotFound(info.status())) return info.status();
   if (info.ok() && info->kind != FileKind::kRegular) {
     return absl::FailedPreconditionError(
@@ -229,17 +231,18 @@ absl::Status PartFiles::Complete() {
   const auto executables =
       std::count_if(files.begin(), files.end(), [](const auto& file) { return file.executable; });
   const bool sync_each = static_cast<size_t>(executables) <= kMaxSingleSyncs;
+  DirectoryCursor cursor(parent_.get());
   for (uint32_t i = 0; i < files.size(); ++i)
-    P2P_RETURN_IF_ERROR(CompleteFile(FileIndex(i), sync_each));
+    P2P_RETURN_IF_ERROR(CompleteFile(FileIndex(i), &cursor, sync_each));
   P2P_RETURN_IF_ERROR(Sync());
   return sync_each ? absl::OkStatus() : parent_->SyncFileSystem();
 }
 
-absl::Status PartFiles::CompleteFile(FileIndex file, bool sync_each) {
+absl::Status PartFiles::CompleteFile(FileIndex file, DirectoryCursor* cursor, bool sync_each) {
   const content::LayoutFile& wanted = layout_->file(file);
   if (wanted.length.value() == 0) P2P_RETURN_IF_ERROR(OpenOrMake(file).status());
   const std::string name = NameOf(file);
-  P2P_ASSIGN_OR_RETURN(const FileInfo info, parent_->Info(name));
+  P2P_ASSIGN_OR_RETURN(const FileInfo info, cursor->Info(name));
   if (info.kind != FileKind::kRegular || info.identity.size != wanted.length.value()) {
     return absl::DataLossError(
         absl::StrCat(Printable(name), " is not as it was written; it was changed by someone else"));
@@ -251,8 +254,9 @@ absl::Status PartFiles::CompleteFile(FileIndex file, bool sync_each) {
 }
 
 absl::Status PartFiles::Remove() {
+  DirectoryCursor cursor(parent_.get());
   for (uint32_t i = 0; i < layout_->files().size(); ++i) {
-    const absl::Status removed = parent_->Remove(NameOf(FileIndex(i)), false);
+    const absl::Status removed = cursor.RemoveFile(NameOf(FileIndex(i)));
     if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   }
   absl::Status left;

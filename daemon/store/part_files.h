@@ -22,6 +22,8 @@
 
 namespace p2p::store {
 
+class DirectoryCursor;
+
 class PartFiles {
  public:
   using LayoutPtr = std::shared_ptr<const content::Layout>;
@@ -66,9 +68,9 @@ class PartFiles {
   void MarkFoundDirectories();
   absl::Status MakeDirectories(absl::string_view file_name);
   absl::StatusOr<std::unique_ptr<File>> Make(FileIndex file, const std::string& name);
-  absl::Status LookAgain(FileIndex file, ChunkSet* intact);
+  absl::Status LookAgain(FileIndex file, DirectoryCursor* cursor, ChunkSet* intact);
   absl::Status SyncEach(const std::set<uint32_t>& files, const std::set<std::string>& directories);
-  absl::Status CompleteFile(FileIndex file, bool sync_each);
+  absl::Status CompleteFile(FileIndex file, DirectoryCursor* cursor, bool sync_each);
   absl::Status AddWrittenChunks(FileIndex file, ChunkSet* written);
 
   const std::shared_ptr<Directory> parent_;
