@@ -45,21 +45,22 @@ ChunkPool::~ChunkPool() { Trim(); }
 ChunkBuffer ChunkPool::TryLease(size_t size) {
   const size_t rounded = RoundUp(size);
   uint8_t* data = nullptr;
-  uint8_t* dropped = nullptr;
+  std::vector<uint8_t*> surplus;
   {
     absl::MutexLock lock(&mutex_);
     if (size == 0 || leased_bytes_ + rounded > cap_bytes_) return ChunkBuffer();
     leased_bytes_ += rounded;
-    if (rounded == limits::kChunkBytes && !kept_.empty()) {
-      data = kept_.back();
-      kept_.pop_back();
-    } else if (!kept_.empty() && HeldBytes() > cap_bytes_) {
-      // One is enough: no lease is larger than a kept buffer.
-      dropped = kept_.back();
-      kept_.pop_back();
+    const auto kept = kept_.find(rounded);
+    if (kept != kept_.end()) {
+      data = kept->second.back();
+      kept->second.pop_back();
+      kept_bytes_ -= rounded;
+      if (kept->second.empty()) kept_.erase(kept);
+    } else {
+      surplus = TakeSurplus();
     }
   }
-  std::free(dropped);
+  for (uint8_t* dropped : surplus) std::free(dropped);
   if (data == nullptr) data = static_cast<uint8_t*>(std::aligned_alloc(kPageBytes, rounded));
   if (data == nullptr) {
     absl::MutexLock lock(&mutex_);
@@ -67,6 +68,18 @@ ChunkBuffer ChunkPool::TryLease(size_t size) {
     return ChunkBuffer();
   }
   return ChunkBuffer(shared_from_this(), data, size);
+}
+
+std::vector<uint8_t*> ChunkPool::TakeSurplus() {
+  std::vector<uint8_t*> surplus;
+  while (kept_bytes_ > 0 && leased_bytes_ + kept_bytes_ > cap_bytes_) {
+    const auto any = kept_.begin();
+    surplus.push_back(any->second.back());
+    any->second.pop_back();
+    kept_bytes_ -= any->first;
+    if (any->second.empty()) kept_.erase(any);
+  }
+  return surplus;
 }
 
 void ChunkPool::WhenFree(std::function<void()> wake) {
@@ -86,27 +99,28 @@ void ChunkPool::GiveBack(uint8_t* data, size_t size) {
   {
     absl::MutexLock lock(&mutex_);
     leased_bytes_ -= rounded;
-    if (rounded == limits::kChunkBytes) kept_.push_back(std::exchange(data, nullptr));
+    kept_[rounded].push_back(data);
+    kept_bytes_ += rounded;
     if (leased_bytes_ + limits::kChunkBytes <= cap_bytes_) wake.swap(waiting_);
   }
-  std::free(data);
   for (auto& w : wake) w();
 }
 
 void ChunkPool::Trim() {
-  std::vector<uint8_t*> kept;
+  absl::flat_hash_map<size_t, std::vector<uint8_t*>> kept;
   {
     absl::MutexLock lock(&mutex_);
     kept.swap(kept_);
+    kept_bytes_ = 0;
   }
-  for (uint8_t* data : kept) std::free(data);
+  for (const auto& [size, buffers] : kept) {
+    for (uint8_t* data : buffers) std::free(data);
+  }
 }
-
-size_t ChunkPool::HeldBytes() const { return leased_bytes_ + kept_.size() * limits::kChunkBytes; }
 
 size_t ChunkPool::held_bytes() const {
   absl::MutexLock lock(&mutex_);
-  return HeldBytes();
+  return leased_bytes_ + kept_bytes_;
 }
 
 size_t ChunkPool::leased_bytes() const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 
@@ -43,8 +44,8 @@ class ChunkBuffer {
   size_t size_ = 0;
 };
 
-// At most `cap_bytes` are leased at a time, counted in 4 KiB pages. Whole-chunk buffers are kept
-// for the next lease, within the same cap, and given back to the system by Trim().
+// At most `cap_bytes` are leased at a time, counted in 4 KiB pages. Buffers are kept for the next
+// lease of as many pages, within the same cap, and given back to the system by Trim().
 class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
  public:
   static std::shared_ptr<ChunkPool> Create(size_t cap_bytes);
@@ -65,12 +66,15 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   friend class ChunkBuffer;
   explicit ChunkPool(size_t cap_bytes) : cap_bytes_(cap_bytes) {}
   void GiveBack(uint8_t* data, size_t size);
-  size_t HeldBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes kept buffers out until the cap has room for what is leased; the caller frees them.
+  std::vector<uint8_t*> TakeSurplus() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t cap_bytes_;
   mutable absl::Mutex mutex_;
   size_t leased_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<uint8_t*> kept_ ABSL_GUARDED_BY(mutex_);
+  // By their size.
+  absl::flat_hash_map<size_t, std::vector<uint8_t*>> kept_ ABSL_GUARDED_BY(mutex_);
+  size_t kept_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::function<void()>> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 

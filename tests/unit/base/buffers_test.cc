@@ -66,6 +66,18 @@ TEST(ChunkPool, KeepsChunkBuffersForTheNextLease) {
   EXPECT_EQ(buffer.data(), memory) << "it rounds up to the same size";
 }
 
+TEST(ChunkPool, KeepsSmallBuffersForTheNextLeaseOfTheirSize) {
+  const auto pool = ChunkPool::Create(kChunk);
+  ChunkBuffer small = pool->TryLease(16'384);
+  const uint8_t* const memory = small.data();
+  small = ChunkBuffer();
+  EXPECT_EQ(pool->held_bytes(), 16'384u);
+  EXPECT_NE(pool->TryLease(4'096).data(), memory);
+  EXPECT_EQ(pool->TryLease(16'000).data(), memory);
+  const ChunkBuffer large = pool->TryLease(kChunk);
+  EXPECT_EQ(pool->held_bytes(), kChunk) << "small ones make room for it";
+}
+
 TEST(ChunkPool, DropsKeptBuffersThatWouldTakeItOverItsCap) {
   const auto pool = ChunkPool::Create(kChunk);
   pool->TryLease(kChunk);
