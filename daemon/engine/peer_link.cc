@@ -97,6 +97,7 @@ absl::Span<uint8_t> PeerLink::ReadBuffer() {
   reading_payload_ = plan.mode == session::PeerSession::ReadMode::kPayload;
   paused_ = plan.mode == session::PeerSession::ReadMode::kPause;
   if (reading_payload_) return plan.payload;
+  if (!paused_ && plan.small_chunks) return loop_->Scratch();
   if (!paused_) return loop_->Scratch().subspan(0, kLineReadBytes);
   if (plan.waits_for_pool) WaitForPool();
   return {};

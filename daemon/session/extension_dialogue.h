@@ -68,6 +68,7 @@ class ExtensionDialogue {
 
   int queued_to_serve() const { return static_cast<int>(waiting_.size()) + window_.preparing(); }
   int requested() const { return ledger_.size(); }
+  uint64_t mean_requested_bytes() const { return ledger_.MeanLength(); }
 
  private:
   enum class Content { kNone, kAsked, kOpen, kRefused };

@@ -8,6 +8,8 @@
 namespace p2p::session {
 namespace {
 
+// Chunks up to this are read several at a time.
+constexpr uint64_t kSmallChunkBytes = limits::kLeafBytes;
 // While an answer of ours must come first, so much input is still taken in.
 constexpr size_t kHeldBytes = 64 << 10;
 
@@ -25,10 +27,12 @@ PeerSession::ReadPlan PeerSession::PlanRead() {
   plan.mode = ReadMode::kPause;
   if (impl.receiver.waits_for_buffer() && impl.receiver.Lease()) impl.Pump({});
   if (impl.core.ended || impl.end_of_stream) return plan;
+  const uint64_t mean_bytes = impl.extension.mean_requested_bytes();
+  plan.small_chunks = mean_bytes > 0 && mean_bytes <= kSmallChunkBytes;
   if (impl.receiver.active()) {
     plan.waits_for_pool = impl.receiver.waits_for_buffer();
     if (plan.waits_for_pool) return plan;
-    plan.mode = ReadMode::kPayload;
+    plan.mode = plan.small_chunks ? ReadMode::kLines : ReadMode::kPayload;
     plan.payload = impl.receiver.Rest();
     return plan;
   }

@@ -158,13 +158,15 @@ class PeerSession {
   // --- Input
   // --------------------------------------------------------------------------------------- Where
   // the next bytes of the connection belong. kLines: read into the driver's scratch memory and pass
-  // them to OnBytes. kPayload: read straight into `payload`, then call OnPayload. kPause: do not
-  // read: either every chunk buffer is leased (wait for ChunkPool::WhenFree, then ask again) or too
-  // much is queued for the other side.
+  // them to OnBytes; `small_chunks`: as much as fits, for several chunks are worth one read more
+  // than the copy costs. kPayload: read straight into `payload`, then call OnPayload. kPause: do
+  // not read: either every chunk buffer is leased (wait for ChunkPool::WhenFree, then ask again) or
+  // too much is queued for the other side.
   enum class ReadMode { kLines, kPayload, kPause };
   struct ReadPlan {
     ReadMode mode = ReadMode::kLines;
     absl::Span<uint8_t> payload;
+    bool small_chunks = false;
     bool waits_for_pool = false;
   };
   ReadPlan PlanRead();

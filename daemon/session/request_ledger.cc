@@ -8,6 +8,7 @@ bool RequestLedger::Add(ChunkIndex chunk, uint32_t length) {
   entry.length = length;
   ++entry.asked;
   ++size_;
+  bytes_ += length;
   return true;
 }
 
@@ -40,6 +41,7 @@ RequestLedger::Rejection RequestLedger::OnRejected(ChunkIndex chunk) {
 void RequestLedger::OnAnswer(absl::flat_hash_map<ChunkIndex, Entry>::iterator at, bool cancelled) {
   Entry& entry = at->second;
   --size_;
+  bytes_ -= entry.length;
   if (--entry.asked == 0) {
     entries_.erase(at);
   } else if (entry.cancelled > 0 && (cancelled || entry.cancelled > entry.asked)) {

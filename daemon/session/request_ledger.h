@@ -24,6 +24,8 @@ class RequestLedger {
   enum class Rejection { kNotAsked, kStillAsked, kOver };
   Rejection OnRejected(ChunkIndex chunk);
   int size() const { return size_; }
+  // Of what is asked for; 0 when nothing is.
+  uint64_t MeanLength() const { return size_ == 0 ? 0 : bytes_ / static_cast<uint64_t>(size_); }
 
  private:
   struct Entry {
@@ -35,6 +37,7 @@ class RequestLedger {
 
   absl::flat_hash_map<ChunkIndex, Entry> entries_;
   int size_ = 0;
+  uint64_t bytes_ = 0;
 };
 
 }  // namespace p2p::session

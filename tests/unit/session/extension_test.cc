@@ -436,6 +436,29 @@ TEST(ChunkRequests, MayBeRepeatedAfterACancelThatIsNotAnsweredYet) {
   EXPECT_EQ(h.session.requested(), 0);
 }
 
+TEST(ChunkRequests, ReadSmallChunksTogetherAndLargeOnesIntoTheirBuffers) {
+  Harness h(Dialled());
+  h.OpenAsDialler(10);
+  EXPECT_FALSE(h.session.PlanRead().small_chunks);
+  const std::vector<uint32_t> small(3, limits::kLeafBytes);
+  h.session.RequestChunks(ChunkIndex(0), small, h.now);
+  EXPECT_TRUE(h.session.PlanRead().small_chunks);
+  const std::string chunk = Pattern(limits::kLeafBytes);
+  h.Feed(absl::StrCat("CHUNK 0 +16384\n", chunk.substr(0, 5)));
+  EXPECT_EQ(h.mode(), PeerSession::ReadMode::kLines) << "also within a chunk";
+  h.Feed(absl::StrCat(chunk.substr(5), "CHUNK 1 +16384\n", chunk, "CHUNK 2 +16384\n", chunk));
+  for (uint32_t i = 0; i < 3; ++i) {
+    const ChunkReceived received = h.Next<ChunkReceived>();
+    EXPECT_EQ(received.chunk, ChunkIndex(i));
+    EXPECT_EQ(received.data.size(), limits::kLeafBytes);
+    EXPECT_EQ(received.data.span().back(), static_cast<uint8_t>(chunk.back()));
+  }
+  h.session.RequestChunks(ChunkIndex(3), {limits::kChunkBytes}, h.now);
+  EXPECT_FALSE(h.session.PlanRead().small_chunks);
+  h.Feed("CHUNK 3 +524288\n");
+  EXPECT_EQ(h.mode(), PeerSession::ReadMode::kPayload);
+}
+
 TEST(ChunkRequests, SumProgressUp) {
   Harness h(Dialled());
   h.OpenAsDialler(100);

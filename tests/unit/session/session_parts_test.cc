@@ -49,6 +49,18 @@ TEST(ServeQueue, GivesTheSameAsAPlainListWouldUnderRandomUse) {
   }
 }
 
+TEST(RequestLedger, KnowsTheMeanLengthOfWhatIsAskedFor) {
+  RequestLedger ledger;
+  EXPECT_EQ(ledger.MeanLength(), 0u);
+  ledger.Add(ChunkIndex(1), 100);
+  ledger.Add(ChunkIndex(2), 300);
+  EXPECT_EQ(ledger.MeanLength(), 200u);
+  ledger.OnArrived(ChunkIndex(1));
+  EXPECT_EQ(ledger.MeanLength(), 300u);
+  ledger.OnRejected(ChunkIndex(2));
+  EXPECT_EQ(ledger.MeanLength(), 0u);
+}
+
 TEST(RequestLedger, CountsEveryRequestUntilItsAnswer) {
   RequestLedger ledger;
   EXPECT_TRUE(ledger.Add(ChunkIndex(1), 10));
