@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -45,22 +46,27 @@ class Serving : public std::enable_shared_from_this<Serving> {
  private:
   void SendManifest(Link& link, uint32_t max_hashes);
   void SendHashes(Link& link, FileIndex file, uint32_t first);
-  void ServeChunk(LinkId link, ChunkIndex chunk, bool original);
-  void RefuseChunk(LinkId link, ChunkIndex chunk, bool original, int code,
-                   const std::string& reason);
-  void OnNotPrepared(LinkId link, ChunkIndex chunk, bool original, const absl::Status& status);
-
-  struct Waiting {
-    FileIndex file;
+  struct Asked {
     LinkId link;
     ChunkIndex chunk;
     bool original = false;
   };
+  struct Waiting {
+    FileIndex file;
+    Asked asked;
+  };
+
+  void ServeChunk(const Asked& asked);
+  void PrepareChunks();
+  void Prepare(Link& to, std::vector<Asked> chunks);
+  void RefuseChunk(const Asked& asked, int code, const std::string& reason);
+  void OnNotPrepared(const Asked& asked, const absl::Status& status);
 
   Runtime* const runtime_;
   Links* const links_;
   const ContentState* const content_;
   ServingHost* const host_;
+  std::vector<Asked> to_prepare_;  // what was asked for since the loop's last turn
   absl::flat_hash_set<FileIndex> suspect_;
   std::vector<Waiting> waiting_;
   bool refusing_ = false;
