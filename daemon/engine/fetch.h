@@ -82,7 +82,16 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   const ChunkSet* have() const { return swarm_ == nullptr ? nullptr : &swarm_->have(); }
 
  private:
+  struct ArrivedChunk {
+    LinkId from;
+    ChunkIndex chunk;
+    absl::optional<Hash256> expected;  // none from original peers
+    ByteCount file_bytes;
+    ChunkBuffer data;
+  };
   struct StoredChunk {
+    LinkId from;
+    ChunkIndex chunk;
     bool good = false;
     absl::Status stored;
   };
@@ -123,7 +132,12 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   void Pump();
   void Request(const swarm::RequestChunks& request);
   void OnChunk(Link& link, session::ChunkReceived& received);
-  void OnChunkStored(LinkId link, ChunkIndex chunk, const StoredChunk& result);
+  // Has what arrived checked and written: a large chunk at once, small ones together while the
+  // workers are busy with earlier ones.
+  void StoreArrived();
+  static std::vector<StoredChunk> CheckAndWrite(store::FileChunkManager* store,
+                                                std::vector<ArrivedChunk> chunks);
+  void OnChunkStored(const StoredChunk& result);
   void TellHaves();
   void CheckDone();
 
@@ -157,6 +171,9 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   bool pump_scheduled_ = false;
   bool told_first_chunk_ = false;
   bool stopped_ = false;
+  std::vector<ArrivedChunk> arrived_;  // not yet handed to a worker
+  uint64_t arrived_bytes_ = 0;
+  int store_jobs_ = 0;
   std::vector<ChunkIndex> fresh_;  // verified and not yet told to others
   RateMeter down_;
 };

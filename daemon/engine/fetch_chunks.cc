@@ -41,6 +41,7 @@ void Fetch::SchedulePump() {
 void Fetch::Pump() {
   if (swarm_ == nullptr) return;
   TellHaves();
+  if (!arrived_.empty() && store_jobs_ < runtime_->workers->threads()) StoreArrived();
   if (!store_ready_ || swarm_->Complete()) return;
   const swarm::Commands commands = swarm_->Decide(MonotonicNow());
   for (const swarm::CancelChunk& cancel : commands.cancels) {
@@ -82,44 +83,74 @@ void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
     SchedulePump();
     return;
   }
-  absl::optional<Hash256> expected;
-  if (content_->hashes != nullptr) expected = content_->hashes->Get(received.chunk);
+  ArrivedChunk arrived;
+  arrived.from = link.id();
+  arrived.chunk = received.chunk;
+  if (content_->hashes != nullptr) arrived.expected = content_->hashes->Get(received.chunk);
   const content::ChunkPlace place = content_->layout->Locate(received.chunk);
-  const ByteCount file_bytes = content_->layout->file(place.file).length;
-  runtime_->RunOnWorker(
-      store::WorkerPool::Priority::kUrgent,
-      [store = content_->store, chunk = received.chunk, expected, file_bytes,
-       data = std::move(received.data)]() mutable {
-        StoredChunk result;
-        result.good =
-            !expected.has_value() || content::ChunkHash(data.span(), file_bytes) == *expected;
-        if (result.good) result.stored = store->WriteChunk(chunk, data.span());
-        data = ChunkBuffer();
-        return result;
-      },
-      Guard([this, from = link.id(), chunk = received.chunk](StoredChunk result) {
-        OnChunkStored(from, chunk, result);
-      }));
+  arrived.file_bytes = content_->layout->file(place.file).length;
+  arrived.data = std::move(received.data);
+  arrived_.push_back(std::move(arrived));
+  arrived_bytes_ += place.length;
+  if (arrived_bytes_ >= limits::kChunkBytes) StoreArrived();
   SchedulePump();
 }
 
-void Fetch::OnChunkStored(LinkId from, ChunkIndex chunk, const StoredChunk& result) {
-  Link* link = links_->Find(from);
+void Fetch::StoreArrived() {
+  ++store_jobs_;
+  arrived_bytes_ = 0;
+  runtime_->RunOnWorker(
+      store::WorkerPool::Priority::kUrgent,
+      [store = content_->store, chunks = std::exchange(arrived_, {})]() mutable {
+        return CheckAndWrite(store.get(), std::move(chunks));
+      },
+      Guard([this](const std::vector<StoredChunk>& results) {
+        --store_jobs_;
+        for (const StoredChunk& result : results) {
+          OnChunkStored(result);
+          if (stopped_) return;
+        }
+        CheckDone();
+        SchedulePump();
+      }));
+}
+
+std::vector<Fetch::StoredChunk> Fetch::CheckAndWrite(store::FileChunkManager* store,
+                                                     std::vector<ArrivedChunk> chunks) {
+  std::vector<content::ChunkToHash> to_hash;
+  for (const ArrivedChunk& chunk : chunks) {
+    if (chunk.expected.has_value()) to_hash.push_back({chunk.data.span(), chunk.file_bytes});
+  }
+  const std::vector<Hash256> hashes = content::HashOfEach(to_hash);
+  auto hash = hashes.begin();
+  std::vector<StoredChunk> results;
+  for (ArrivedChunk& chunk : chunks) {
+    StoredChunk result{chunk.from, chunk.chunk, true, {}};
+    if (chunk.expected.has_value()) result.good = *hash++ == *chunk.expected;
+    if (result.good) result.stored = store->WriteChunk(chunk.chunk, chunk.data.span());
+    chunk.data = ChunkBuffer();
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+void Fetch::OnChunkStored(const StoredChunk& result) {
+  Link* link = links_->Find(result.from);
   if (!result.good) {
-    swarm_->OnChunkFailed(from, chunk);
-    if (link != nullptr) Ban(*link, absl::StrCat("it sent wrong bytes for chunk ", chunk.value()));
+    swarm_->OnChunkFailed(result.from, result.chunk);
+    if (link != nullptr) {
+      Ban(*link, absl::StrCat("it sent wrong bytes for chunk ", result.chunk.value()));
+    }
   } else if (!result.stored.ok()) {
-    swarm_->OnChunkNotStored(chunk);
-    return host_->OnStoreProblem(result.stored);
+    swarm_->OnChunkNotStored(result.chunk);
+    host_->OnStoreProblem(result.stored);
   } else {
     if (link != nullptr) ++link->chunks_down;
-    swarm_->OnChunkVerified(chunk);
-    fresh_.push_back(chunk);
-    journal_->OnWritten(chunk, content_->layout->ChunkLength(chunk));
+    swarm_->OnChunkVerified(result.chunk);
+    fresh_.push_back(result.chunk);
+    journal_->OnWritten(result.chunk, content_->layout->ChunkLength(result.chunk));
     if (!std::exchange(told_first_chunk_, true)) host_->OnFirstChunk();
-    CheckDone();
   }
-  SchedulePump();
 }
 
 void Fetch::TellHaves() {
