@@ -2,8 +2,10 @@
 // with sendfile, and a client whose threads each receive a chunk, hash its leaves with the
 // product's own hash, and write it.
 //
-//   bench_limit SRC DST THREADS [best|library|none]
+//   bench_limit SRC DST THREADS [best|library|none] [system|unpaced]
 //
+// system: the system's congestion control; unpaced: the one that our daemons take on such a short
+// path where the system's is BBR.
 // Prints: wall=SECONDS cpu_client=SECONDS cpu_server=SECONDS hash=NAME
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -26,6 +28,7 @@
 
 #include "core/base/limits.h"
 #include "core/content/sha256.h"
+#include "core/net/congestion_control.h"
 
 namespace {
 
@@ -38,6 +41,13 @@ void Must(bool good, const char* what) {
   if (good) return;
   std::perror(what);
   std::exit(1);
+}
+
+int OpenSocket(bool unpaced) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  Must(fd >= 0, "socket");
+  if (unpaced) p2p::net::PostponeBbr(fd);
+  return fd;
 }
 
 void Serve(int connection, int source, int64_t size) {
@@ -78,9 +88,9 @@ void HashByLibrary(const uint8_t* data, int64_t size) {
 }
 
 // Asks for chunks of its own choice until none is left.
-void Fetch(const sockaddr_in& server, int destination, int64_t size, HashChunk hash,
+void Fetch(const sockaddr_in& server, int destination, int64_t size, bool unpaced, HashChunk hash,
            std::atomic<int64_t>* next) {
-  const int connection = socket(AF_INET, SOCK_STREAM, 0);
+  const int connection = OpenSocket(unpaced);
   const int one = 1;
   Must(connect(connection, reinterpret_cast<const sockaddr*>(&server), sizeof server) == 0,
        "connect");
@@ -128,18 +138,20 @@ sockaddr_in ListenOnLoopback(int listener, int backlog) {
 
 int main(int argc, char** argv) {
   if (argc < 4 || std::atoi(argv[3]) < 1) {
-    std::fprintf(stderr, "usage: bench_limit SRC DST THREADS [best|library|none]\n");
+    std::fprintf(stderr,
+                 "usage: bench_limit SRC DST THREADS [best|library|none] [system|unpaced]\n");
     return 2;
   }
   const int threads = std::atoi(argv[3]);
   const std::string name = argc > 4 ? argv[4] : "best";
   const HashChunk hash = name == "none" ? nullptr : name == "library" ? HashByLibrary : HashBest;
+  const bool unpaced = argc > 5 && std::string(argv[5]) == "unpaced";
   const int source = open(argv[1], O_RDONLY);
   Must(source >= 0, argv[1]);
   struct stat info {};
   fstat(source, &info);
   const int64_t size = info.st_size;
-  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  const int listener = OpenSocket(unpaced);
   const sockaddr_in server = ListenOnLoopback(listener, threads);
   const pid_t child = fork();
   if (child == 0) ServeAndExit(listener, source, size, threads);
@@ -149,7 +161,7 @@ int main(int argc, char** argv) {
   std::atomic<int64_t> next{0};
   std::vector<std::thread> pool;
   for (int i = 0; i < threads; ++i)
-    pool.emplace_back(Fetch, server, destination, size, hash, &next);
+    pool.emplace_back(Fetch, server, destination, size, unpaced, hash, &next);
   for (std::thread& thread : pool) thread.join();
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
   waitpid(child, nullptr, 0);

@@ -5,7 +5,8 @@
 #
 #   WORK         what is measured, with its PEERs and SIZES (defaults)
 #   transfer     a file from one daemon to another over loopback, verified, in memory: --mib 1024
-#                libtorrent, limit (what the machine can do at all), nginx+curl, rsync, aria2
+#                libtorrent, limit (what the machine can do at all with the system's congestion control), limit-unpaced
+#                (the same without BBR, as our daemons do on short paths), nginx+curl, rsync, aria2
 #   share        hashing a file that is about to be shared: --mib 1024
 #                libtorrent
 #   small-files  a directory, shared and fetched: --files 10000 --file-kib 16
@@ -27,6 +28,6 @@
 # bench/install-peers.sh installs them. Nothing here is a test: figures depend on the machine.
 set -euo pipefail
 case "${1:--h}" in
-  -h | --help) exec sed -n '2,28s/^# \{0,1\}//p' "$0" ;;
+  -h | --help) exec sed -n '2,29s/^# \{0,1\}//p' "$0" ;;
 esac
 exec /usr/bin/python3 "$(dirname "$0")/bench.py" "$@"

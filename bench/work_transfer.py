@@ -1,5 +1,6 @@
 """Works that move or hash one file: transfer, share, two-seeds, start-up."""
 
+import functools
 import os
 import subprocess
 
@@ -15,11 +16,10 @@ def moved(move, **words):
     return lambda case, work: move(case.path, work, **words).figures()
 
 
-def transfer_limit(case, work):
+def transfer_limit(case, work, congestion="system"):
     target = work / "copy"
-    line = subprocess.check_output(
-        [nodes.BUILT / "bench_limit", case.path, target, str(os.cpu_count())], text=True
-    )
+    command = [nodes.BUILT / "bench_limit", case.path, target, str(os.cpu_count())]
+    line = subprocess.check_output([*command, "best", congestion], text=True)
     figures = dict(word.split("=", 1) for word in line.split() if "=" in word)
     check_same(case.path, target)
     cpu = float(figures["cpu_client"]) + float(figures["cpu_server"])
@@ -61,6 +61,7 @@ WORKS = {
             OURS: moved(moves.by_p2pd),
             "libtorrent": moved(moves.by_libtorrent),
             "limit": transfer_limit,
+            "limit-unpaced": functools.partial(transfer_limit, congestion="unpaced"),
             "nginx+curl": moved(moves.by_curl),
             "rsync": moved(moves.by_rsync),
             "aria2": moved(moves.by_aria2),

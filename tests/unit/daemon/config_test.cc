@@ -125,8 +125,8 @@ TEST(ConfigText, F02_AnUnknownKeyIsRefusedWithTheNearestOne) {
 TEST(ConfigText, F02_AKeyLikeNoOtherIsRefusedWithAllOfThem) {
   EXPECT_EQ(
       ErrorOf("colour = 1"),
-      "p2pd.toml:1: unknown key \"colour\"; the keys are download_dir, group, listen, log_level, "
-      "socket, state_dir, trackers");
+      "p2pd.toml:1: unknown key \"colour\"; the keys are congestion_control, download_dir, group, "
+      "listen, log_level, socket, state_dir, trackers");
   EXPECT_THAT(ErrorOf("[listen_on]\nport = 1"), StartsWith("p2pd.toml:1: unknown key"));
   EXPECT_THAT(ErrorOf(std::string(100'000, 'k') + " = 1"), StartsWith("p2pd.toml:1: unknown key"));
 }
