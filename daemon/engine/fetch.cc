@@ -15,9 +15,8 @@ namespace p2p::engine {
 namespace {
 
 constexpr int kMaxLinks = 60;
-// With few peers, several connections to each fill fast links: one for every I/O loop.
-constexpr size_t kFewPeers = 2;
-constexpr size_t kMaxLinksEach = 4;
+// With fewer peers than this or than I/O loops, several connections to each keep every loop busy.
+constexpr size_t kEnoughLinks = 4;
 constexpr uint64_t kSeveralLinksBytes = 32 << 20;
 // An original peer takes one request at a time on a connection: two keep it busy.
 constexpr int kOriginalLinksEach = 2;
@@ -95,8 +94,10 @@ int Fetch::LinksEach() const {
   const bool much_left =
       swarm_ != nullptr &&
       content_->layout->total_bytes().value() - swarm_->bytes_have().value() > kSeveralLinksBytes;
-  if (!much_left || book_.usable_size() > kFewPeers) return 1;
-  return static_cast<int>(std::min(runtime_->io_loops.size(), kMaxLinksEach));
+  if (!much_left) return 1;
+  const size_t wanted = std::min(runtime_->io_loops.size(), kEnoughLinks);
+  const size_t peers = std::max<size_t>(book_.usable_size(), 1);
+  return static_cast<int>((wanted + peers - 1) / peers);
 }
 
 void Fetch::DialMore() {
