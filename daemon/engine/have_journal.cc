@@ -10,6 +10,9 @@ namespace {
 // A crash loses at most what came since the last commit: this much, or this long.
 constexpr uint64_t kBatchBytes = 256 << 20;
 constexpr absl::Duration kBatchTime = absl::Seconds(1);
+// The disk is told to begin after each of these: a sync that finds much unwritten holds up the
+// writes beside it, and the end of the download.
+constexpr uint64_t kWriteBackBytes = 8 << 20;
 
 }  // namespace
 
@@ -27,10 +30,31 @@ HaveJournal::HaveJournal(Runtime* runtime, TransferId id,
 void HaveJournal::OnWritten(ChunkIndex chunk, uint32_t bytes) {
   if (!written_.Add(chunk)) return;
   dirty_bytes_ += bytes;
+  unstarted_bytes_ += bytes;
   if (!std::exchange(dirty_, true) && !committing_) {
     timer_.Arm(MonotonicNow() + kBatchTime, [this] { Commit(); });
   }
-  if (dirty_bytes_ >= kBatchBytes) Commit();
+  if (dirty_bytes_ >= kBatchBytes) {
+    Commit();
+  } else if (unstarted_bytes_ >= kWriteBackBytes) {
+    StartWriteBack();
+  }
+}
+
+// One at a time and none beside a sync: a slow disk then holds one worker of a download, not all.
+void HaveJournal::StartWriteBack() {
+  if (starting_ || committing_) return;
+  starting_ = true;
+  unstarted_bytes_ = 0;
+  runtime_->RunOnWorker(
+      store::WorkerPool::Priority::kBulk,
+      [store = store_] {
+        store->StartWriteBack();
+        return absl::OkStatus();
+      },
+      [weak = weak_from_this()](const absl::Status&) {
+        if (const auto self = weak.lock()) self->starting_ = false;
+      });
 }
 
 void HaveJournal::OnLost(ChunkIndex chunk) {
@@ -51,6 +75,7 @@ void HaveJournal::Commit() {
   committing_ = true;
   dirty_ = false;
   dirty_bytes_ = 0;
+  unstarted_bytes_ = 0;
   // Taken before the sync: it covers exactly these.
   auto set = std::make_shared<const ChunkSet>(written_);
   const auto finish = [weak = weak_from_this(), set](absl::Status status) {

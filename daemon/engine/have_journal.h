@@ -28,6 +28,7 @@ class HaveJournal : public std::enable_shared_from_this<HaveJournal> {
   const ChunkSet& committed() const { return committed_; }
 
  private:
+  void StartWriteBack();
   void Commit();
   void OnCommitted(const ChunkSet& set, const absl::Status& status);
 
@@ -38,6 +39,8 @@ class HaveJournal : public std::enable_shared_from_this<HaveJournal> {
   ChunkSet written_;
   ChunkSet committed_;
   uint64_t dirty_bytes_ = 0;
+  uint64_t unstarted_bytes_ = 0;  // written since the last write-back was started
+  bool starting_ = false;
   bool dirty_ = false;
   bool committing_ = false;
   std::vector<std::function<void(absl::Status)>> waiting_;

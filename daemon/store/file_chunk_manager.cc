@@ -211,6 +211,10 @@ absl::StatusOr<uint64_t> FileChunkManager::FreeBytes() {
   return root->FreeBytes();
 }
 
+void FileChunkManager::StartWriteBack() {
+  if (const auto unfinished = part()) unfinished->StartWriteBack();
+}
+
 absl::Status FileChunkManager::Sync() {
   const auto unfinished = part();
   return unfinished ? unfinished->Sync() : absl::OkStatus();

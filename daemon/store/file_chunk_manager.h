@@ -71,6 +71,8 @@ class FileChunkManager {
   // range into the page cache.
   absl::StatusOr<FileSlice> PrepareToSend(ChunkIndex chunk);
 
+  // Lets the disk begin with what Sync() will have to wait for.
+  void StartWriteBack();
   // Makes everything durable whose WriteChunk() returned before the call. When it fails, every
   // chunk written since the last Sync() that did not fail must be taken as lost: write it again (a
   // later OK does not cover it).

@@ -48,6 +48,9 @@ class File {
   // Reserves disk space for the range without changing the file's length. OK without doing anything
   // where that is not supported, costs as much as writing, or would leave the disk nearly full.
   virtual absl::Status Allocate(uint64_t offset, uint64_t length) = 0;
+  // Lets the system begin to write what SyncData() would have to wait for. Waits at most for room
+  // in the device's queue; errors are SyncData()'s to tell.
+  virtual void StartWriteBack() = 0;
   virtual absl::Status SyncData() = 0;
   virtual absl::StatusOr<FileInfo> Info() = 0;
   // The start of the first region at or after `offset` that may hold written data; the file's size

@@ -185,6 +185,21 @@ absl::Status PartFiles::Reserve(File* handle, const content::ChunkPlace& place) 
 void PartFiles::Wrote(FileIndex file) {
   absl::MutexLock lock(&mutex_);
   unsynced_files_.insert(file.value());
+  unstarted_files_.insert(file.value());
+}
+
+void PartFiles::StartWriteBack() {
+  std::set<uint32_t> files;
+  {
+    absl::MutexLock lock(&mutex_);
+    files.swap(unstarted_files_);
+  }
+  // Many small ones are left to the sync of the file system.
+  if (files.size() > kMaxSingleSyncs) return;
+  for (const uint32_t file : files) {
+    const auto handle = Open(FileIndex(file));
+    if (handle.ok()) (*handle)->StartWriteBack();
+  }
 }
 
 absl::Status PartFiles::Sync() {
@@ -194,6 +209,7 @@ absl::Status PartFiles::Sync() {
   {
     absl::MutexLock lock(&mutex_);
     files.swap(unsynced_files_);
+    unstarted_files_.clear();
     directories.swap(unsynced_directories_);
   }
   if (files.empty() && directories.empty()) return absl::OkStatus();

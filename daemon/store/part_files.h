@@ -46,6 +46,8 @@ class PartFiles {
   absl::Status Reserve(File* handle, const content::ChunkPlace& place);
   void Wrote(FileIndex file);
 
+  // Lets the disk begin with what was written, so that Sync() finds little left to wait for.
+  void StartWriteBack();
   // When it fails, everything written since the last Sync() that did not must be taken as not
   // written; the next Sync() covers only what is written from then on.
   absl::Status Sync();
@@ -82,6 +84,7 @@ class PartFiles {
   mutable absl::Mutex mutex_;
   std::vector<bool> exists_ ABSL_GUARDED_BY(mutex_);
   std::set<uint32_t> unsynced_files_ ABSL_GUARDED_BY(mutex_);
+  std::set<uint32_t> unstarted_files_ ABSL_GUARDED_BY(mutex_);
   // Names below the parent whose entries changed; "" is the parent itself.
   std::set<std::string> unsynced_directories_ ABSL_GUARDED_BY(mutex_);
   // (file << 32 | step) of what Reserve() did.

@@ -94,6 +94,12 @@ class SystemFile : public File {
 
   absl::Status Allocate(uint64_t offset, uint64_t length) override;
 
+  void StartWriteBack() override {
+#if defined(P2P_HAS_LINUX_FILES)
+    (void)::sync_file_range(fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+#endif
+  }
+
   // fdatasync leaves out a changed mode.
   absl::Status SyncData() override {
 #if defined(F_FULLFSYNC)

@@ -101,6 +101,7 @@ class CrashFile : public File {
     return absl::OkStatus();
   }
   absl::Status Allocate(uint64_t, uint64_t) override { return disk_->Look(); }
+  void StartWriteBack() override {}
   absl::Status SyncData() override {
     P2P_RETURN_IF_ERROR(disk_->Change());
     node_->Sync();

@@ -40,6 +40,7 @@ class FaultyFile : public File {
     P2P_MAYBE_FAIL(FileOp::kAllocate);
     return real_->Allocate(offset, length);
   }
+  void StartWriteBack() override { real_->StartWriteBack(); }
   absl::Status SyncData() override {
     P2P_MAYBE_FAIL(FileOp::kSync);
     return real_->SyncData();

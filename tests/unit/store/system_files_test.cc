@@ -46,6 +46,7 @@ TEST_F(SystemFilesTest, WritesAndReadsWhatWasWritten) {
   ASSERT_TRUE((*file)->Truncate(10).ok());
   ASSERT_TRUE((*file)->Allocate(0, 10).ok());
   ASSERT_TRUE((*file)->WriteAt(6, Bytes("data")).ok());
+  (*file)->StartWriteBack();
   ASSERT_TRUE((*file)->SyncData().ok());
   std::vector<uint8_t> data(10);
   ASSERT_TRUE((*file)->ReadAt(0, absl::MakeSpan(data)).ok());
