@@ -220,9 +220,11 @@ std::string DaemonDetails(const v1::Daemon& d) {
       Labelled("up", absl::StrCat(Rate(totals.rate_up()), ", ", HumanBytes(totals.bytes_up()),
                                   " since the start")),
       Labelled("state", Printable(d.state_dir(), kWhole)),
-      Labelled("downloads", Printable(d.download_dir(), kWhole)),
+      Labelled("downloads", absl::StrCat(Printable(d.download_dir(), kWhole),
+                                         "  (device: ", Printable(d.download_device_type()), ")")),
       Labelled("threads", absl::StrCat(d.io_threads(), " for the network, ", d.worker_threads(),
-                                       " for disk and hashing")),
+                                       " for disk and hashing, ", d.hash_threads(),
+                                       " of them at once for whole files")),
       Labelled("hashing by", Printable(d.hash_implementation())),
       Labelled("TCP", Printable(d.congestion_control())));
   return out;

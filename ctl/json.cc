@@ -67,6 +67,8 @@ Json ToJson(const v1::Daemon& daemon) {
   json["download_dir"] = daemon.download_dir();
   json["io_threads"] = daemon.io_threads();
   json["worker_threads"] = daemon.worker_threads();
+  json["hash_threads"] = daemon.hash_threads();
+  json["download_device_type"] = daemon.download_device_type();
   json["hash_implementation"] = daemon.hash_implementation();
   json["congestion_control"] = daemon.congestion_control();
   json["uptime_seconds"] = daemon.uptime_seconds();

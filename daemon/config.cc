@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/limits.h"
 #include "core/base/names.h"
 #include "core/base/socket_path.h"
 #include "core/base/status.h"
@@ -81,6 +82,14 @@ constexpr TextKey kTextKeys[] = {
     {"group", "--group", &Settings::group, CheckGroup},
     {"log_level", "--log-level", &Settings::log_level, CheckLogLevel},
 };
+absl::Status CheckWorkerThreads(int64_t value) {
+  if (value >= 0 && value <= limits::kMaxWorkerThreads) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("must be between 0 (chosen by the daemon) and ",
+                                                 limits::kMaxWorkerThreads, ", not ", value));
+}
+
+// The one key with a number.
+constexpr char kWorkerThreadsKey[] = "worker_threads";
 // The one key with a list.
 constexpr char kTrackersKey[] = "trackers";
 
@@ -102,7 +111,7 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
 }
 
 std::string UnknownKey(absl::string_view key) {
-  std::vector<absl::string_view> known = {kTrackersKey};
+  std::vector<absl::string_view> known = {kTrackersKey, kWorkerThreadsKey};
   for (const TextKey& k : kTextKeys) known.push_back(k.key);
   std::sort(known.begin(), known.end());
   const std::string shown = Printable(key, 64);
@@ -149,6 +158,7 @@ class SettingsReader {
   absl::Status ReadKey(absl::string_view name, uint32_t line, const toml::node& node,
                        Settings* settings) const {
     if (name == kTrackersKey) return ReadTrackers(line, node, settings);
+    if (name == kWorkerThreadsKey) return ReadWorkerThreads(line, node, settings);
     for (const TextKey& key : kTextKeys) {
       if (name != key.key) continue;
       if (!node.is_string()) {
@@ -177,6 +187,15 @@ class SettingsReader {
       P2P_RETURN_IF_ERROR(At(at, kTrackersKey, CheckTracker(settings->trackers->back())));
     }
     return absl::OkStatus();
+  }
+
+  absl::Status ReadWorkerThreads(uint32_t line, const toml::node& node, Settings* settings) const {
+    if (!node.is_integer()) {
+      return Error(line, absl::StrCat("worker_threads must be a whole number, not ",
+                                      node.is_number() ? "a fraction" : TypeName(node)));
+    }
+    settings->worker_threads = node.as_integer()->get();
+    return At(line, kWorkerThreadsKey, CheckWorkerThreads(*settings->worker_threads));
   }
 
   absl::Status At(uint32_t line, absl::string_view name, const absl::Status& status) const {
@@ -283,7 +302,7 @@ absl::Status CheckFlags(const Settings& flags) {
   for (const std::string& tracker : flags.trackers.value_or(std::vector<std::string>())) {
     P2P_RETURN_IF_ERROR(Annotate(CheckTracker(tracker), "--tracker"));
   }
-  return absl::OkStatus();
+  return Annotate(CheckWorkerThreads(flags.worker_threads.value_or(0)), "--worker-threads");
 }
 
 Settings Override(const Settings& below, const Settings& above) {
@@ -292,6 +311,7 @@ Settings Override(const Settings& below, const Settings& above) {
     if ((above.*key.field).has_value()) result.*key.field = above.*key.field;
   }
   if (above.trackers.has_value()) result.trackers = above.trackers;
+  if (above.worker_threads.has_value()) result.worker_threads = above.worker_threads;
   return result;
 }
 
@@ -313,6 +333,7 @@ absl::StatusOr<Config> Complete(const Settings& settings, const Environment& env
   config.congestion_control = settings.congestion_control.value_or(net::kCongestionAuto);
   config.group = settings.group.value_or("");
   config.log_level = settings.log_level.value_or("info");
+  config.worker_threads = static_cast<int>(settings.worker_threads.value_or(0));
   return config;
 }
 

@@ -2,6 +2,7 @@
 // under both. Plain values; any thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct Settings {
   absl::optional<std::string> congestion_control;  // auto, system, or the kernel's name
   absl::optional<std::string> group;               // its members may use the control socket
   absl::optional<std::string> log_level;           // debug, info, warning, error
+  absl::optional<int64_t> worker_threads;
 };
 
 // What the daemon runs with.
@@ -36,6 +38,7 @@ struct Config {
   std::string congestion_control;
   std::string group;  // "": none
   std::string log_level;
+  int worker_threads = 0;  // 0: chosen by the engine
 };
 
 // The parts of the environment that defaults come from.

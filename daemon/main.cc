@@ -69,6 +69,7 @@ int ParseCommandLine(int argc, char** argv, CommandLine* line) {
       "p2pd");
   std::string state_dir, socket, listen, download_dir, congestion, group, log_level;
   std::vector<std::string> trackers;
+  int64_t worker_threads = 0;
   app.add_option("--config", line->config_file,
                  "TOML file whose keys are these flags; see p2pd.toml")
       ->type_name("FILE");
@@ -98,6 +99,10 @@ int ParseCommandLine(int argc, char** argv, CommandLine* line) {
           ->type_name("NAME");
   auto* log_level_option =
       app.add_option("--log-level", log_level, "debug, info, warning or error")->type_name("LEVEL");
+  auto* worker_threads_option =
+      app.add_option("--worker-threads", worker_threads,
+                     "Threads that hash and use the disk; 0 (default): chosen by cores")
+          ->type_name("NUMBER");
   app.add_flag("--check-config", line->check_config, "Only check flags and config");
   app.set_version_flag("--version", "p2pd " P2P_VERSION);
   try {
@@ -115,6 +120,7 @@ int ParseCommandLine(int argc, char** argv, CommandLine* line) {
   if (*congestion_option) line->flags.congestion_control = congestion;
   if (*group_option) line->flags.group = group;
   if (*log_level_option) line->flags.log_level = log_level;
+  if (*worker_threads_option) line->flags.worker_threads = worker_threads;
   return -1;
 }
 
@@ -133,6 +139,7 @@ engine::EngineOptions EngineOptionsOf(const Config& config) {
   options.listen = config.listen;
   options.trackers = config.trackers;
   options.congestion_control = config.congestion_control;
+  options.worker_threads = config.worker_threads;
   return options;
 }
 

@@ -29,6 +29,9 @@ inline constexpr size_t kMaxMagnetAddresses = 16;
 // Depth of a directory share, and of bencoded input (recursion is bounded by it).
 inline constexpr int kMaxPathDepth = 100;
 
+// Threads that a configuration may ask for; more are refused.
+inline constexpr int kMaxWorkerThreads = 256;
+
 // --- Lines and names
 // -------------------------------------------------------------------------------- A text line with
 // its LF. Longer: ERROR 413 and the connection closes.

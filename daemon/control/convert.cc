@@ -113,6 +113,8 @@ v1::Daemon ToProto(const engine::DaemonInfo& info) {
   out.set_download_dir(info.download_dir);
   out.set_io_threads(info.io_threads);
   out.set_worker_threads(info.worker_threads);
+  out.set_hash_threads(info.hash_threads);
+  out.set_download_device_type(info.download_device_type);
   out.set_hash_implementation(info.hash_implementation);
   out.set_congestion_control(Utf8(info.congestion_control));
   out.set_uptime_seconds(info.uptime_seconds);

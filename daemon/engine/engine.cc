@@ -30,6 +30,7 @@ absl::Status Engine::Impl::StartLoops() {
   const int io_threads = options.io_threads > 0 ? options.io_threads : std::min(cores, 8);
   const int worker_threads =
       options.worker_threads > 0 ? options.worker_threads : std::min(cores + 1, 32);
+  runtime.download_device_type = store::DeviceTypeOf(options.download_dir);
   runtime.pool = ChunkPool::Create(limits::kChunkPoolBytes);
   runtime.workers = std::make_unique<store::WorkerPool>(worker_threads, "p2pd-work",
                                                         net::LowerPriorityOfThisThread);

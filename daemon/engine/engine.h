@@ -96,6 +96,8 @@ struct DaemonInfo {
   int64_t uptime_seconds = 0;
   int io_threads = 0;
   int worker_threads = 0;
+  int hash_threads = 0;              // of these, at once for whole files in the download directory
+  std::string download_device_type;  // as store::DeviceTypeName
   std::string hash_implementation;
   std::string congestion_control;  // what connections to peers get, in words
   std::string problem;             // something that needs the operator, or ""

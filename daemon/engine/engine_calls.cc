@@ -204,6 +204,10 @@ DaemonInfo Engine::Daemon() {
         info.uptime_seconds = absl::ToInt64Seconds(now - impl->started);
         info.io_threads = static_cast<int>(runtime.io_loops.size());
         info.worker_threads = runtime.workers->threads();
+        info.hash_threads = runtime.download_device_type == store::DeviceType::kRotational
+                                ? 1
+                                : runtime.workers->bulk_threads();
+        info.download_device_type = store::DeviceTypeName(runtime.download_device_type);
         info.hash_implementation = content::BestHashImplementation().name;
         info.congestion_control =
             net::DescribeCongestionControl(runtime.options.congestion_control);
@@ -221,10 +225,16 @@ uint64_t Engine::WaitForChange(uint64_t seen, absl::Duration timeout) {
 void Engine::Reconfigure(const EngineOptions& options) {
   impl_->runtime.engine_loop.Post([impl = impl_.get(), options] {
     EngineOptions& current = impl->runtime.options;
-    if (options.listen != current.listen || options.state_dir != current.state_dir) {
-      spdlog::warn("a changed state_dir or listen takes effect with the next start only");
+    if (options.listen != current.listen || options.state_dir != current.state_dir ||
+        options.worker_threads != current.worker_threads) {
+      spdlog::warn(
+          "a changed state_dir, listen or worker_threads takes effect with the next start only");
     }
     current.download_dir = options.download_dir;
+    impl->runtime.RunOnWorker(
+        store::WorkerPool::Priority::kBulk,
+        [dir = options.download_dir] { return store::DeviceTypeOf(dir); },
+        [impl](store::DeviceType type) { impl->runtime.download_device_type = type; });
     current.trackers = options.trackers;
     const absl::Status usable = net::CheckCongestionControl(options.congestion_control);
     if (usable.ok()) {

@@ -16,6 +16,7 @@
 #include "daemon/engine/engine.h"
 #include "daemon/engine/rate_meter.h"
 #include "daemon/store/catalog.h"
+#include "daemon/store/device_type.h"
 #include "daemon/store/file_system.h"
 #include "daemon/store/worker_pool.h"
 
@@ -26,6 +27,7 @@ struct Runtime {
   PeerId self;
   std::string agent;  // "p2pd/0.1.0"
   uint16_t listen_port = 0;
+  store::DeviceType download_device_type = store::DeviceType::kUnknown;
   absl::flat_hash_set<std::string> own_addresses;  // at which this daemon was found to reach itself
 
   net::EventLoop engine_loop{"p2pd-engine"};

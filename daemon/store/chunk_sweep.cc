@@ -20,8 +20,8 @@ class Sweep : public std::enable_shared_from_this<Sweep> {
     // One job a thread at a time; each that ends makes place for the next, at the end of the queue.
     const size_t batches = (work_.which.count() + kBatchChunks - 1) / kBatchChunks +
                            static_cast<size_t>(work_.layout->total_bytes().value() / kBatchBytes);
-    const int jobs =
-        static_cast<int>(std::clamp<size_t>(batches, 1, static_cast<size_t>(pool_->threads())));
+    const int most = OneReader() ? 1 : pool_->bulk_threads();
+    const int jobs = static_cast<int>(std::clamp<size_t>(batches, 1, static_cast<size_t>(most)));
     {
       absl::MutexLock lock(&mutex_);
       running_ = jobs;
@@ -30,8 +30,15 @@ class Sweep : public std::enable_shared_from_this<Sweep> {
   }
 
  private:
+  bool OneReader() const { return work_.disk.type == DeviceType::kRotational; }
+
   void Submit() {
-    pool_->Submit(WorkerPool::Priority::kBulk, [self = shared_from_this()] { self->RunBatch(); });
+    WorkerPool::Job job = [self = shared_from_this()] { self->RunBatch(); };
+    if (OneReader()) {
+      pool_->SubmitInTurn(work_.disk.device, std::move(job));
+    } else {
+      pool_->Submit(WorkerPool::Priority::kBulk, std::move(job));
+    }
   }
 
   void RunBatch() {

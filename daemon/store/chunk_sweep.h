@@ -13,6 +13,7 @@
 #include "absl/types/span.h"
 #include "core/base/chunk_set.h"
 #include "core/content/layout.h"
+#include "daemon/store/device_type.h"
 #include "daemon/store/file_chunk_manager.h"
 #include "daemon/store/worker_pool.h"
 
@@ -22,6 +23,9 @@ namespace p2p::store {
 struct SweepWork {
   std::shared_ptr<const content::Layout> layout;
   ChunkSet which;
+  // Where the chunks are. A rotational one has a single reader at a time, of all sweeps together:
+  // a second one would make its head go to and fro.
+  Disk disk;
   std::shared_ptr<WorkProgress> progress;  // gets the bytes of each chunk that was visited
   // Visits some chunks in order; `buffer` has room for one. An error ends the sweep. Calls
   // `visited` after each.

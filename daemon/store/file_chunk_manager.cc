@@ -211,6 +211,15 @@ absl::StatusOr<uint64_t> FileChunkManager::FreeBytes() {
   return root->FreeBytes();
 }
 
+Disk FileChunkManager::DiskOfContent() {
+  absl::ReaderMutexLock lock(&name_mutex_);
+  const auto root = Root();
+  if (!root.ok()) return {};
+  const auto unfinished = part();
+  const auto info = (*root)->Info(unfinished ? unfinished->part_name() : name_);
+  return info.ok() ? DiskOf(info->identity.device) : Disk();
+}
+
 void FileChunkManager::StartWriteBack() {
   if (const auto unfinished = part()) unfinished->StartWriteBack();
 }

@@ -20,6 +20,7 @@
 #include "core/base/chunk_set.h"
 #include "core/base/ids.h"
 #include "core/content/layout.h"
+#include "daemon/store/device_type.h"
 #include "daemon/store/file_system.h"
 
 namespace p2p::store {
@@ -102,6 +103,8 @@ class FileChunkManager {
   bool is_part() const { return is_part_.load(); }
   const content::Layout& layout() const { return *layout_; }
   absl::StatusOr<uint64_t> FreeBytes();
+  // Unknown also when the files cannot be looked at.
+  Disk DiskOfContent();
 
  private:
   using LayoutPtr = std::shared_ptr<const content::Layout>;

@@ -58,6 +58,7 @@ class ShareHashing : public std::enable_shared_from_this<ShareHashing> {
     work.layout = share_.layout;
     work.which = ChunkSet(share_.layout->chunk_count());
     work.which.AddAll();
+    work.disk = DiskOf(share_.identities.front().device);
     work.progress = progress_;
     work.visit = [self = shared_from_this()](auto chunks, auto buffer, const auto& visited) {
       return self->HashChunks(chunks, buffer, visited);
@@ -274,6 +275,7 @@ void VerifyChunks(std::shared_ptr<FileChunkManager> store, WorkerPool* pool,
   };
   pool->Submit(WorkerPool::Priority::kBulk, [verification, pool, work = std::move(work)]() mutable {
     verification->NoteIdentities(work.which);
+    work.disk = verification->store->DiskOfContent();
     StartSweep(pool, std::move(work));
   });
 }

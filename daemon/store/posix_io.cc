@@ -54,4 +54,11 @@ int WriteFully(PwriteFunction pwrite_call, int fd, uint64_t offset,
   return 0;
 }
 
+std::string ReadUpTo(int fd, size_t most) {
+  std::string text(most, '\0');
+  const ssize_t got = ::pread(fd, &text[0], most, 0);
+  text.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  return text;
+}
+
 }  // namespace p2p::store

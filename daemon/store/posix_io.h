@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "absl/types/span.h"
@@ -47,5 +48,8 @@ inline constexpr int kEndOfFile = -1;
 // tests can give one that is interrupted or does less than it was asked for.
 int ReadFully(PreadFunction pread_call, int fd, uint64_t offset, absl::Span<uint8_t> data);
 int WriteFully(PwriteFunction pwrite_call, int fd, uint64_t offset, absl::Span<const uint8_t> data);
+
+// The beginning of a small file, at most `most` bytes; "" when it cannot be read.
+std::string ReadUpTo(int fd, size_t most);
 
 }  // namespace p2p::store

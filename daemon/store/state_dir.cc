@@ -34,14 +34,6 @@ absl::StatusOr<Descriptor> OpenStateFile(const std::string& path, int flags) {
   return Descriptor(fd);
 }
 
-// What `fd` holds, at most `most` bytes.
-std::string ReadUpTo(int fd, size_t most) {
-  std::string text(most, '\0');
-  const ssize_t got = ::pread(fd, &text[0], most, 0);
-  text.resize(got > 0 ? static_cast<size_t>(got) : 0);
-  return text;
-}
-
 std::string HolderOf(int fd) {
   uint64_t pid = 0;
   if (!absl::SimpleAtoi(ReadUpTo(fd, 20), &pid) || pid == 0) return "";

@@ -52,6 +52,34 @@ void WorkerPool::Submit(Priority priority, Job job) {
   (priority == Priority::kUrgent ? urgent_ : bulk_).push_back(std::move(job));
 }
 
+void WorkerPool::SubmitInTurn(uint64_t key, Job job) {
+  absl::MutexLock lock(&mutex_);
+  const auto [turn, nobody_there] = turns_.try_emplace(key);
+  if (nobody_there) {
+    bulk_.push_back(InTurn(key, std::move(job)));
+  } else {
+    turn->second.push_back(std::move(job));
+  }
+}
+
+WorkerPool::Job WorkerPool::InTurn(uint64_t key, Job job) {
+  return [this, key, job = std::move(job)]() mutable {
+    job();
+    EndTurn(key);
+  };
+}
+
+void WorkerPool::EndTurn(uint64_t key) {
+  absl::MutexLock lock(&mutex_);
+  const auto turn = turns_.find(key);
+  if (turn->second.empty()) {
+    turns_.erase(turn);
+    return;
+  }
+  bulk_.push_back(InTurn(key, std::move(turn->second.front())));
+  turn->second.pop_front();
+}
+
 bool WorkerPool::HasUrgentWork() const { return stopping_ || !urgent_.empty(); }
 
 bool WorkerPool::HasAnyWork() const { return HasUrgentWork() || !bulk_.empty(); }

@@ -2,6 +2,8 @@
 // job itself. Thread-safe.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <string>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/synchronization/mutex.h"
 
@@ -29,10 +32,16 @@ class WorkerPool {
   ~WorkerPool();
 
   void Submit(Priority priority, Job job);
+  // A bulk job that waits until no other one with this key runs: one after the other, as they came.
+  void SubmitInTurn(uint64_t key, Job job);
   int threads() const { return static_cast<int>(threads_.size()); }
+  // Bulk jobs that run at once.
+  int bulk_threads() const { return std::max(threads() - 1, 1); }
 
  private:
   void Run(bool urgent_only);
+  Job InTurn(uint64_t key, Job job);
+  void EndTurn(uint64_t key);
   bool HasUrgentWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool HasAnyWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
@@ -40,6 +49,8 @@ class WorkerPool {
   mutable absl::Mutex mutex_;
   std::deque<Job> urgent_ ABSL_GUARDED_BY(mutex_);
   std::deque<Job> bulk_ ABSL_GUARDED_BY(mutex_);
+  // Keys of which a job is queued or runs, with the jobs that wait for its end.
+  absl::flat_hash_map<uint64_t, std::deque<Job>> turns_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };

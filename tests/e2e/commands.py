@@ -156,7 +156,12 @@ class CommandTest(P2pTest):
         self.assertRegex(status["listen"], r"^127\.0\.0\.1:[1-9][0-9]*$")
         self.assertEqual([t["address"] for t in status["trackers"]], [tracker.address])
         self.assertEqual(status["trackers"][0]["state"], "ok")
+        self.assertIn(status["download_device_type"],
+                      ("memory", "solid state", "rotational", "network", "unknown"))
+        self.assertGreaterEqual(status["worker_threads"], 2)
+        self.assertIn(status["hash_threads"], (1, status["worker_threads"] - 1))
         text = a.must("status").out
+        self.assertIn(f"(device: {status['download_device_type']})", text)
         self.assertIn(status["listen"], text)
         self.assertIn(tracker.address, text)
 

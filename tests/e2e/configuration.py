@@ -99,7 +99,7 @@ class ConfigurationTest(P2pTest):
     def test_wrong_flags_exit_with_2(self):
         for arguments in (["--frob"], ["--listen"], ["--listen", "nowhere"], ["extra"],
                           ["--listen", "127.0.0.1:70000"], ["--tracker", "x"],
-                          ["--log-level", "loud"]):
+                          ["--log-level", "loud"], ["--worker-threads", "-1"]):
             done = self.run_p2pd(*arguments)
             self.assertEqual(done.returncode, 2, (arguments, done))
             self.assertTrue(done.stderr, arguments)

@@ -43,7 +43,8 @@ TEST(Json, TheDaemonHasItsTrackersAndTotals) {
   EXPECT_EQ(json["trackers"][0]["ok"], true);
   EXPECT_EQ(json["totals"]["bytes_up"], 9);
   for (const char* field : {"peer_id", "listen", "state_dir", "download_dir", "io_threads",
-                            "worker_threads", "hash_implementation", "uptime_seconds", "problem"}) {
+                            "worker_threads", "hash_threads", "download_device_type",
+                            "hash_implementation", "uptime_seconds", "problem"}) {
     EXPECT_TRUE(json.contains(field)) << field;
   }
 }

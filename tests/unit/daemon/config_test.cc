@@ -71,6 +71,7 @@ TEST(ConfigText, EveryKeyIsUnderstood) {
     download_dir = "/srv/downloads"
     group = "p2p users"
     log_level = "debug"
+    worker_threads = 6
   )",
                                       "p2pd.toml");
   ASSERT_TRUE(settings.ok()) << settings.status();
@@ -81,6 +82,7 @@ TEST(ConfigText, EveryKeyIsUnderstood) {
   EXPECT_EQ(settings->download_dir, "/srv/downloads");
   EXPECT_EQ(settings->group, "p2p users");
   EXPECT_EQ(settings->log_level, "debug");
+  EXPECT_EQ(settings->worker_threads, 6);
 }
 
 TEST(ConfigText, F01_AnEmptyFileSaysNothingAndIsGood) {
@@ -126,7 +128,7 @@ TEST(ConfigText, F02_AKeyLikeNoOtherIsRefusedWithAllOfThem) {
   EXPECT_EQ(
       ErrorOf("colour = 1"),
       "p2pd.toml:1: unknown key \"colour\"; the keys are congestion_control, download_dir, group, "
-      "listen, log_level, socket, state_dir, trackers");
+      "listen, log_level, socket, state_dir, trackers, worker_threads");
   EXPECT_THAT(ErrorOf("[listen_on]\nport = 1"), StartsWith("p2pd.toml:1: unknown key"));
   EXPECT_THAT(ErrorOf(std::string(100'000, 'k') + " = 1"), StartsWith("p2pd.toml:1: unknown key"));
 }
@@ -144,6 +146,10 @@ TEST(ConfigText, F02_AWrongTypeIsRefusedByItsName) {
   EXPECT_EQ(ErrorOf("[group]"), "p2pd.toml:1: group must be text in quotes, not a table");
   EXPECT_EQ(ErrorOf("log_level = 2020-01-01"),
             "p2pd.toml:1: log_level must be text in quotes, not a date or time");
+  EXPECT_EQ(ErrorOf("worker_threads = \"4\""),
+            "p2pd.toml:1: worker_threads must be a whole number, not text");
+  EXPECT_EQ(ErrorOf("worker_threads = 1.5"),
+            "p2pd.toml:1: worker_threads must be a whole number, not a fraction");
   EXPECT_EQ(ErrorOf("trackers = \"192.0.2.1:8080\""),
             "p2pd.toml:1: trackers must be a list such as [\"192.0.2.1:8080\"], not text");
   EXPECT_EQ(ErrorOf("trackers = [\"192.0.2.1:8080\",\n 8080]"),
@@ -180,6 +186,19 @@ TEST(ConfigText, PathsAreAbsolute) {
   EXPECT_EQ(ErrorOf("socket = \"\""), "p2pd.toml:1: socket: must not be empty");
   EXPECT_EQ(ErrorOf("socket = \"/a\\u0000b\""),
             "p2pd.toml:1: socket: must not hold a NUL character");
+}
+
+TEST(ConfigText, WorkerThreadsAreFromZeroTo256) {
+  for (const char* number : {"0", "1", "256"}) {
+    EXPECT_EQ(ErrorOf(absl::StrCat("worker_threads = ", number)), "accepted");
+  }
+  for (const char* number : {"-1", "257", "9223372036854775807"}) {
+    EXPECT_THAT(ErrorOf(absl::StrCat("worker_threads = ", number)),
+                StartsWith("p2pd.toml:1: worker_threads: must be between 0 "));
+  }
+  Settings flags;
+  flags.worker_threads = 257;
+  EXPECT_THAT(CheckFlags(flags).message().data(), StartsWith("--worker-threads"));
 }
 
 TEST(ConfigText, LogLevelsAreFour) {

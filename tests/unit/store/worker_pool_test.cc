@@ -78,6 +78,35 @@ TEST(WorkerPool, WithOneThreadUrgentJobsOvertakeBulkJobs) {
   EXPECT_EQ(order, "uubb");
 }
 
+TEST(WorkerPool, JobsOfOneKeyRunOneAfterTheOtherAsTheyCame) {
+  std::atomic<int> inside{0};
+  std::string order;
+  {
+    WorkerPool pool(4, "test");
+    for (const char mark : {'a', 'b', 'c', 'd', 'e', 'f'}) {
+      pool.SubmitInTurn(7, [&, mark] {
+        EXPECT_EQ(++inside, 1);
+        order += mark;
+        if (mark == 'c') pool.SubmitInTurn(7, [&] { order += 'g'; });
+        --inside;
+      });
+    }
+  }
+  EXPECT_EQ(order, "abcdefg");
+}
+
+TEST(WorkerPool, WhoWaitsForATurnKeepsNoThread) {
+  absl::Notification release;
+  absl::BlockingCounter others(2);
+  WorkerPool pool(3, "test");
+  pool.SubmitInTurn(7, [&] { release.WaitForNotification(); });
+  for (int i = 0; i < 10; ++i) pool.SubmitInTurn(7, [] {});
+  pool.SubmitInTurn(8, [&] { others.DecrementCount(); });
+  pool.Submit(Priority::kBulk, [&] { others.DecrementCount(); });
+  others.Wait();
+  release.Notify();
+}
+
 TEST(WorkerPool, JobsMayOwnWhatCannotBeCopied) {
   std::atomic<int> seen{0};
   {
