@@ -211,6 +211,12 @@ std::string DaemonDetails(const v1::Daemon& d) {
                                                            Printable(tracker.state()))));
   }
   if (d.trackers().empty()) absl::StrAppend(&out, Labelled("tracker", "none"));
+  const std::string device = d.download_device_type().empty()
+                                 ? ""
+                                 : absl::StrCat("  (", Printable(d.download_device_type()), ")");
+  // One reads whole files where a second would make the disk's head go to and fro.
+  const std::string readers =
+      d.hash_threads() == 1 && d.worker_threads() > 1 ? ", one of them for whole files" : "";
   const v1::Totals& totals = d.totals();
   absl::StrAppend(
       &out, Labelled("transfers", absl::StrCat(totals.transfers())),
@@ -220,11 +226,9 @@ std::string DaemonDetails(const v1::Daemon& d) {
       Labelled("up", absl::StrCat(Rate(totals.rate_up()), ", ", HumanBytes(totals.bytes_up()),
                                   " since the start")),
       Labelled("state", Printable(d.state_dir(), kWhole)),
-      Labelled("downloads", absl::StrCat(Printable(d.download_dir(), kWhole),
-                                         "  (device: ", Printable(d.download_device_type()), ")")),
+      Labelled("downloads", absl::StrCat(Printable(d.download_dir(), kWhole), device)),
       Labelled("threads", absl::StrCat(d.io_threads(), " for the network, ", d.worker_threads(),
-                                       " for disk and hashing, ", d.hash_threads(),
-                                       " of them at once for whole files")),
+                                       " for disk and hashing", readers)),
       Labelled("hashing by", Printable(d.hash_implementation())),
       Labelled("TCP", Printable(d.congestion_control())));
   return out;

@@ -161,7 +161,7 @@ class CommandTest(P2pTest):
         self.assertGreaterEqual(status["worker_threads"], 2)
         self.assertIn(status["hash_threads"], (1, status["worker_threads"] - 1))
         text = a.must("status").out
-        self.assertIn(f"(device: {status['download_device_type']})", text)
+        self.assertIn(f"({status['download_device_type']})", text)
         self.assertIn(status["listen"], text)
         self.assertIn(tracker.address, text)
 
