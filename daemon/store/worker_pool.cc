@@ -24,6 +24,10 @@ void NameThisThread(absl::string_view name, int number) {
 #endif
 }
 
+// Then a bulk job has its turn: a transfer that keeps every worker busy must not put off syncs for
+// as long as it lasts.
+constexpr int kUrgentInARow = 64;
+
 }  // namespace
 
 WorkerPool::WorkerPool(int threads, std::string thread_name, std::function<void()> prepare)
@@ -87,12 +91,16 @@ bool WorkerPool::HasAnyWork() const { return HasUrgentWork() || !bulk_.empty(); 
 void WorkerPool::Run(bool urgent_only) {
   const absl::Condition work(this,
                              urgent_only ? &WorkerPool::HasUrgentWork : &WorkerPool::HasAnyWork);
+  int urgent_in_a_row = 0;
   while (true) {
     Job job;
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(work);
-      std::deque<Job>& queue = urgent_only || !urgent_.empty() ? urgent_ : bulk_;
+      const bool bulk_is_due = !urgent_only && urgent_in_a_row >= kUrgentInARow && !bulk_.empty();
+      const bool urgent = urgent_only || (!urgent_.empty() && !bulk_is_due);
+      urgent_in_a_row = urgent ? urgent_in_a_row + 1 : 0;
+      std::deque<Job>& queue = urgent ? urgent_ : bulk_;
       if (queue.empty()) return;  // stopping
       job = std::move(queue.front());
       queue.pop_front();

@@ -22,7 +22,8 @@ class WorkerPool {
   using Job = absl::AnyInvocable<void()>;
   // kUrgent: what a peer or a user waits for (chunks in flight, reads to serve); kBulk: hashing of
   // shares, verification, syncs. At least one thread takes urgent jobs only when there are two or
-  // more. A bulk job that takes longer than some milliseconds cuts itself into several.
+  // more, and the others take a bulk job after 64 urgent ones. A bulk job that takes longer than
+  // some milliseconds cuts itself into several.
   enum class Priority { kUrgent, kBulk };
 
   // Each thread calls `prepare` first.

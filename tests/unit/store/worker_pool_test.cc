@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -47,6 +48,18 @@ TEST(WorkerPool, HasAtLeastOneThread) {
   EXPECT_EQ(pool.threads(), 1);
   pool.Submit(Priority::kBulk, [&] { done.Notify(); });
   done.WaitForNotification();
+}
+
+TEST(WorkerPool, ABulkJobHasItsTurnAmongUrgentJobsWithoutEnd) {
+  absl::Notification bulk_done;
+  std::function<void()> again;
+  WorkerPool pool(1, "test");
+  again = [&] {
+    if (!bulk_done.HasBeenNotified()) pool.Submit(Priority::kUrgent, [&] { again(); });
+  };
+  pool.Submit(Priority::kUrgent, [&] { again(); });
+  pool.Submit(Priority::kBulk, [&] { bulk_done.Notify(); });
+  bulk_done.WaitForNotification();
 }
 
 TEST(WorkerPool, UrgentJobsRunWhileBulkJobsHoldEveryOtherThread) {
