@@ -94,16 +94,19 @@ TEST(WorkerPool, WithOneThreadUrgentJobsOvertakeBulkJobs) {
 TEST(WorkerPool, JobsOfOneKeyRunOneAfterTheOtherAsTheyCame) {
   std::atomic<int> inside{0};
   std::string order;
+  absl::Notification all_submitted;
   {
     WorkerPool pool(4, "test");
     for (const char mark : {'a', 'b', 'c', 'd', 'e', 'f'}) {
       pool.SubmitInTurn(7, [&, mark] {
+        all_submitted.WaitForNotification();
         EXPECT_EQ(++inside, 1);
         order += mark;
         if (mark == 'c') pool.SubmitInTurn(7, [&] { order += 'g'; });
         --inside;
       });
     }
+    all_submitted.Notify();
   }
   EXPECT_EQ(order, "abcdefg");
 }
