@@ -100,8 +100,7 @@ void HashMany(const uint8_t* const* in, size_t length, size_t count, Hash256* ou
 }
 
 // One message after the other, by the library.
-void HashManyWithLibrary(const uint8_t* const* messages, size_t length, size_t count,
-                         Hash256* out);
+void HashManyWithLibrary(const uint8_t* const* messages, size_t length, size_t count, Hash256* out);
 
 // Each exists on its processors only; Runs tells whether this machine has the
 // instructions.

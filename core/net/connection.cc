@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "absl/types/optional.h"
-#include "absl/types/variant.h"
 #include "asio/post.hpp"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
@@ -126,12 +125,27 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
 
   // --- Writing
   // ---------------------------------------------------------------------------------------
-  void Queue(absl::variant<std::string, FileSlice> item, size_t bytes, bool is_text) {
+  // Text, then bytes of a file; either may be missing.
+  struct Item {
+    std::string text;
+    absl::optional<FileSlice> file;
+  };
+
+  void Queue(Item item, bool urgent) {
+    if (item.file.has_value() && item.file->length == 0) item.file.reset();
+    const size_t bytes = item.text.size() + (item.file.has_value() ? item.file->length : 0);
     if (closed || finishing || !broken.ok() || bytes == 0) return;
     unsent_bytes += bytes;
-    if (is_text) unsent_text_bytes += bytes;
-    queue.push_back(std::move(item));
+    unsent_text_bytes += item.text.size();
+    auto at = queue.end();
+    while (urgent && at != queue.begin() && MayWait(at - 1)) --at;
+    queue.insert(at, std::move(item));
     if (writing == Writing::kIdle) PostWrite();
+  }
+
+  bool MayWait(std::deque<Item>::iterator item) const {
+    const bool begun = item == queue.begin() && front_sent > 0;
+    return item->file.has_value() && !item->text.empty() && !begun;
   }
 
   void PostWrite() {
@@ -176,8 +190,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   Sent SendTurn() {
     const size_t stop_at = unsent_bytes - std::min(unsent_bytes, kWriteTurnBytes);
     while (!queue.empty()) {
-      const Sent outcome =
-          absl::holds_alternative<FileSlice>(queue.front()) ? SendFront() : SendTexts();
+      const Sent outcome = front_sent < queue.front().text.size() ? SendTexts() : SendFile();
       if (outcome != Sent::kAll) return outcome;
       if (unsent_bytes <= stop_at) return Sent::kTurnOver;
     }
@@ -193,30 +206,30 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     std::array<iovec, kMaxPieces> pieces;
     size_t count = 0;
     size_t skip = front_sent;
-    auto item = queue.begin();
-    for (; item != queue.end() && count < kMaxPieces; ++item, ++count) {
-      auto* const text = absl::get_if<std::string>(&*item);
-      if (text == nullptr) break;
-      pieces[count] = {&(*text)[skip], text->size() - skip};
-      skip = 0;
+    bool file_follows = false;
+    for (auto item = queue.begin(); item != queue.end() && count < kMaxPieces && !file_follows;
+         ++item) {
+      if (!item->text.empty()) {
+        pieces[count++] = {&item->text[skip], item->text.size() - skip};
+        skip = 0;
+      }
+      file_follows = item->file.has_value();
     }
-    const bool payload_follows = item != queue.end() && absl::holds_alternative<FileSlice>(*item);
-    const ssize_t sent = SendPieces(fd, {pieces.data(), count}, payload_follows);
+    const ssize_t sent = SendPieces(fd, {pieces.data(), count}, file_follows);
     if (sent < 0) return SocketRefused(static_cast<int>(-sent));
     unsent_bytes -= static_cast<size_t>(sent);
     unsent_text_bytes -= static_cast<size_t>(sent);
     front_sent += static_cast<size_t>(sent);
-    while (!queue.empty() && absl::holds_alternative<std::string>(queue.front())) {
-      const size_t size = absl::get<std::string>(queue.front()).size();
-      if (front_sent < size) break;
-      front_sent -= size;
+    while (!queue.empty() && !queue.front().file.has_value() &&
+           front_sent >= queue.front().text.size()) {
+      front_sent -= queue.front().text.size();
       queue.pop_front();
     }
     return Sent::kAll;
   }
 
-  Sent SendFront() {
-    FileSlice& slice = absl::get<FileSlice>(queue.front());
+  Sent SendFile() {
+    FileSlice& slice = *queue.front().file;
     const FileSent sent = SendFromFile(fd, slice.fd, slice.offset, slice.length, loop->Scratch());
     if (sent.of_file) {
       file_status = sent.error_number == 0
@@ -228,7 +241,10 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     unsent_bytes -= sent.bytes;
     slice.offset += sent.bytes;
     slice.length -= static_cast<uint32_t>(sent.bytes);
-    if (slice.length == 0) queue.pop_front();
+    if (slice.length == 0) {
+      queue.pop_front();
+      front_sent = 0;
+    }
     return Sent::kAll;
   }
 
@@ -316,7 +332,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   bool closed = false;
   absl::Status broken;  // why nothing more can be sent
 
-  std::deque<absl::variant<std::string, FileSlice>> queue;
+  std::deque<Item> queue;
   size_t front_sent = 0;  // bytes of the text at the front
   size_t unsent_bytes = 0;
   size_t unsent_text_bytes = 0;
@@ -345,13 +361,15 @@ void Connection::ResumeReading() {
 }
 
 void Connection::SendText(std::string text) {
-  const size_t bytes = text.size();
-  impl_->Queue(std::move(text), bytes, /*is_text=*/true);
+  impl_->Queue({std::move(text), absl::nullopt}, /*urgent=*/false);
 }
 
-void Connection::SendFile(FileSlice slice) {
-  const size_t bytes = slice.length;
-  impl_->Queue(std::move(slice), bytes, /*is_text=*/false);
+void Connection::SendUrgentText(std::string text) {
+  impl_->Queue({std::move(text), absl::nullopt}, /*urgent=*/true);
+}
+
+void Connection::SendFile(FileSlice slice, std::string header) {
+  impl_->Queue({std::move(header), std::move(slice)}, /*urgent=*/false);
 }
 
 size_t Connection::unsent_text_bytes() const { return impl_->unsent_text_bytes; }

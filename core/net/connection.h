@@ -63,10 +63,14 @@ class Connection {
   void Start();
   void ResumeReading();
 
-  // Queue in order. Sent as soon as the socket takes them, after the running handler; dropped when
-  // the connection is closed or FinishSending was called.
+  // Queue, in order where nothing else is said. Sent as soon as the socket takes them, after the
+  // running handler; dropped when the connection is closed or FinishSending was called.
   void SendText(std::string text);
-  void SendFile(FileSlice slice);
+  // `header` leaves right before the slice.
+  void SendFile(FileSlice slice, std::string header = "");
+  // Overtakes slices that have a header and have not begun to leave: control messages do not wait
+  // behind bulk.
+  void SendUrgentText(std::string text);
   // Bytes queued and not yet taken by the kernel: text alone, and all.
   size_t unsent_text_bytes() const;
   size_t unsent_bytes() const;

@@ -180,17 +180,24 @@ void PeerLink::TellEvents() {
   if (!events_.empty()) observer_->OnLinkEvents(id_, std::exchange(events_, {}));
 }
 
+void PeerLink::SendFile(FileSlice slice, std::string header) {
+  const absl::Time now = MonotonicNow();
+  sent_.Add(slice.length, now);
+  all_sent_->Add(slice.length, now);
+  connection_->SendFile(std::move(slice), std::move(header));
+}
+
 void PeerLink::Pump() {
   if (ended_) return;
   for (session::Output& output : session_->TakeOutput()) {
     if (auto* text = absl::get_if<std::string>(&output)) {
       connection_->SendText(std::move(*text));
+    } else if (auto* urgent = absl::get_if<session::UrgentText>(&output)) {
+      connection_->SendUrgentText(std::move(urgent->text));
+    } else if (auto* chunk = absl::get_if<session::ChunkToSend>(&output)) {
+      SendFile(std::move(chunk->slice), std::move(chunk->header));
     } else {
-      FileSlice& slice = absl::get<FileSlice>(output);
-      const absl::Time now = MonotonicNow();
-      sent_.Add(slice.length, now);
-      all_sent_->Add(slice.length, now);
-      connection_->SendFile(std::move(slice));
+      SendFile(std::move(absl::get<FileSlice>(output)), "");
     }
   }
   TakeEvents();

@@ -64,6 +64,7 @@ class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_t
   // The engine is told, and woken, once for all that one turn of the loop brought.
   void TakeEvents();
   void TellEvents();
+  void SendFile(FileSlice slice, std::string header);
 
   const LinkId id_;
   net::EventLoop* const loop_;

@@ -106,7 +106,8 @@ void ExtensionDialogue::AnswerWhich(absl::Span<const ContentId> content_ids) {
 void ExtensionDialogue::SendManifest(std::shared_ptr<const std::string> info) {
   if (!manifest_wanted_) return;
   manifest_wanted_ = false;
-  Say(peer::Manifest{static_cast<uint32_t>(info->size())});
+  // Not urgent: its payload leaves in several pieces, and no chunk may come between them.
+  core_->outbox.Text(wire::peer::Format(peer::Manifest{static_cast<uint32_t>(info->size())}));
   core_->outbox.SharedText(std::move(info));
 }
 
@@ -126,7 +127,7 @@ void ExtensionDialogue::SendHashes(FileIndex file, const content::HashRange& ran
   payload.reserve(32 * (range.hashes.size() + range.proof.size()));
   for (const Hash256& hash : range.hashes) payload.append(hash.AsView().data(), 32);
   for (const Hash256& hash : range.proof) payload.append(hash.AsView().data(), 32);
-  core_->outbox.Text(std::move(payload));
+  core_->outbox.Urgent(std::move(payload));
 }
 
 void ExtensionDialogue::RefuseHashes(FileIndex file, uint32_t first, int code,
@@ -151,7 +152,7 @@ void ExtensionDialogue::SendHaveBits(ChunkIndex first, absl::string_view bits) {
   for (uint32_t at = first.value(); !bits.empty();) {
     const absl::string_view part = bits.substr(0, limits::kMaxHaveBitsBytes);
     Say(peer::HaveBits{ChunkIndex(at), static_cast<uint32_t>(part.size())});
-    core_->outbox.Text(std::string(part));
+    core_->outbox.Urgent(std::string(part));
     bits.remove_prefix(part.size());
     at += static_cast<uint32_t>(8 * part.size());
   }
@@ -169,8 +170,7 @@ void ExtensionDialogue::SendChunk(ChunkIndex chunk, FileSlice slice) {
   if (asked == preparing_.end()) return;
   preparing_.erase(asked);
   const uint32_t length = slice.length;
-  Say(peer::Chunk{chunk, length});
-  core_->outbox.File(std::move(slice));
+  core_->outbox.Chunk(wire::peer::Format(peer::Chunk{chunk, length}), std::move(slice));
   window_.OnPrepared(length, core_->outbox.put_bytes());
   ServeNext();
 }

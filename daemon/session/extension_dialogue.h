@@ -110,7 +110,7 @@ class ExtensionDialogue {
 
   template <typename T>
   void Say(const T& message) {
-    core_->outbox.Text(wire::peer::Format(message));
+    core_->outbox.Urgent(wire::peer::Format(message));
   }
   void BeginPayload(wire::peer::Message message, uint32_t payload_bytes);
   // Whether the other side may speak of the content. If it may not, kNone ends the session;

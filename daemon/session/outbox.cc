@@ -11,25 +11,52 @@ constexpr size_t kPieceBytes = 256 << 10;
 
 }  // namespace
 
-void Outbox::Text(std::string text) {
-  put_bytes_ += text.size();
-  kept_text_bytes_ += text.size();
-  if (!items_.empty() && absl::holds_alternative<std::string>(items_.back())) {
-    absl::get<std::string>(items_.back()) += text;
-  } else {
-    items_.emplace_back(std::move(text));
+size_t Outbox::TextBytes(const Output& output) {
+  if (const auto* text = absl::get_if<std::string>(&output)) return text->size();
+  if (const auto* urgent = absl::get_if<UrgentText>(&output)) return urgent->text.size();
+  if (const auto* chunk = absl::get_if<ChunkToSend>(&output)) return chunk->header.size();
+  return 0;
+}
+
+size_t Outbox::Bytes(const Output& output) {
+  if (const auto* file = absl::get_if<FileSlice>(&output)) return file->length;
+  if (const auto* chunk = absl::get_if<ChunkToSend>(&output)) {
+    return chunk->header.size() + chunk->slice.length;
   }
+  return TextBytes(output);
+}
+
+void Outbox::Put(Output output) {
+  put_bytes_ += Bytes(output);
+  kept_text_bytes_ += TextBytes(output);
+  Output* const last = items_.empty() ? nullptr : absl::get_if<Output>(&items_.back());
+  if (last != nullptr && last->index() == output.index()) {
+    if (auto* text = absl::get_if<std::string>(last)) {
+      *text += absl::get<std::string>(output);
+      return;
+    }
+    if (auto* urgent = absl::get_if<UrgentText>(last)) {
+      urgent->text += absl::get<UrgentText>(output).text;
+      return;
+    }
+  }
+  items_.emplace_back(std::move(output));
+}
+
+void Outbox::Text(std::string text) { Put(std::move(text)); }
+
+void Outbox::Urgent(std::string text) { Put(UrgentText{std::move(text)}); }
+
+void Outbox::File(FileSlice slice) { Put(std::move(slice)); }
+
+void Outbox::Chunk(std::string header, FileSlice slice) {
+  Put(ChunkToSend{std::move(header), std::move(slice)});
 }
 
 void Outbox::SharedText(std::shared_ptr<const std::string> text) {
   put_bytes_ += text->size();
   kept_text_bytes_ += text->size();
   items_.emplace_back(Shared{std::move(text)});
-}
-
-void Outbox::File(FileSlice slice) {
-  put_bytes_ += slice.length;
-  items_.emplace_back(std::move(slice));
 }
 
 std::vector<Output> Outbox::Take() {
@@ -39,14 +66,12 @@ std::vector<Output> Outbox::Take() {
     if (auto* shared = absl::get_if<Shared>(&item)) {
       TakeShared(shared, &taken);
       if (shared->offset < shared->text->size()) break;
-    } else if (auto* text = absl::get_if<std::string>(&item)) {
-      taken_bytes_ += text->size();
-      kept_text_bytes_ -= text->size();
-      unsent_text_bytes_ += text->size();
-      taken.emplace_back(std::move(*text));
     } else {
-      taken_bytes_ += absl::get<FileSlice>(item).length;
-      taken.emplace_back(std::move(absl::get<FileSlice>(item)));
+      auto& output = absl::get<Output>(item);
+      taken_bytes_ += Bytes(output);
+      kept_text_bytes_ -= TextBytes(output);
+      unsent_text_bytes_ += TextBytes(output);
+      taken.push_back(std::move(output));
     }
     items_.pop_front();
   }
@@ -80,9 +105,8 @@ void Outbox::Finish() {
   kept_text_bytes_ = 0;
   put_bytes_ = taken_bytes_;
   for (const Item& item : items_) {
-    const auto* text = absl::get_if<std::string>(&item);
-    if (text != nullptr) kept_text_bytes_ += text->size();
-    put_bytes_ += text != nullptr ? text->size() : absl::get<FileSlice>(item).length;
+    kept_text_bytes_ += TextBytes(absl::get<Output>(item));
+    put_bytes_ += Bytes(absl::get<Output>(item));
   }
 }
 

@@ -16,10 +16,13 @@ namespace p2p::session {
 class Outbox {
  public:
   void Text(std::string text);
+  // May overtake chunks.
+  void Urgent(std::string text);
   // A long text, handed out in pieces as the connection drains: what is sent to a hundred peers is
   // held once.
   void SharedText(std::shared_ptr<const std::string> text);
   void File(FileSlice slice);
+  void Chunk(std::string header, FileSlice slice);
 
   std::vector<Output> Take();
   void OnSent(size_t sent, size_t unsent_text_bytes, size_t unsent_bytes);
@@ -38,7 +41,11 @@ class Outbox {
     std::shared_ptr<const std::string> text;
     size_t offset = 0;
   };
-  using Item = absl::variant<std::string, FileSlice, Shared>;
+  using Item = absl::variant<Output, Shared>;
+
+  static size_t TextBytes(const Output& output);
+  static size_t Bytes(const Output& output);
+  void Put(Output output);
 
   void TakeShared(Shared* shared, std::vector<Output>* taken);
 

@@ -135,8 +135,17 @@ using PeerEvent =
                   PeersAsked, PeersReceived, ServeChunk, ServeOriginalChunk, ChunkReceived,
                   ProgressMade, ChunkRejected, SessionEnded>;
 
-// What to send, in order.
-using Output = absl::variant<std::string, FileSlice>;
+// Text that need not wait behind chunks which have not begun to leave.
+struct UrgentText {
+  std::string text;
+};
+// Nothing comes between the two.
+struct ChunkToSend {
+  std::string header;
+  FileSlice slice;
+};
+// What to send, in order where nothing else is said.
+using Output = absl::variant<std::string, UrgentText, FileSlice, ChunkToSend>;
 
 struct PeerSessionOptions {
   bool dialled = false;

@@ -47,6 +47,43 @@ TEST_F(ConnectionTransfer, SendsTextsAndFileSlicesInTheirOrder) {
   EXPECT_EQ(file.slices(), 0);
 }
 
+TEST_F(ConnectionTransfer, UrgentTextOvertakesSlicesWithAHeaderOnly) {
+  Open();
+  const PatternFile file(1'000);
+  InLoop([&] {
+    connection_->SendFile(file.Slice(0, 10), "first ");
+    connection_->SendUrgentText("a ");
+    connection_->SendFile(file.Slice(10, 10));
+    connection_->SendFile(file.Slice(20, 10), "second ");
+    connection_->SendFile(file.Slice(0, 0), "empty ");
+    connection_->SendFile(file.Slice(30, 10), "third ");
+    connection_->SendUrgentText("b ");
+    connection_->SendUrgentText("c ");
+    connection_->SendText(" end");
+    connection_->FinishSending();
+  });
+  EXPECT_EQ(other_.ReadToEnd(), "a first " + Pattern(0, 10) + Pattern(10, 10) + "second " +
+                                    Pattern(20, 10) + "empty b c third " + Pattern(30, 10) +
+                                    " end");
+}
+
+TEST_F(ConnectionTransfer, UrgentTextDoesNotCutASliceThatHasBegunToLeave) {
+  Open();
+  const PatternFile file(16 * kMiB);
+  InLoop([&] {
+    connection_->SendFile(file.Slice(0, 16 * kMiB), "first ");
+    connection_->SendFile(file.Slice(5, 10), "second ");
+  });
+  EXPECT_GT(recorder_.AwaitSent(1), 0u);
+  InLoop([&] {
+    EXPECT_GT(connection_->unsent_bytes(), 17u) << "the reader should be slow";
+    connection_->SendUrgentText("urgent ");
+    connection_->FinishSending();
+  });
+  EXPECT_EQ(other_.ReadToEnd(),
+            "first " + Pattern(0, 16 * kMiB) + "urgent second " + Pattern(5, 10));
+}
+
 TEST_F(ConnectionTransfer, TellsWhatIsNotSentYet) {
   Open();
   const PatternFile file(1'000);

@@ -135,15 +135,28 @@ class Harness {
     Pump();
   }
 
+  // Overtaking is the connection's affair: here everything leaves in order.
+  void AddText(const std::string& text) {
+    queue_ += text;
+    text_bytes_ += text.size();
+  }
+
+  void AddFile(const FileSlice& slice) {
+    const auto& file = *static_cast<const std::string*>(slice.owner.get());
+    queue_ += file.substr(slice.offset, slice.length);
+  }
+
   void Pump() {
     for (Output& output : session.TakeOutput()) {
       if (auto* text = absl::get_if<std::string>(&output)) {
-        queue_ += *text;
-        text_bytes_ += text->size();
+        AddText(*text);
+      } else if (auto* urgent = absl::get_if<UrgentText>(&output)) {
+        AddText(urgent->text);
+      } else if (auto* chunk = absl::get_if<ChunkToSend>(&output)) {
+        AddText(chunk->header);
+        AddFile(chunk->slice);
       } else {
-        const FileSlice& slice = absl::get<FileSlice>(output);
-        const auto& file = *static_cast<const std::string*>(slice.owner.get());
-        queue_ += file.substr(slice.offset, slice.length);
+        AddFile(absl::get<FileSlice>(output));
       }
     }
     for (PeerEvent& event : session.TakeEvents()) events.push_back(std::move(event));

@@ -79,6 +79,26 @@ TEST(RequestLedger, CountsEveryRequestUntilItsAnswer) {
   EXPECT_EQ(ledger.Length(ChunkIndex(1)), absl::nullopt);
 }
 
+TEST(Outbox, KeepsWhatMayOvertakeApart) {
+  Outbox box;
+  box.Text("manifest");
+  box.Urgent("have 1 ");
+  box.Urgent("have 2 ");
+  box.Chunk("chunk 7 ", SliceOf("file"));
+  box.Urgent("have 3");
+  EXPECT_EQ(box.put_bytes(), 40u);
+  EXPECT_EQ(box.waiting_text_bytes(), 36u);
+  const std::vector<Output> taken = box.Take();
+  ASSERT_EQ(taken.size(), 4u);
+  EXPECT_EQ(absl::get<std::string>(taken[0]), "manifest");
+  EXPECT_EQ(absl::get<UrgentText>(taken[1]).text, "have 1 have 2 ");
+  EXPECT_EQ(absl::get<ChunkToSend>(taken[2]).header, "chunk 7 ");
+  EXPECT_EQ(absl::get<ChunkToSend>(taken[2]).slice.length, 4u);
+  EXPECT_EQ(absl::get<UrgentText>(taken[3]).text, "have 3");
+  box.OnSent(40, 0, 0);
+  EXPECT_TRUE(box.Drained());
+}
+
 TEST(Outbox, KeepsTheOrderAndTheCounts) {
   Outbox box;
   box.Text("a");
