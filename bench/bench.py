@@ -13,12 +13,19 @@ import figures
 import nodes
 import peers
 import work_status
+import work_swarm
 import work_transfer
 import work_tree
 import work_wan
 from case import OURS
 
-WORKS = {**work_transfer.WORKS, **work_tree.WORKS, **work_wan.WORKS, **work_status.WORKS}
+WORKS = {
+    **work_transfer.WORKS,
+    **work_tree.WORKS,
+    **work_wan.WORKS,
+    **work_swarm.WORKS,
+    **work_status.WORKS,
+}
 
 
 def measure(measures, case, rounds, base):

@@ -10,6 +10,7 @@ _UNITS = {
     "ms": ("ms", "time"),
     "mbit": ("Mbit/s", "goodput"),
     "link_share": ("of the link", None),
+    "bound_ratio": ("x the bound", None),
 }
 
 

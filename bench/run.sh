@@ -18,6 +18,9 @@
 #   wan          goodput between two network namespaces joined by a slow link; needs root: --mib 200 --mbit 200 --rtt 60
 #                (ms) --loss 0,1 (percent)
 #                libtorrent, nginx+curl
+#   swarm        a file from one seed to many peers over shaped links, beside the fluid bound; needs root: --peers 8
+#                --mbit 100 (each host up and down) --mib 128 --seed-mbit 0 (upload of the seed; 0: like --mbit)
+#                libtorrent
 #   memory       anonymous memory of an idle daemon with many shares, and of both ends of a transfer: --shares 1000
 #                --file-kib 16 --mib 1024
 #                libtorrent
@@ -28,6 +31,6 @@
 # bench/install-peers.sh installs them. Nothing here is a test: figures depend on the machine.
 set -euo pipefail
 case "${1:--h}" in
-  -h | --help) exec sed -n '2,29s/^# \{0,1\}//p' "$0" ;;
+  -h | --help) exec sed -n '2,32s/^# \{0,1\}//p' "$0" ;;
 esac
 exec /usr/bin/python3 "$(dirname "$0")/bench.py" "$@"
