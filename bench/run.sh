@@ -27,10 +27,20 @@
 #   status       how long `p2pctl status` takes while files of this size are fetched: --mib 1024 --runs 100
 #                idle (ours)
 #
+#   sim          a swarm of the daemon's own policy and sessions in virtual time, beside the fluid bound:
+#                --peers 10,100,1000 --chunks 256 --mbit 100 --trace 1; --help tells its faults. Prints one run each.
+#
 # Without --vs a work is compared with all its peers; those that are not installed are named and left out, and
 # bench/install-peers.sh installs them. Nothing here is a test: figures depend on the machine.
 set -euo pipefail
 case "${1:--h}" in
-  -h | --help) exec sed -n '2,32s/^# \{0,1\}//p' "$0" ;;
+  -h | --help) exec sed -n '2,35s/^# \{0,1\}//p' "$0" ;;
+  sim)
+    shift
+    root=$(cd "$(dirname "$0")/.." && pwd)
+    [ -e "$root/build/CMakeCache.txt" ] || "$root/build.sh"
+    cmake --build "$root/build" --target p2p_sim >/dev/null
+    exec "$root/build/bin/p2p_sim" "$@"
+    ;;
 esac
 exec /usr/bin/python3 "$(dirname "$0")/bench.py" "$@"
