@@ -9,8 +9,8 @@
 namespace p2p::limits {
 
 // --- The shape of content
-// --------------------------------------------------------------------------- The unit of request,
-// storage and announcement. Fixed by the original protocol.
+
+// The unit of request, storage and announcement. Fixed by the original protocol.
 inline constexpr uint32_t kChunkBytes = 524'288;
 // The unit of hashing. Fixed by BEP 52.
 inline constexpr uint32_t kLeafBytes = 16'384;
@@ -33,8 +33,8 @@ inline constexpr int kMaxPathDepth = 100;
 inline constexpr int kMaxWorkerThreads = 256;
 
 // --- Lines and names
-// -------------------------------------------------------------------------------- A text line with
-// its LF. Longer: ERROR 413 and the connection closes.
+
+// A text line with its LF. Longer: ERROR 413 and the connection closes.
 inline constexpr size_t kMaxLineBytes = 4'096;
 inline constexpr size_t kMaxNameBytes = 1'024;
 // One component of a name: what common file systems hold.
@@ -47,8 +47,8 @@ inline constexpr size_t kMaxChunkHeaderBytes = 7;
 inline constexpr int kMaxBadLines = 8;
 
 // --- Conversations
-// ---------------------------------------------------------------------------------- Payload of one
-// HASHES message, in chunk hashes.
+
+// Payload of one HASHES message, in chunk hashes.
 inline constexpr uint32_t kMaxHashesPerMessage = 8'192;
 // Payload of one HAVE-BITS message in bytes (524,288 chunks).
 inline constexpr size_t kMaxHaveBitsBytes = 65'536;
@@ -69,8 +69,8 @@ inline constexpr int kMaxVersionsPerAnswer = 16;
 inline constexpr size_t kMaxSendBacklogBytes = 1 << 20;
 
 // --- Times
-// ------------------------------------------------------------------------------------------ The
-// first request must be whole by then; slow-loris connections end here.
+
+// The first request must be whole by then; slow-loris connections end here.
 inline constexpr absl::Duration kFirstRequestTimeout = absl::Seconds(10);
 // A connection on which nothing happens closes after this.
 inline constexpr absl::Duration kIdleTimeout = absl::Seconds(120);
@@ -94,8 +94,8 @@ inline constexpr absl::Duration kRegistrationTtl = absl::Seconds(120);
 inline constexpr absl::Duration kTrackerAnswerTimeout = absl::Seconds(30);
 
 // --- Per address
-// ------------------------------------------------------------------------------------ Connections
-// of one address, and new ones a second. Beyond it the newcomer is closed.
+
+// Connections of one address, and new ones a second. Beyond it the newcomer is closed.
 inline constexpr int kMaxConnectionsPerAddress = 64;
 inline constexpr int kMaxNewConnectionsPerSecond = 100;
 // Connections of one listener, of all addresses. Beyond it the newcomer is closed.
@@ -107,9 +107,9 @@ inline constexpr int kMaxRegistrationsPerAddress = 1'000;
 inline constexpr size_t kMaxRegistryBytes = size_t{1} << 30;
 
 // --- Asking for chunks
-// ------------------------------------------------------------------------------ Bytes kept asked
-// for on one link. Requests are lines, not memory: the cap only bounds what a link that stalls
-// holds up.
+
+// Bytes kept asked for on one link. Requests are lines, not memory: the cap only bounds what a link
+// that stalls holds up.
 inline constexpr uint64_t kMinRequestWindowBytes = 2 << 20;
 inline constexpr uint64_t kStartRequestWindowBytes = 4 << 20;
 inline constexpr uint64_t kMaxRequestWindowBytes = 32 << 20;
@@ -132,14 +132,14 @@ inline constexpr size_t kMaxRejectedChunks = 256;
 inline constexpr uint64_t kMaxLostPerChunk = 4;
 
 // --- Memory
-// ----------------------------------------------------------------------------------------- Chunk
-// buffers of the whole process. When they are all leased, connections are not read until one is
-// back.
+
+// Chunk buffers of the whole process. When they are all leased, connections are not read until one
+// is back.
 inline constexpr size_t kChunkPoolBytes = 32 << 20;
 
 // --- Control
-// ---------------------------------------------------------------------------------------- Bytes of
-// a Unix socket path: sun_path without its NUL. A longer one is a configuration error.
+
+// Bytes of a Unix socket path: sun_path without its NUL. A longer one is a configuration error.
 inline constexpr size_t kMaxSocketPathBytes = 107;
 // Open control connections. Beyond it the newcomer is told "busy" and closed.
 inline constexpr int kMaxControlConnections = 256;

@@ -54,7 +54,6 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   }
 
   // --- Reading
-  // ---------------------------------------------------------------------------------------
   void WaitToRead() {
     if (!broken.ok()) return CloseWith(broken);
     reading = Reading::kWaiting;
@@ -124,7 +123,6 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   }
 
   // --- Writing
-  // ---------------------------------------------------------------------------------------
   // Text, then bytes of a file; either may be missing.
   struct Item {
     std::string text;
@@ -264,7 +262,6 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   }
 
   // --- Ending
-  // ----------------------------------------------------------------------------------------
   void FinishSending() {
     if (closed || finishing) return;
     finishing = true;

@@ -23,7 +23,6 @@ Fault Missing(absl::string_view field) {
 }
 
 // --- Fields: each judges one word and fills `out`
-// ------------------------------------------------------
 
 Fault ReadName(absl::string_view text, absl::string_view* out) {
   if (text.empty()) return Missing("filename");
@@ -66,7 +65,6 @@ Fault ReadContentId(absl::string_view text, ContentId* out) {
 }
 
 // --- Verbs: each takes what follows its verb
-// ------------------------------------------------------------
 
 Fault ReadHello(absl::string_view rest, TrackerRequest* request) {
   const absl::optional<uint64_t> version = ParseDecimal(TakeFirstWord(&rest), 1'000'000);

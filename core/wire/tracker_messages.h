@@ -17,7 +17,6 @@
 namespace p2p::wire {
 
 // --- Requests
-// ----------------------------------------------------------------------------------------
 
 struct HelloRequest {};  // no feature word of a client means anything to a tracker yet
 // REGISTER; with a content id ANNOUNCE, or JOIN of a peer that is not whole yet.
@@ -75,7 +74,6 @@ std::string FormatFind(absl::string_view name);
 std::string FormatPeers(const ContentId& content_id);
 
 // --- Answers
-// -----------------------------------------------------------------------------------------
 
 // The peers of one version of a name.
 struct PeerList {

@@ -13,7 +13,6 @@ namespace peer = wire::peer;
 }  // namespace
 
 // --- Questions
-// ----------------------------------------------------------------------------------------
 
 void ExtensionDialogue::SayHello() {
   const PeerSessionOptions& options = core_->options;
@@ -81,7 +80,6 @@ void ExtensionDialogue::CancelChunk(ChunkIndex chunk) {
 void ExtensionDialogue::Ping() { Say(peer::Ping{}); }
 
 // --- Answers
-// ------------------------------------------------------------------------------------------
 
 void ExtensionDialogue::AcceptOpen(uint32_t chunk_count) {
   if (core_->options.dialled || content_ != Content::kAsked) return;

@@ -30,7 +30,6 @@ bool ExtensionDialogue::Blocked() const {
 }
 
 // --- Payloads
-// -----------------------------------------------------------------------------------------
 
 void ExtensionDialogue::BeginPayload(peer::Message message, uint32_t payload_bytes) {
   payload_message_ = std::move(message);
@@ -75,7 +74,6 @@ void ExtensionDialogue::OnPayload(const peer::HaveBits& message) {
 }
 
 // --- The content
-// --------------------------------------------------------------------------------------
 
 void ExtensionDialogue::On(const peer::Hello&) { core_->Fail(400, "HELLO comes only once"); }
 
@@ -124,7 +122,6 @@ ExtensionDialogue::Content ExtensionDialogue::ContentForOther() {
 }
 
 // --- Manifest and hashes
-// ------------------------------------------------------------------------------
 
 void ExtensionDialogue::On(const peer::GetManifest& message) {
   const Content content = ContentForOther();
@@ -173,7 +170,6 @@ void ExtensionDialogue::On(const peer::NoHashes& message) {
 }
 
 // --- Have-sets
-// ----------------------------------------------------------------------------------------
 
 void ExtensionDialogue::On(const peer::Subscribe&) {
   if (other_subscribed_) return core_->Fail(400, "SUBSCRIBE comes only once");
@@ -211,7 +207,6 @@ void ExtensionDialogue::On(const peer::HaveBits& message) {
 }
 
 // --- Chunks
-// -------------------------------------------------------------------------------------------
 
 void ExtensionDialogue::RejectRun(uint32_t first, uint32_t count, int code,
                                   absl::string_view reason) {
@@ -277,7 +272,6 @@ void ExtensionDialogue::On(const peer::Reject& message) {
 }
 
 // --- The rest
-// -----------------------------------------------------------------------------------------
 
 void ExtensionDialogue::On(const peer::GetPeers&) {
   const Content content = ContentForOther();

@@ -27,7 +27,6 @@ class ExtensionDialogue {
       : core_(core), receiver_(receiver) {}
 
   // --- Input
-  // ---------------------------------------------------------------------------------------
   void OnLine(absl::string_view line);
   // Payload that is no chunk's: collected here as it comes, so that memory follows what was really
   // sent.
@@ -39,7 +38,6 @@ class ExtensionDialogue {
   bool Blocked() const;
 
   // --- Commands and answers: see PeerSession
-  // -------------------------------------------------------
   void SayHello();
   void Open(const ContentId& content_id);
   void AskWhich(absl::string_view name);

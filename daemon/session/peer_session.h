@@ -27,7 +27,6 @@
 namespace p2p::session {
 
 // --- Events: what the other side said or asked
-// -------------------------------------------------------
 
 // The other side speaks the extension.
 struct PeerHello {
@@ -165,12 +164,12 @@ class PeerSession {
   ~PeerSession();
 
   // --- Input
-  // --------------------------------------------------------------------------------------- Where
-  // the next bytes of the connection belong. kLines: read into the driver's scratch memory and pass
-  // them to OnBytes; `small_chunks`: as much as fits, for several chunks are worth one read more
-  // than the copy costs. kPayload: read straight into `payload`, then call OnPayload. kPause: do
-  // not read: either every chunk buffer is leased (wait for ChunkPool::WhenFree, then ask again) or
-  // too much is queued for the other side.
+
+  // Where the next bytes of the connection belong. kLines: read into the driver's scratch memory
+  // and pass them to OnBytes; `small_chunks`: as much as fits, for several chunks are worth one
+  // read more than the copy costs. kPayload: read straight into `payload`, then call OnPayload.
+  // kPause: do not read: either every chunk buffer is leased (wait for ChunkPool::WhenFree, then
+  // ask again) or too much is queued for the other side.
   enum class ReadMode { kLines, kPayload, kPause };
   struct ReadPlan {
     ReadMode mode = ReadMode::kLines;
@@ -187,15 +186,14 @@ class PeerSession {
   void OnTime(absl::Time now);
 
   // --- Output
-  // --------------------------------------------------------------------------------------
   std::vector<Output> TakeOutput();
   std::vector<PeerEvent> TakeEvents();
   absl::Time WakeUpTime() const;
   bool ended() const;
 
   // --- Commands: ours to the other side
-  // -------------------------------------------------------------- May be called before the HELLO
-  // of the other side is here: sent along with ours.
+
+  // May be called before the HELLO of the other side is here: sent along with ours.
   void Open(const ContentId& content_id);
   void AskWhich(absl::string_view name);
   // Also asks for up to `max_hashes` chunk hashes, which follow as HASHES.
@@ -212,7 +210,6 @@ class PeerSession {
                             absl::Time now);
 
   // --- Commands: answers
-  // -----------------------------------------------------------------------------
   void AcceptOpen(uint32_t chunk_count);  // bounds what the other side may ask for
   void RefuseOpen(int code, absl::string_view reason);
   void AnswerWhich(absl::Span<const ContentId> content_ids);

@@ -31,7 +31,6 @@ struct PeerSession::Impl {
   Impl(PeerSessionOptions options, std::shared_ptr<ChunkPool> pool, absl::Time now);
 
   // --- Bytes
-  // ---------------------------------------------------------------------------------------
 
   // Bytes came, or the end of them.
   void Hear(absl::Time time);
@@ -44,7 +43,6 @@ struct PeerSession::Impl {
   int Requested() const { return extension.requested() + (client.asked() ? 1 : 0); }
 
   // --- Time
-  // ----------------------------------------------------------------------------------------
 
   void SetNow(absl::Time time) { core.now = std::max(core.now, time); }
   // Starts and stops what is watched, after anything that may have changed it.

@@ -85,7 +85,6 @@ TrackerSession::Impl::Impl(std::string self_address, absl::Time now, bool origin
 }
 
 // --- Questions
-// ---------------------------------------------------------------------------------------
 
 void TrackerSession::Impl::Ask(Question question, absl::Time now) {
   if (state == State::kEnded) return Lose(question.token);
@@ -121,7 +120,6 @@ void TrackerSession::Impl::Pump(absl::Time now) {
 }
 
 // --- Answers
-// -----------------------------------------------------------------------------------------
 
 void TrackerSession::Impl::OnBytes(absl::string_view bytes, absl::Time now) {
   last_bytes = now;
@@ -283,7 +281,6 @@ void TrackerSession::Impl::AnswerDone(absl::Time now) {
 }
 
 // --- Time and end
-// --------------------------------------------------------------------------------------
 
 void TrackerSession::Impl::OnEndOfStream(absl::Time now) {
   if (state != State::kEnded && !found_header.has_value() && reader.HasPartial()) {
@@ -359,7 +356,6 @@ void TrackerSession::Impl::End(std::string reason) {
 }
 
 // --- The class itself
-// ------------------------------------------------------------------------------------
 
 TrackerSession::TrackerSession(std::string self_address, absl::Time now, bool original)
     : impl_(std::make_unique<Impl>(std::move(self_address), now, original)) {}

@@ -65,7 +65,6 @@ void SimPeer::OnEvent(uint32_t what) {
 }
 
 // --- Peers
-// --------------------------------------------------------------------------------------------
 
 void SimPeer::Hunt() {
   if (!fetching()) return;
@@ -146,7 +145,6 @@ void SimPeer::Ban(SimLink* link) {
 }
 
 // --- What others say
-// ----------------------------------------------------------------------------------
 
 void SimPeer::OnLinkEvent(SimLink* link, session::PeerEvent& event) {
   if (!OnAnswer(link, event)) OnQuestion(link, event);
@@ -202,7 +200,6 @@ void SimPeer::OnQuestion(SimLink* link, const session::PeerEvent& event) {
 }
 
 // --- Asking
-// -------------------------------------------------------------------------------------------
 
 void SimPeer::SchedulePump() {
   if (!fetching() || std::exchange(pump_scheduled_, true)) return;
@@ -275,7 +272,6 @@ void SimPeer::TellHaves(std::vector<ChunkIndex> fresh) {
 }
 
 // --- Serving
-// ------------------------------------------------------------------------------------------
 
 void SimPeer::SendHaveSet(SimLink* link) {
   if (have().None()) return;

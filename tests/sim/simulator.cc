@@ -153,7 +153,6 @@ void Simulator::OnEvent(uint32_t what) {
 }
 
 // --- The world of the peers
-// ---------------------------------------------------------------------------
 
 std::vector<uint32_t> Simulator::AskTracker(uint32_t asking) {
   std::vector<uint32_t> told;
@@ -204,7 +203,6 @@ void Simulator::OnChunk(SimPeer*, ChunkIndex chunk) {
 }
 
 // --- What is measured
-// ---------------------------------------------------------------------------------
 
 bool Simulator::Counts(const SimPeer& peer) const {
   return peer.number > 0 && peer.online() && roles_[peer.number] == Role::kGood;

@@ -11,7 +11,6 @@ using ConnectionEnd = ConnectionTest;
 constexpr uint32_t kMiB = 1 << 20;
 
 // --- Closed by the handler, from inside each of its calls
-// ------------------------------------------------
 
 void CloseOnce(Connection* connection, Recorder* recorder) {
   connection->Close();
@@ -66,7 +65,6 @@ TEST_F(ConnectionEnd, ClosesFromInsideOnFileError) {
 }
 
 // --- Destroyed by its owner
-// -----------------------------------------------------------------------------
 
 TEST_F(ConnectionEnd, MayBeDestroyedInsideOnClosed) {
   recorder_.on_closed = [&] { connection_.reset(); };
@@ -128,7 +126,6 @@ TEST(ConnectionAndLoop, MayEndInEitherOrder) {
 }
 
 // --- Ended by the other side
-// ----------------------------------------------------------------------------
 
 TEST_F(ConnectionEnd, SendsAfterTheOtherSideEnded) {
   recorder_.on_end_of_stream = [&] {
@@ -192,7 +189,6 @@ TEST_F(ConnectionEnd, UrgentDataNeitherSpinsNorCloses) {
 }
 
 // --- Ended by us
-// ----------------------------------------------------------------------------------------
 
 TEST_F(ConnectionEnd, FinishSendingDeliversAllThenEnds) {
   Open();
@@ -263,7 +259,6 @@ TEST_F(ConnectionEnd, GivesUpAFinishThatTheOtherSideDoesNotRead) {
 }
 
 // --- Files that cannot be read
-// --------------------------------------------------------------------------
 
 TEST_F(ConnectionEnd, P14_AFileThatBecameShorterIsToldAndCloses) {
   Open();
@@ -301,7 +296,6 @@ TEST_F(ConnectionEnd, ADescriptorThatCannotBeReadIsTheFilesFault) {
 }
 
 // --- The other side goes while we send
-// ------------------------------------------------------------------
 
 TEST_F(ConnectionEnd, X03_WritingToAResetSocketRaisesNoSignal) {
   std::signal(SIGPIPE, SIG_DFL);  // a signal would end this program

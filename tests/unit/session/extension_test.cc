@@ -10,7 +10,6 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 // --- HELLO
-// --------------------------------------------------------------------------------------------
 
 TEST(Hello, IsSaidAtOnceByTheSideThatDialled) {
   Harness h(Dialled());
@@ -68,7 +67,6 @@ TEST(Hello, TellsAnOriginalPeerByItsAnswer) {
 }
 
 // --- Content
-// ------------------------------------------------------------------------------------------
 
 TEST(Extension, HoldsWhatIsPipelinedBehindOpenUntilItIsAnswered) {
   Harness h(Accepted());
@@ -194,7 +192,6 @@ TEST(Extension, T25_EndsOnNoiseAndTooLongLines) {
 }
 
 // --- Manifest and hashes
-// ------------------------------------------------------------------------------
 
 TEST(Extension, C14_TakesManifestsUpToTheLimitOnly) {
   Harness h(Dialled());
@@ -276,7 +273,6 @@ TEST(Extension, MakesFloodsOfQuestionsWaitForTheirAnswers) {
 }
 
 // --- Have-sets
-// ----------------------------------------------------------------------------------------
 
 TEST(Extension, TellsHaveSetsToSubscribersOnly) {
   Harness h(Accepted());
@@ -324,7 +320,6 @@ TEST(Extension, EndsOnHaveSetsBeyondTheContent) {
 }
 
 // --- Asking for chunks
-// --------------------------------------------------------------------------------
 
 TEST(ChunkRequests, PackRunsInOneLine) {
   Harness h(Dialled());
@@ -477,7 +472,6 @@ TEST(ChunkRequests, SumProgressUp) {
 }
 
 // --- Serving chunks
-// -----------------------------------------------------------------------------------
 
 TEST(ChunkServing, AsksTheDriverForAFewChunksAheadAndGoesOnAsTheyLeave) {
   Harness h(Accepted());
@@ -617,7 +611,6 @@ TEST(ChunkServing, P09_ServesTheSameChunkAsOftenAsItIsAskedFor) {
 }
 
 // --- Time
-// ---------------------------------------------------------------------------------------------
 
 TEST(Extension, P15_AsksASilentPeerWhetherItIsThereAndThenEnds) {
   Harness h(Accepted());

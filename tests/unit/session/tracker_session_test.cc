@@ -90,7 +90,6 @@ std::vector<Announcement> Announcements(int count) {
 }
 
 // --- The extension
-// ---------------------------------------------------------------------------------------
 
 TEST_F(TrackerSessionTest, AsksNothingBeforeItKnowsWhatTheTrackerSpeaks) {
   Begin();
@@ -208,7 +207,6 @@ TEST_F(TrackerSessionTest, NeverSendsANameThatBreaksTheRules) {
 }
 
 // --- Original trackers
-// -------------------------------------------------------------------------------------
 
 TEST_F(TrackerSessionTest, SpeaksTheOriginalProtocolWhereHelloIsAnError) {
   Begin();
@@ -300,7 +298,6 @@ TEST_F(TrackerSessionTest, TakesAPauseForTheEndOfAnOriginalAnswer) {
 }
 
 // --- Bad trackers
-// --------------------------------------------------------------------------------------------
 
 TEST_F(TrackerSessionTest, C12_EndsOverAnswersThatAreNone) {
   for (const char* garbage :

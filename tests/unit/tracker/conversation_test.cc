@@ -188,7 +188,6 @@ TEST_F(ConversationTest, SkipsUnknownVerbsAndTheirPayloadAfterHello) {
 }
 
 // --- A client that does not read its answers
-// ------------------------------------------------------------
 
 class SlowReaderTest : public ConversationTest {
  protected:

@@ -265,7 +265,6 @@ TEST(PeerAddresses, TellWhereNoPeerCanBe) {
 }
 
 // --- Answers
-// -------------------------------------------------------------------------------------------
 
 PeerList ListOf(int count) {
   PeerList list;
