@@ -20,7 +20,6 @@
 namespace p2p::wire::peer {
 namespace {
 
-constexpr size_t kMaxReasonBytes = 200;
 constexpr size_t kMaxAgentBytes = 64;
 constexpr size_t kMaxVerbBytes = 32;
 
@@ -90,6 +89,38 @@ absl::Status ChunkField(Fields* fields, ChunkIndex* chunk) {
   return absl::OkStatus();
 }
 
+// Some leaves of one chunk: not none, and within the leaves of a whole chunk.
+absl::Status LeavesField(Fields* fields, ChunkPart* part) {
+  P2P_RETURN_IF_ERROR(ChunkField(fields, &part->chunk));
+  P2P_RETURN_IF_ERROR(fields->Number("first leaf", limits::kLeavesPerChunk - 1, &part->first_leaf));
+  P2P_RETURN_IF_ERROR(
+      fields->Number("leaf count", limits::kLeavesPerChunk - part->first_leaf, &part->leaf_count));
+  return part->leaf_count == 0 ? Fields::Wrong("leaf count") : absl::OkStatus();
+}
+
+// Leaves that are asked for and answered together: those below one node of a chunk's tree.
+absl::Status RangeField(Fields* fields, ChunkPart* part) {
+  P2P_RETURN_IF_ERROR(LeavesField(fields, part));
+  const uint32_t count = part->leaf_count;
+  const bool power_of_two = (count & (count - 1)) == 0;
+  if (!power_of_two || count > kMaxRequestLeaves) return Fields::Wrong("leaf count");
+  return part->first_leaf % count == 0 ? absl::OkStatus() : Fields::Wrong("first leaf");
+}
+
+absl::Status ProofField(Fields* fields, std::vector<Hash256>* proof) {
+  constexpr size_t kHexDigits = 2 * sizeof(Hash256);
+  absl::string_view word = fields->Word();
+  if (word == "-") return absl::OkStatus();
+  if (word.empty() || word.size() > kMaxLeafProofHashes * kHexDigits) return Fields::Wrong("proof");
+  for (; !word.empty(); word.remove_prefix(kHexDigits)) {
+    // FromHex refuses what is shorter than one hash.
+    absl::StatusOr<Hash256> hash = Hash256::FromHex(word.substr(0, kHexDigits));
+    if (!hash.ok()) return Fields::Wrong("proof");
+    proof->push_back(*hash);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status FileField(Fields* fields, FileIndex* file) {
   uint32_t number = 0;
   P2P_RETURN_IF_ERROR(fields->Number("file", limits::kMaxFiles - 1, &number));
@@ -113,6 +144,8 @@ absl::Status Read(Fields* fields, Hello* message) {
       message->listen_port = static_cast<uint16_t>(*port);
     } else if (absl::ConsumePrefix(&word, "agent=")) {
       message->agent = Printable(word, kMaxAgentBytes);
+    } else if (word == "leaves") {
+      message->leaves = true;
     }
   }
   return has_id ? absl::OkStatus() : Fields::Wrong("id");
@@ -212,6 +245,31 @@ absl::Status Read(Fields* fields, Reject* message) {
   return fields->Reason(&message->code, &message->reason);
 }
 
+absl::Status Read(Fields* fields, HaveLeaves* message) {
+  return LeavesField(fields, &message->part);
+}
+absl::Status Read(Fields* fields, RequestLeaves* message) {
+  return RangeField(fields, &message->part);
+}
+absl::Status Read(Fields* fields, CancelLeaves* message) {
+  return RangeField(fields, &message->part);
+}
+
+absl::Status Read(Fields* fields, Leaves* message) {
+  P2P_RETURN_IF_ERROR(fields->Payload(limits::kChunkBytes, &message->payload_bytes));
+  P2P_RETURN_IF_ERROR(RangeField(fields, &message->part));
+  const uint32_t most = message->part.leaf_count * limits::kLeafBytes;
+  if (message->payload_bytes == 0 || message->payload_bytes > most) {
+    return Fields::Wrong("payload length");
+  }
+  return ProofField(fields, &message->proof);
+}
+
+absl::Status Read(Fields* fields, RejectLeaves* message) {
+  P2P_RETURN_IF_ERROR(RangeField(fields, &message->part));
+  return fields->Reason(&message->code, &message->reason);
+}
+
 absl::Status Read(Fields* fields, Peers* message) {
   for (absl::string_view word = fields->Word(); !word.empty(); word = fields->Word()) {
     if (message->addresses.size() == limits::kMaxPeersPerAnswer) {
@@ -255,6 +313,11 @@ constexpr Verb kVerbs[] = {
     {"LOST", ReadAs<Lost>},
     {"CANCEL", ReadAs<Cancel>},
     {"REJECT", ReadAs<Reject>},
+    {"LEAVES", ReadAs<Leaves>},
+    {"REQUEST-LEAVES", ReadAs<RequestLeaves>},
+    {"HAVE-LEAVES", ReadAs<HaveLeaves>},
+    {"CANCEL-LEAVES", ReadAs<CancelLeaves>},
+    {"REJECT-LEAVES", ReadAs<RejectLeaves>},
     {"HELLO", ReadAs<Hello>},
     {"OPEN", ReadAs<Open>},
     {"OPENED", ReadAs<Opened>},
@@ -290,14 +353,6 @@ absl::StatusOr<Message> ReadUnknown(absl::string_view rest) {
   return Message(Unknown{static_cast<uint32_t>(bytes)});
 }
 
-std::string WithReason(absl::string_view start, int code, absl::string_view reason) {
-  return absl::StrCat(start, " ", code, " ", Printable(reason, kMaxReasonBytes), "\n");
-}
-
-std::string FormatRun(absl::string_view verb, ChunkIndex first, uint32_t count) {
-  return absl::StrCat(verb, " ", first.value(), " ", count, "\n");
-}
-
 }  // namespace
 
 bool IsHello(absl::string_view line) { return line == "HELLO" || absl::StartsWith(line, "HELLO "); }
@@ -315,76 +370,5 @@ absl::StatusOr<Message> Parse(absl::string_view line) {
   if (!IsVerb(name)) return absl::InvalidArgumentError("the line does not begin with a verb");
   return ReadUnknown(rest);
 }
-
-std::string Format(const Hello& message) {
-  return absl::StrCat("HELLO 2 id=", message.peer_id.Hex(), " port=", message.listen_port,
-                      message.agent.empty() ? "" : " agent=", message.agent, "\n");
-}
-std::string Format(const Open& message) {
-  return absl::StrCat("OPEN ", message.content_id.Hex(), "\n");
-}
-std::string Format(const Opened& message) {
-  return absl::StrCat("OPENED ", message.chunk_count, "\n");
-}
-std::string Format(const Refused& message) {
-  return WithReason("REFUSED", message.code, message.reason);
-}
-std::string Format(const Which& message) { return absl::StrCat("WHICH ", message.name, "\n"); }
-
-std::string Format(const Contents& message) {
-  std::string line = "CONTENTS";
-  for (const ContentId& id : message.content_ids) absl::StrAppend(&line, " ", id.Hex());
-  return line + "\n";
-}
-
-std::string Format(const GetManifest& message) {
-  return absl::StrCat("GET-MANIFEST ", message.max_hashes, "\n");
-}
-std::string Format(const Manifest& message) {
-  return absl::StrCat("MANIFEST +", message.payload_bytes, "\n");
-}
-std::string Format(const NoManifest& message) {
-  return WithReason("NO-MANIFEST", message.code, message.reason);
-}
-std::string Format(const GetHashes& message) {
-  return absl::StrCat("GET-HASHES ", message.file.value(), " ", message.first, "\n");
-}
-std::string Format(const Hashes& message) {
-  return absl::StrCat("HASHES ", message.file.value(), " ", message.first, " ", message.count, " ",
-                      message.proof_count, " +", message.payload_bytes(), "\n");
-}
-std::string Format(const NoHashes& message) {
-  return WithReason(absl::StrCat("NO-HASHES ", message.file.value(), " ", message.first),
-                    message.code, message.reason);
-}
-std::string Format(const Subscribe&) { return "SUBSCRIBE\n"; }
-std::string Format(const Have& message) { return FormatRun("HAVE", message.first, message.count); }
-std::string Format(const Lost& message) { return FormatRun("LOST", message.first, message.count); }
-std::string Format(const HaveBits& message) {
-  return absl::StrCat("HAVE-BITS ", message.first.value(), " +", message.payload_bytes, "\n");
-}
-std::string Format(const Request& message) {
-  return FormatRun("REQUEST", message.first, message.count);
-}
-std::string Format(const Cancel& message) {
-  return FormatRun("CANCEL", message.first, message.count);
-}
-std::string Format(const Chunk& message) {
-  return absl::StrCat("CHUNK ", message.chunk.value(), " +", message.payload_bytes, "\n");
-}
-std::string Format(const Reject& message) {
-  return WithReason(absl::StrCat("REJECT ", message.chunk.value()), message.code, message.reason);
-}
-std::string Format(const GetPeers&) { return "GET-PEERS\n"; }
-
-std::string Format(const Peers& message) {
-  std::string line = "PEERS";
-  for (const std::string& address : message.addresses) absl::StrAppend(&line, " ", address);
-  return line + "\n";
-}
-
-std::string Format(const Ping&) { return "PING\n"; }
-std::string Format(const Pong&) { return "PONG\n"; }
-std::string Format(const Error& message) { return FormatError(message.code, message.reason); }
 
 }  // namespace p2p::wire::peer

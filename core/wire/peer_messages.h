@@ -11,7 +11,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/variant.h"
+#include "core/base/chunk_part.h"
 #include "core/base/ids.h"
+#include "core/base/limits.h"
 
 namespace p2p::wire::peer {
 
@@ -19,6 +21,7 @@ struct Hello {
   PeerId peer_id;
   uint16_t listen_port = 0;  // 0: takes no connections
   std::string agent;         // one word, or ""
+  bool leaves = false;       // speaks the messages about parts of chunks
 };
 struct Open {
   ContentId content_id;
@@ -94,6 +97,27 @@ struct Reject {
   int code = 0;
   std::string reason;
 };
+// The messages about leaves, only between sides that both said so in HELLO. No part is whole.
+struct HaveLeaves {
+  ChunkPart part;  // any run of leaves
+};
+struct RequestLeaves {
+  ChunkPart part;  // as in the next three: a power of two of leaves, aligned to itself
+};
+struct CancelLeaves {
+  ChunkPart part;
+};
+// The payload is the bytes that the part has in the file.
+struct Leaves {
+  ChunkPart part;
+  std::vector<Hash256> proof;  // siblings from the part up to below the chunk hash, lowest first
+  uint32_t payload_bytes = 0;
+};
+struct RejectLeaves {
+  ChunkPart part;
+  int code = 0;
+  std::string reason;
+};
 struct GetPeers {};
 struct Peers {
   std::vector<std::string> addresses;
@@ -112,12 +136,19 @@ struct Unknown {
 using Message =
     absl::variant<Hello, Open, Opened, Refused, Which, Contents, GetManifest, Manifest, NoManifest,
                   GetHashes, Hashes, NoHashes, Subscribe, Have, Lost, HaveBits, Request, Cancel,
-                  Chunk, Reject, GetPeers, Peers, Ping, Pong, Error, Unknown>;
+                  Chunk, Reject, HaveLeaves, RequestLeaves, CancelLeaves, Leaves, RejectLeaves,
+                  GetPeers, Peers, Ping, Pong, Error, Unknown>;
 
 // Chunk numbers fit 31 bits: limits::kMaxFileBytes of whole chunks.
 inline constexpr uint32_t kMaxChunkCount = uint32_t{1} << 31;
 // A proof has at most one hash for each level above the chunks.
 inline constexpr uint32_t kMaxProofHashes = 31;
+// Leaves of one REQUEST-LEAVES: more are a whole chunk.
+inline constexpr uint32_t kMaxRequestLeaves = limits::kLeavesPerChunk / 2;
+// A proof of leaves has at most one hash for each level below the chunk hash.
+inline constexpr size_t kMaxLeafProofHashes = 5;
+// Reasons, as they are read and sent.
+inline constexpr size_t kMaxReasonBytes = 200;
 // Content ids in one CONTENTS.
 inline constexpr size_t kMaxContents = 16;
 
@@ -129,8 +160,8 @@ bool IsHello(absl::string_view line);
 // printable and cut.
 absl::StatusOr<Message> Parse(absl::string_view line);
 
-// The line with its LF. Reasons are made printable and cut to 200 bytes, so that the line keeps the
-// limit.
+// The line with its LF. Reasons are made printable and cut to kMaxReasonBytes, so that the line
+// keeps the limit.
 std::string Format(const Hello& message);
 std::string Format(const Open& message);
 std::string Format(const Opened& message);
@@ -151,6 +182,11 @@ std::string Format(const Request& message);
 std::string Format(const Cancel& message);
 std::string Format(const Chunk& message);
 std::string Format(const Reject& message);
+std::string Format(const HaveLeaves& message);
+std::string Format(const RequestLeaves& message);
+std::string Format(const CancelLeaves& message);
+std::string Format(const Leaves& message);
+std::string Format(const RejectLeaves& message);
 std::string Format(const GetPeers& message);
 std::string Format(const Peers& message);
 std::string Format(const Ping& message);

@@ -271,6 +271,22 @@ void ExtensionDialogue::On(const peer::Reject& message) {
   }
 }
 
+// --- Leaves: this side does not say in HELLO that it speaks of them
+
+void ExtensionDialogue::On(const peer::HaveLeaves&) {
+  core_->Fail(400, "leaves were not agreed on");
+}
+void ExtensionDialogue::On(const peer::RequestLeaves&) {
+  core_->Fail(400, "leaves were not agreed on");
+}
+void ExtensionDialogue::On(const peer::CancelLeaves&) {
+  core_->Fail(400, "leaves were not agreed on");
+}
+void ExtensionDialogue::On(const peer::Leaves&) { core_->Fail(400, "leaves were not agreed on"); }
+void ExtensionDialogue::On(const peer::RejectLeaves&) {
+  core_->Fail(400, "leaves were not agreed on");
+}
+
 // --- The rest
 
 void ExtensionDialogue::On(const peer::GetPeers&) {

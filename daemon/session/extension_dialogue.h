@@ -93,6 +93,11 @@ class ExtensionDialogue {
   void On(const wire::peer::Cancel& message);
   void On(const wire::peer::Chunk& message);
   void On(const wire::peer::Reject& message);
+  void On(const wire::peer::HaveLeaves& message);
+  void On(const wire::peer::RequestLeaves& message);
+  void On(const wire::peer::CancelLeaves& message);
+  void On(const wire::peer::Leaves& message);
+  void On(const wire::peer::RejectLeaves& message);
   void On(const wire::peer::GetPeers& message);
   void On(const wire::peer::Peers& message);
   void On(const wire::peer::Ping& message);

@@ -21,6 +21,7 @@ const std::vector<std::string>& EveryLine() {
   static const auto* const lines = new std::vector<std::string>{
       "HELLO 2 id=" + kId + " port=9001 agent=p2pd/0.1.0",
       "HELLO 2 id=" + kId + " port=0",
+      "HELLO 2 id=" + kId + " port=9001 leaves agent=p2pd/0.1.0",
       "OPEN " + kId,
       "OPENED 0",
       "OPENED 2147483648",
@@ -42,6 +43,16 @@ const std::vector<std::string>& EveryLine() {
       "CANCEL 7 2147483641",
       "CHUNK 7 +524288",
       "REJECT 7 429 too many",
+      "HAVE-LEAVES 7 0 32",
+      "HAVE-LEAVES 2147483647 31 1",
+      "HAVE-LEAVES 7 3 5",
+      "REQUEST-LEAVES 7 16 16",
+      "REQUEST-LEAVES 7 31 1",
+      "CANCEL-LEAVES 7 4 4",
+      "LEAVES 7 8 4 " + kId + std::string(64, 'b') + std::string(64, '0') + " +65536",
+      "LEAVES 7 0 1 " + std::string(5 * 64, 'c') + " +1",
+      "LEAVES 7 0 4 - +65536",
+      "REJECT-LEAVES 7 8 4 409 not there yet",
       "GET-PEERS",
       "PEERS",
       "PEERS 192.0.2.7:9001 [2001:db8::7]:9001",
@@ -75,6 +86,8 @@ TEST(PeerLines, IgnoreWordsOfLaterVersions) {
   EXPECT_EQ(Reformat("OPEN " + kId + " read-only"), "OPEN " + kId + "\n");
   EXPECT_EQ(Reformat("REQUEST 1 2 urgent"), "REQUEST 1 2\n");
   EXPECT_EQ(Reformat("CHUNK 1 zstd +5"), "CHUNK 1 +5\n");
+  EXPECT_EQ(Reformat("LEAVES 1 4 2 - zstd +5"), "LEAVES 1 4 2 - +5\n");
+  EXPECT_EQ(Reformat("HAVE-LEAVES 1 4 2 now"), "HAVE-LEAVES 1 4 2\n");
   EXPECT_EQ(Reformat("PING 17"), "PING\n");
 }
 
@@ -206,6 +219,67 @@ TEST(PeerLines, T03_AnyMutationIsParsedOrRefusedAndNeverMisread) {
     if (again.empty()) continue;
     EXPECT_EQ(Reformat(absl::StripSuffix(again, "\n")), again) << line;
   }
+}
+
+TEST(PeerLines, AgreeOnLeavesByAWordOfItsOwn) {
+  const auto leaves = [](const std::string& words) {
+    const absl::StatusOr<Message> message = Parse("HELLO 2 " + words);
+    EXPECT_TRUE(message.ok()) << words;
+    return absl::get<Hello>(*message).leaves;
+  };
+  EXPECT_TRUE(leaves("leaves id=" + kId));
+  EXPECT_TRUE(leaves("id=" + kId + " port=1 agent=leaf leaves"));
+  EXPECT_FALSE(leaves("id=" + kId + " agent=leaves"));
+  EXPECT_FALSE(leaves("id=" + kId + " leaves=1 Leaves leavesx"));
+}
+
+TEST(PeerLines, C02_NameLeavesThatAChunkMayHave) {
+  for (const char* part : {"0 0", "0 33", "31 2", "32 1", "1 32", "0 4294967296", "0 -1", "0"}) {
+    EXPECT_FALSE(Parse(absl::StrCat("HAVE-LEAVES 1 ", part)).ok()) << part;
+  }
+  EXPECT_FALSE(Parse("HAVE-LEAVES 2147483648 0 1").ok());
+}
+
+// What is asked for and answered is what one proof can prove.
+TEST(PeerLines, C02_AskForAlignedPowersOfTwoOfLeaves) {
+  for (uint32_t first = 0; first <= 33; ++first) {
+    for (uint32_t count = 0; count <= 33; ++count) {
+      bool legal = false;
+      for (uint32_t power : {1, 2, 4, 8, 16}) {
+        legal = legal || (count == power && first % power == 0 && first + count <= 32);
+      }
+      const std::string part = absl::StrCat(" 5 ", first, " ", count);
+      for (const std::string& line : {"REQUEST-LEAVES" + part, "CANCEL-LEAVES" + part,
+                                      "LEAVES" + part + " - +1", "REJECT-LEAVES" + part + " 409"}) {
+        EXPECT_EQ(Parse(line).ok(), legal) << line;
+      }
+    }
+  }
+}
+
+TEST(PeerLines, C02_BringNoMoreThanTheLeavesHold) {
+  for (uint32_t count : {1, 2, 4, 8, 16}) {
+    const std::string start = absl::StrCat("LEAVES 5 16 ", count, " - +");
+    EXPECT_TRUE(Parse(absl::StrCat(start, count * limits::kLeafBytes)).ok());
+    EXPECT_FALSE(Parse(absl::StrCat(start, count * limits::kLeafBytes + 1)).ok());
+    EXPECT_FALSE(Parse(start + "0").ok());
+  }
+}
+
+TEST(PeerLines, C02_ProveLeavesByAtMostFiveWholeHashes) {
+  const auto parses = [](const std::string& proof) {
+    return Parse(absl::StrCat("LEAVES 5 0 4 ", proof, " +65536")).ok();
+  };
+  for (size_t hashes = 1; hashes <= 5; ++hashes) {
+    EXPECT_TRUE(parses(std::string(64 * hashes, 'a')));
+    EXPECT_FALSE(parses(std::string(64 * hashes - 1, 'a')));
+    EXPECT_FALSE(parses(std::string(64 * hashes + 1, 'a')));
+    EXPECT_FALSE(parses(std::string(64 * hashes - 1, 'a') + "g"));
+  }
+  EXPECT_FALSE(parses(std::string(64 * 6, 'a')));
+  EXPECT_FALSE(parses("-" + kId));
+  EXPECT_FALSE(Parse("LEAVES 5 0 4 +65536").ok()) << "no proof at all";
+  EXPECT_FALSE(Parse("LEAVES 5 0 4 -").ok()) << "no payload at all";
 }
 
 }  // namespace
