@@ -98,14 +98,17 @@ Hash256 RootOfLeaves(absl::Span<const Hash256> leaves, ByteCount file_bytes) {
   // Hashes of missing leaves are zero (BEP 52), as the array begins.
   std::array<Hash256, limits::kLeavesPerChunk> nodes;
   std::copy(leaves.begin(), leaves.end(), nodes.begin());
-  const bool whole_file = file_bytes.value() <= limits::kChunkBytes;
-  size_t width = whole_file ? size_t{1} << LayersAbove(static_cast<uint32_t>(leaves.size()))
-                            : size_t{limits::kLeavesPerChunk};
+  size_t width = TreeWidth(static_cast<uint32_t>(leaves.size()), file_bytes);
   for (; width > 1; width /= 2) HashPairs(nodes.data(), width / 2, nodes.data());
   return nodes.front();
 }
 
 }  // namespace
+
+uint32_t TreeWidth(uint32_t leaf_count, ByteCount file_bytes) {
+  if (file_bytes.value() > limits::kChunkBytes) return limits::kLeavesPerChunk;
+  return uint32_t{1} << LayersAbove(std::max(leaf_count, uint32_t{1}));
+}
 
 Hash256 ChunkHash(absl::Span<const uint8_t> chunk, ByteCount file_bytes) {
   std::array<Hash256, limits::kLeavesPerChunk> leaves;

@@ -16,6 +16,10 @@ namespace p2p::content {
 // chunk. This is what the manifest's piece layer (or pieces root) holds for the chunk.
 Hash256 ChunkHash(absl::Span<const uint8_t> chunk, ByteCount file_bytes);
 
+// Leaves of the tree below a chunk hash, with padding: the next power of two of the chunk's
+// `leaf_count` where the chunk is the whole file, else limits::kLeavesPerChunk.
+uint32_t TreeWidth(uint32_t leaf_count, ByteCount file_bytes);
+
 struct ChunkToHash {
   absl::Span<const uint8_t> bytes;
   ByteCount file_bytes;
