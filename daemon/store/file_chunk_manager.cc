@@ -11,6 +11,15 @@
 #include "daemon/store/share_path.h"
 
 namespace p2p::store {
+namespace {
+
+absl::Status CheckInside(const content::ChunkPlace& place, uint32_t offset, uint64_t length) {
+  if (length > 0 && offset + length <= place.length) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("no part of a chunk of ", place.length,
+                                                 " bytes: ", length, " bytes at ", offset));
+}
+
+}  // namespace
 
 std::shared_ptr<PartFiles> FileChunkManager::part() const {
   absl::MutexLock lock(&mutex_);
@@ -59,7 +68,13 @@ absl::Status FileChunkManager::ReadChunk(ChunkIndex chunk, absl::Span<uint8_t> d
 }
 
 absl::Status FileChunkManager::WriteChunk(ChunkIndex chunk, absl::Span<const uint8_t> data) {
+  return WritePart(chunk, 0, data);
+}
+
+absl::Status FileChunkManager::WritePart(ChunkIndex chunk, uint32_t offset,
+                                         absl::Span<const uint8_t> data) {
   const content::ChunkPlace place = layout_->Locate(chunk);
+  P2P_RETURN_IF_ERROR(CheckInside(place, offset, data.size()));
   const auto unfinished = part();
   if (!unfinished) {
     return absl::FailedPreconditionError(
@@ -71,13 +86,20 @@ absl::Status FileChunkManager::WriteChunk(ChunkIndex chunk, absl::Span<const uin
     P2P_ASSIGN_OR_RETURN(handle, Handle(place.file, /*make=*/true));
   }
   P2P_RETURN_IF_ERROR(unfinished->Reserve(handle.get(), place));
-  P2P_RETURN_IF_ERROR(handle->WriteAt(place.offset.value(), data));
+  P2P_RETURN_IF_ERROR(handle->WriteAt(place.offset.value() + offset, data));
   unfinished->Wrote(place.file);
   return absl::OkStatus();
 }
 
 absl::StatusOr<FileSlice> FileChunkManager::PrepareToSend(ChunkIndex chunk) {
+  return PrepareToSend(chunk, 0, layout_->ChunkLength(chunk));
+}
+
+absl::StatusOr<FileSlice> FileChunkManager::PrepareToSend(ChunkIndex chunk, uint32_t offset,
+                                                          uint32_t length) {
   const content::ChunkPlace place = layout_->Locate(chunk);
+  P2P_RETURN_IF_ERROR(CheckInside(place, offset, length));
+  const uint64_t start = place.offset.value() + offset;
   std::shared_ptr<File> handle;
   {
     absl::ReaderMutexLock lock(&name_mutex_);
@@ -87,11 +109,11 @@ absl::StatusOr<FileSlice> FileChunkManager::PrepareToSend(ChunkIndex chunk) {
       P2P_ASSIGN_OR_RETURN(handle, UnchangedHandle(place.file));
     }
   }
-  const absl::Status cached = handle->ReadAhead(place.offset.value(), place.length);
+  const absl::Status cached = handle->ReadAhead(start, length);
   if (absl::IsOutOfRange(cached)) return absl::FailedPreconditionError(cached.message());
   P2P_RETURN_IF_ERROR(cached);
   const int fd = handle->descriptor();
-  return FileSlice{std::move(handle), fd, place.offset.value(), place.length};
+  return FileSlice{std::move(handle), fd, start, length};
 }
 
 // The open file and the one that has the name now must both be the one that was hashed.

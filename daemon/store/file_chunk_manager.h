@@ -67,16 +67,24 @@ class FileChunkManager {
   // Reads a whole chunk; `data` has the chunk's length.
   absl::Status ReadChunk(ChunkIndex chunk, absl::Span<uint8_t> data);
   absl::Status WriteChunk(ChunkIndex chunk, absl::Span<const uint8_t> data);
+  // Writes some bytes of a chunk, at `offset` bytes in it, with WriteChunk's guarantees. Parts of a
+  // chunk may come in any order. InvalidArgument, and nothing written, when there are none or they
+  // go beyond the chunk.
+  absl::Status WritePart(ChunkIndex chunk, uint32_t offset, absl::Span<const uint8_t> data);
   // For sendfile. For whole content the file must still have its identity: FailedPrecondition when
   // it changed, NotFound when it is gone, both meaning that it needs to be hashed again. Brings the
   // range into the page cache.
   absl::StatusOr<FileSlice> PrepareToSend(ChunkIndex chunk);
+  // The same for `length` bytes of the chunk, at `offset` bytes in it. Of an unfinished download
+  // these must have been written; the rest of the chunk need not be there. InvalidArgument when
+  // there are none or they go beyond the chunk.
+  absl::StatusOr<FileSlice> PrepareToSend(ChunkIndex chunk, uint32_t offset, uint32_t length);
 
   // Lets the disk begin with what Sync() will have to wait for.
   void StartWriteBack();
-  // Makes everything durable whose WriteChunk() returned before the call. When it fails, every
-  // chunk written since the last Sync() that did not fail must be taken as lost: write it again (a
-  // later OK does not cover it).
+  // Makes everything durable whose WriteChunk() or WritePart() returned before the call. When it
+  // fails, every chunk written since the last Sync() that did not fail must be taken as lost: write
+  // it again (a later OK does not cover it).
   absl::Status Sync();
   // Makes empty files, sets executable bits, syncs, gives it its final name without replacing
   // anything, syncs the directory, remembers identities. The manager then is one of whole content.

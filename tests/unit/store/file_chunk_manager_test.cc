@@ -72,6 +72,39 @@ TEST_F(WholeContentTest, GivesEachChunkAsASliceOfItsFile) {
   EXPECT_GT(*store_->FreeBytes(), 0u);
 }
 
+TEST_F(WholeContentTest, GivesPartsOfAChunkAndNothingBeyondIt) {
+  for (const auto& [offset, length] : std::vector<std::pair<uint32_t, uint32_t>>{
+           {0, kChunk}, {0, 1}, {kChunk - 1, 1}, {65'536, 16'384}}) {
+    const auto slice = store_->PrepareToSend(ChunkIndex(0), offset, length);
+    ASSERT_TRUE(slice.ok()) << slice.status();
+    EXPECT_EQ(ReadSlice(*slice), first_.substr(offset, length));
+  }
+  EXPECT_EQ(ReadSlice(*store_->PrepareToSend(ChunkIndex(1), 90, 10)), first_.substr(kChunk + 90));
+  EXPECT_EQ(ReadSlice(*store_->PrepareToSend(ChunkIndex(2), 2, 3)), "con");
+  for (const auto& [chunk, offset, length] :
+       std::vector<std::array<uint32_t, 3>>{{0, 0, kChunk + 1},  // the file goes on there
+                                            {0, kChunk - 1, 2},
+                                            {0, kChunk, 1},
+                                            {0, 0, 0},
+                                            {0, kChunk, 0},
+                                            {1, 0, 101},
+                                            {1, 100, 1},
+                                            {2, 0xffff'ffff, 1},
+                                            {2, 1, 0xffff'ffff},
+                                            {2, 0xffff'ffff, 0xffff'ffff}}) {
+    EXPECT_TRUE(
+        absl::IsInvalidArgument(store_->PrepareToSend(ChunkIndex(chunk), offset, length).status()))
+        << length << " bytes at " << offset << " of chunk " << chunk;
+  }
+}
+
+TEST_F(WholeContentTest, P12_NoPartOfAChangedFileIsSent) {
+  ASSERT_TRUE(store_->PrepareToSend(ChunkIndex(2), 4, 2).ok());
+  WriteFile(dir_ / "share/sub/second", "2econd");
+  EXPECT_TRUE(absl::IsFailedPrecondition(store_->PrepareToSend(ChunkIndex(2), 4, 2).status()));
+  EXPECT_TRUE(store_->PrepareToSend(ChunkIndex(0), 4, 2).ok()) << "other files go on";
+}
+
 TEST_F(WholeContentTest, ASliceKeepsItsFileOpenAfterTheManagerIsGone) {
   const FileSlice slice = *store_->PrepareToSend(ChunkIndex(2));
   store_.reset();
@@ -80,6 +113,8 @@ TEST_F(WholeContentTest, ASliceKeepsItsFileOpenAfterTheManagerIsGone) {
 
 TEST_F(WholeContentTest, WholeContentIsNotWrittenTo) {
   EXPECT_TRUE(absl::IsFailedPrecondition(WriteTestChunk(store_.get(), ChunkIndex(2))));
+  const uint8_t byte = 'S';
+  EXPECT_TRUE(absl::IsFailedPrecondition(store_->WritePart(ChunkIndex(2), 0, {&byte, 1})));
   EXPECT_EQ(ReadFile(dir_ / "share/sub/second"), "second");
 }
 
