@@ -1,10 +1,12 @@
 #include "core/base/ids.h"
 
 #include <cctype>
+#include <sstream>
 #include <string>
 #include <type_traits>
 
 #include "absl/container/flat_hash_set.h"
+#include "core/base/chunk_part.h"
 #include "gtest/gtest.h"
 
 namespace p2p {
@@ -70,6 +72,33 @@ TEST(StrongInt, IsAKeyOfHashTables) {
   EXPECT_EQ(chunks.size(), 2u);
   absl::flat_hash_set<ContentId> ids = {ContentId{}, ContentId{*Hash256::FromHex(kHex)}};
   EXPECT_EQ(ids.size(), 2u);
+}
+
+TEST(ChunkPart, IsAWholeChunkOrLeavesOfOne) {
+  const ChunkPart whole = ChunkIndex(7);
+  const ChunkPart leaves(ChunkIndex(7), 0, 4);
+  EXPECT_TRUE(whole.whole());
+  EXPECT_FALSE(leaves.whole());
+  EXPECT_NE(whole, leaves);
+  EXPECT_EQ(whole, ChunkPart(ChunkIndex(7), 0, 0));
+  std::ostringstream text;
+  text << whole << ' ' << leaves;
+  EXPECT_EQ(text.str(), "7 7[0+4]");
+}
+
+TEST(ChunkPart, IsAKeyInTheOrderOfTheFile) {
+  const ChunkPart ordered[] = {ChunkIndex(1),
+                               {ChunkIndex(1), 0, 4},
+                               {ChunkIndex(1), 0, 8},
+                               {ChunkIndex(1), 4, 4},
+                               ChunkIndex(2)};
+  for (const ChunkPart& a : ordered) {
+    for (const ChunkPart& b : ordered) {
+      EXPECT_EQ(a < b, &a < &b) << a << " and " << b;
+      EXPECT_EQ(a == b, &a == &b) << a << " and " << b;
+    }
+  }
+  EXPECT_EQ(absl::flat_hash_set<ChunkPart>(std::begin(ordered), std::end(ordered)).size(), 5u);
 }
 
 }  // namespace
