@@ -111,6 +111,10 @@ inline constexpr size_t kMaxRegistryBytes = size_t{1} << 30;
 // Bytes kept asked for on one link. Requests are lines, not memory: the cap only bounds what a link
 // that stalls holds up.
 inline constexpr uint64_t kMinRequestWindowBytes = 2 << 20;
+// At least so much where others fetch the same content, of a link that has some of it and of one
+// that has everything.
+inline constexpr uint64_t kMinCrowdedWindowBytes = 256 << 10;
+inline constexpr uint64_t kMinCrowdedCompleteWindowBytes = 1 << 20;
 inline constexpr uint64_t kStartRequestWindowBytes = 4 << 20;
 inline constexpr uint64_t kMaxRequestWindowBytes = 32 << 20;
 // Chunks kept asked for on one link: well below what the other side refuses.
@@ -130,6 +134,22 @@ inline constexpr size_t kMaxRejectedChunks = 256;
 // A link may withdraw each chunk this often; beyond it the link is dropped: each change costs us
 // work.
 inline constexpr uint64_t kMaxLostPerChunk = 4;
+
+// --- Who is connected to whom
+
+// Peers of one content that a daemon connects to, whoever dialled; it dials while there are fewer.
+// Well above ln N for any N, with peers chosen at random, so that swarms of thousands hang
+// together; swarms up to this size are full meshes.
+inline constexpr int kWantedPeers = 24;
+// Beyond so many it makes room for a newcomer by dropping another at random, who dials elsewhere:
+// each then has about the same share of the others' uplinks, and nobody's is spread too thinly.
+inline constexpr int kMostPeers = 32;
+
+// --- Sending
+
+// Bytes that a connection may have ready beyond what is on the wire, at least: the smallest range
+// of leaves that is asked for. Faster links have more.
+inline constexpr uint64_t kMinSendAheadBytes = 64 << 10;
 
 // --- Memory
 

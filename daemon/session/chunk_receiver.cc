@@ -6,8 +6,9 @@
 
 namespace p2p::session {
 
-void ChunkReceiver::Begin(ChunkIndex chunk, uint32_t length) {
-  chunk_ = chunk;
+void ChunkReceiver::Begin(const ChunkPart& part, uint32_t length, std::vector<Hash256> proof) {
+  part_ = part;
+  proof_ = std::move(proof);
   length_ = length;
   received_ = 0;
 }
@@ -27,11 +28,12 @@ size_t ChunkReceiver::Take(absl::string_view input) {
 
 ChunkReceived ChunkReceiver::Finish() {
   length_ = 0;
-  return ChunkReceived{chunk_, std::move(buffer_)};
+  return ChunkReceived{part_, std::move(proof_), std::move(buffer_)};
 }
 
 void ChunkReceiver::Abandon() {
   length_ = 0;
+  proof_.clear();
   buffer_ = ChunkBuffer();
 }
 

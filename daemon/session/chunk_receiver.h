@@ -1,8 +1,10 @@
-// Puts the payload of one chunk at a time into a leased buffer. Part of a session; on its loop.
+// Puts the payload of one chunk, or part of one, at a time into a leased buffer. Part of a session;
+// on its loop.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -16,9 +18,9 @@ class ChunkReceiver {
   explicit ChunkReceiver(std::shared_ptr<ChunkPool> pool) : pool_(std::move(pool)) {}
 
   // `length` is what was asked for: the caller has checked that the other side announces just that.
-  void Begin(ChunkIndex chunk, uint32_t length);
+  void Begin(const ChunkPart& part, uint32_t length, std::vector<Hash256> proof = {});
   bool active() const { return length_ != 0; }
-  ChunkIndex chunk() const { return chunk_; }
+  const ChunkPart& part() const { return part_; }
   bool waits_for_buffer() const { return active() && !buffer_; }
   // False when there is no buffer and the pool has none.
   bool Lease();
@@ -38,7 +40,8 @@ class ChunkReceiver {
 
  private:
   const std::shared_ptr<ChunkPool> pool_;
-  ChunkIndex chunk_;
+  ChunkPart part_;
+  std::vector<Hash256> proof_;
   uint32_t length_ = 0;  // 0: no payload is expected
   size_t received_ = 0;
   ChunkBuffer buffer_;

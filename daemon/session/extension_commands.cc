@@ -16,7 +16,16 @@ namespace peer = wire::peer;
 
 void ExtensionDialogue::SayHello() {
   const PeerSessionOptions& options = core_->options;
-  Say(peer::Hello{options.self, options.listen_port, options.agent});
+  peer::Hello hello;
+  hello.peer_id = options.self;
+  hello.listen_port = options.listen_port;
+  hello.leaves = options.leaves;
+  hello.agent = options.agent;
+  Say(hello);
+}
+
+void ExtensionDialogue::OnHello(const peer::Hello& hello) {
+  leaves_agreed_ = hello.leaves && core_->options.leaves;
 }
 
 void ExtensionDialogue::Open(const ContentId& content_id) {
@@ -72,9 +81,18 @@ void ExtensionDialogue::RequestChunks(ChunkIndex first, absl::Span<const uint32_
   say_run();
 }
 
-void ExtensionDialogue::CancelChunk(ChunkIndex chunk) {
-  if (receiver_->active() && receiver_->chunk() == chunk) return;
-  if (ledger_.Cancel(chunk)) Say(peer::Cancel{chunk, 1});
+void ExtensionDialogue::RequestLeaves(const ChunkPart& part, uint32_t length) {
+  if (leaves_agreed_ && ledger_.Add(part, length)) Say(peer::RequestLeaves{part});
+}
+
+void ExtensionDialogue::Cancel(const ChunkPart& part) {
+  if (receiver_->active() && receiver_->part() == part) return;
+  if (!ledger_.Cancel(part)) return;
+  if (part.whole()) {
+    Say(peer::Cancel{part.chunk, 1});
+  } else {
+    Say(peer::CancelLeaves{part});
+  }
 }
 
 void ExtensionDialogue::Ping() { Say(peer::Ping{}); }
@@ -163,23 +181,40 @@ void ExtensionDialogue::SendPeers(absl::Span<const std::string> addresses) {
   Say(peer::Peers{{addresses.begin(), addresses.end()}});
 }
 
+void ExtensionDialogue::SendHaveLeaves(const ChunkPart& part) {
+  if (other_subscribed_ && leaves_agreed_) Say(peer::HaveLeaves{part});
+}
+
 void ExtensionDialogue::SendChunk(ChunkIndex chunk, FileSlice slice) {
-  const auto asked = std::find(preparing_.begin(), preparing_.end(), chunk);
-  if (asked == preparing_.end()) return;
-  preparing_.erase(asked);
+  Put(chunk, wire::peer::Format(peer::Chunk{chunk, slice.length}), std::move(slice));
+}
+
+void ExtensionDialogue::SendLeaves(const ChunkPart& part, absl::Span<const Hash256> proof,
+                                   FileSlice slice) {
+  peer::Leaves leaves{part, {proof.begin(), proof.end()}, slice.length};
+  Put(part, wire::peer::Format(leaves), std::move(slice));
+}
+
+void ExtensionDialogue::Put(const ChunkPart& part, std::string header, FileSlice slice) {
+  if (!TakePreparing(part)) return;
   const uint32_t length = slice.length;
-  core_->outbox.Chunk(wire::peer::Format(peer::Chunk{chunk, length}), std::move(slice));
-  window_.OnPrepared(length, core_->outbox.put_bytes());
+  core_->outbox.Chunk(std::move(header), std::move(slice));
+  window_.OnPrepared(length, core_->outbox.put_bytes(), core_->now);
   ServeNext();
 }
 
-void ExtensionDialogue::RefuseChunk(ChunkIndex chunk, int code, absl::string_view reason) {
-  const auto asked = std::find(preparing_.begin(), preparing_.end(), chunk);
-  if (asked == preparing_.end()) return;
-  preparing_.erase(asked);
+void ExtensionDialogue::Refuse(const ChunkPart& part, int code, absl::string_view reason) {
+  if (!TakePreparing(part)) return;
   window_.OnRefused();
-  Say(peer::Reject{chunk, code, std::string(reason)});
+  Reject(part, code, reason);
   ServeNext();
+}
+
+bool ExtensionDialogue::TakePreparing(const ChunkPart& part) {
+  const auto asked = std::find(preparing_.begin(), preparing_.end(), part);
+  if (asked == preparing_.end()) return false;
+  preparing_.erase(asked);
+  return true;
 }
 
 }  // namespace p2p::session

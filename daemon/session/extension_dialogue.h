@@ -32,7 +32,8 @@ class ExtensionDialogue {
   // sent.
   bool InPayload() const { return payload_left_ > 0; }
   void TakePayload(absl::string_view* input);
-  void OnChunkArrived(ChunkIndex chunk);
+  void OnHello(const wire::peer::Hello& hello);
+  void OnChunkArrived(const ChunkPart& part);
   void OnSent() { ServeNext(); }
   // An answer of ours must come first: no further line may be handed in.
   bool Blocked() const;
@@ -46,7 +47,8 @@ class ExtensionDialogue {
   void Subscribe();
   void AskPeers();
   void RequestChunks(ChunkIndex first, absl::Span<const uint32_t> lengths);
-  void CancelChunk(ChunkIndex chunk);
+  void RequestLeaves(const ChunkPart& part, uint32_t length);
+  void Cancel(const ChunkPart& part);
   void Ping();
 
   void AcceptOpen(uint32_t chunk_count);
@@ -59,13 +61,17 @@ class ExtensionDialogue {
   void SendHave(ChunkIndex first, uint32_t count);
   void SendHaveBits(ChunkIndex first, absl::string_view bits);
   void SendLost(ChunkIndex first, uint32_t count);
+  void SendHaveLeaves(const ChunkPart& part);
   void SendPeers(absl::Span<const std::string> addresses);
   void SendChunk(ChunkIndex chunk, FileSlice slice);
-  void RefuseChunk(ChunkIndex chunk, int code, absl::string_view reason);
+  void SendLeaves(const ChunkPart& part, absl::Span<const Hash256> proof, FileSlice slice);
+  void Refuse(const ChunkPart& part, int code, absl::string_view reason);
+  void UseSendTally(std::shared_ptr<SendTally> tally) { tally_ = std::move(tally); }
   void SetChunkCount(uint32_t chunk_count) { chunk_count_ = chunk_count; }
 
   int queued_to_serve() const { return static_cast<int>(waiting_.size()) + window_.preparing(); }
   int requested() const { return ledger_.size(); }
+  uint64_t send_ahead_bytes() const { return window_.ahead_bytes(); }
   uint64_t mean_requested_bytes() const { return ledger_.MeanLength(); }
 
  private:
@@ -122,12 +128,22 @@ class ExtensionDialogue {
   Content ContentForOther();
   // Ends the session unless we subscribed and the run lies within the content.
   bool MayTellHave(uint64_t end);
+  // Ends the session unless both sides said in HELLO that they know leaves.
+  bool LeavesAgreed();
+  // The queue has room for so many.
+  uint32_t MostWaiting() const;
+  void OnRejected(const ChunkPart& part, int code, const std::string& reason);
+  void Put(const ChunkPart& part, std::string header, FileSlice slice);
+  // Whether the driver was to prepare it; it no longer is.
+  bool TakePreparing(const ChunkPart& part);
+  void Reject(const ChunkPart& part, int code, absl::string_view reason);
   void RejectRun(uint32_t first, uint32_t count, int code, absl::string_view reason);
   void ServeNext();
 
   SessionCore* const core_;
   ChunkReceiver* const receiver_;
 
+  bool leaves_agreed_ = false;
   Content content_ = Content::kNone;
   absl::optional<uint32_t> chunk_count_;
 
@@ -153,7 +169,8 @@ class ExtensionDialogue {
   bool other_subscribed_ = false;
   ServeQueue waiting_;
   ServeWindow window_;
-  std::vector<ChunkIndex> preparing_;
+  std::vector<ChunkPart> preparing_;
+  std::shared_ptr<SendTally> tally_;
 };
 
 }  // namespace p2p::session

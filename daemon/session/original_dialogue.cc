@@ -48,7 +48,7 @@ void OriginalServer::ServeNext() {
       queue_.pop_front();
       continue;
     }
-    window_.OnSentUpTo(core_->outbox.sent_bytes());
+    window_.OnSentUpTo(core_->outbox.sent_bytes(), core_->now);
     if (front_is_asked_ || !window_.HasRoom()) return;
     const auto& request = absl::get<OriginalRequest>(queue_.front());
     front_is_asked_ = true;
@@ -64,7 +64,7 @@ void OriginalServer::SendChunk(FileSlice slice) {
   const uint32_t length = slice.length;
   core_->outbox.Text(wire::peer::FormatChunkHeader(length));
   core_->outbox.File(std::move(slice));
-  window_.OnPrepared(length, core_->outbox.put_bytes());
+  window_.OnPrepared(length, core_->outbox.put_bytes(), core_->now);
   front_is_asked_ = false;
   queue_.pop_front();
   ServeNext();

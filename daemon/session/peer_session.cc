@@ -126,9 +126,13 @@ void PeerSession::RequestChunks(ChunkIndex first, absl::Span<const uint32_t> len
   impl_->TickWatches();
 }
 
-void PeerSession::CancelChunk(ChunkIndex chunk) {
-  P2P_SESSION_COMMAND(extension.CancelChunk(chunk));
+void PeerSession::RequestLeaves(const ChunkPart& part, uint32_t length, absl::Time now) {
+  impl_->SetNow(now);
+  P2P_SESSION_COMMAND(extension.RequestLeaves(part, length));
+  impl_->TickWatches();
 }
+
+void PeerSession::Cancel(const ChunkPart& part) { P2P_SESSION_COMMAND(extension.Cancel(part)); }
 
 void PeerSession::RequestOriginalChunk(absl::string_view name, ChunkIndex chunk, uint32_t length,
                                        absl::Time now) {
@@ -167,14 +171,21 @@ void PeerSession::SendHaveBits(ChunkIndex first, absl::string_view bits) {
 void PeerSession::SendLost(ChunkIndex first, uint32_t count) {
   P2P_SESSION_COMMAND(extension.SendLost(first, count));
 }
+void PeerSession::SendHaveLeaves(const ChunkPart& part) {
+  P2P_SESSION_COMMAND(extension.SendHaveLeaves(part));
+}
 void PeerSession::SendPeers(absl::Span<const std::string> addresses) {
   P2P_SESSION_COMMAND(extension.SendPeers(addresses));
 }
 void PeerSession::SendChunk(ChunkIndex chunk, FileSlice slice) {
   P2P_SESSION_COMMAND(extension.SendChunk(chunk, std::move(slice)));
 }
-void PeerSession::RefuseChunk(ChunkIndex chunk, int code, absl::string_view reason) {
-  P2P_SESSION_COMMAND(extension.RefuseChunk(chunk, code, reason));
+void PeerSession::SendLeaves(const ChunkPart& part, absl::Span<const Hash256> proof,
+                             FileSlice slice) {
+  P2P_SESSION_COMMAND(extension.SendLeaves(part, proof, std::move(slice)));
+}
+void PeerSession::Refuse(const ChunkPart& part, int code, absl::string_view reason) {
+  P2P_SESSION_COMMAND(extension.Refuse(part, code, reason));
 }
 void PeerSession::SendOriginalChunk(FileSlice slice) {
   P2P_SESSION_COMMAND(server.SendChunk(std::move(slice)));
@@ -187,6 +198,12 @@ void PeerSession::SetChunkCount(uint32_t chunk_count) {
 }
 
 #undef P2P_SESSION_COMMAND
+
+void PeerSession::UseSendTally(std::shared_ptr<SendTally> tally) {
+  impl_->extension.UseSendTally(std::move(tally));
+}
+
+uint64_t PeerSession::send_ahead_bytes() const { return impl_->extension.send_ahead_bytes(); }
 
 int PeerSession::queued_to_serve() const {
   return impl_->extension.queued_to_serve() + impl_->server.queued();

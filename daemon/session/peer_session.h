@@ -21,7 +21,9 @@
 #include "absl/types/span.h"
 #include "absl/types/variant.h"
 #include "core/base/buffers.h"
+#include "core/base/chunk_part.h"
 #include "core/base/ids.h"
+#include "core/base/send_tally.h"
 #include "core/content/merkle.h"
 
 namespace p2p::session {
@@ -32,6 +34,7 @@ namespace p2p::session {
 struct PeerHello {
   PeerId peer_id;
   uint16_t listen_port = 0;  // 0: takes no connections
+  bool leaves = false;       // may be asked for some of a chunk's leaves
   std::string agent;
 };
 // Dialled with HELLO and the answer was none: the other side speaks only the original protocol. The
@@ -90,14 +93,18 @@ struct HaveBitsReceived {
   ChunkIndex first;
   std::string bits;
 };
+// These leaves of a chunk that is not whole there.
+struct HaveLeavesReceived {
+  ChunkPart part;
+};
 struct PeersAsked {};
 struct PeersReceived {
   std::vector<std::string> addresses;
 };
-// Prepare one chunk to be sent, then call SendChunk or RefuseChunk. So many are asked for at a time
-// as kServeAhead says; the rest waits in the session and may still be cancelled.
+// Prepare a chunk, or leaves of one, to be sent, then call SendChunk, SendLeaves or Refuse. So much
+// is asked for at a time as leaves soon; the rest waits in the session and may still be cancelled.
 struct ServeChunk {
-  ChunkIndex chunk;
+  ChunkPart part;
 };
 // The same for the original protocol: answer with SendOriginalChunk or SendOriginalError. The next
 // one is asked for after that answer: answers are in the order of the requests.
@@ -105,18 +112,20 @@ struct ServeOriginalChunk {
   std::string name;
   uint64_t chunk_id = 0;
 };
-// A whole chunk that was asked for, unverified. For an original peer too.
+// What was asked for, unverified: a whole chunk, for an original peer too, or leaves with what
+// proves them against the chunk's hash.
 struct ChunkReceived {
-  ChunkIndex chunk;
+  ChunkPart part;
+  std::vector<Hash256> proof;
   ChunkBuffer data;
 };
 // Part of a chunk came in (for rates); several reads may be summed up in one event.
 struct ProgressMade {
   uint64_t bytes = 0;
 };
-// The other side will not send this chunk. `code` as in docs/protocol.md.
+// The other side will not send this. `code` as in docs/protocol.md.
 struct ChunkRejected {
-  ChunkIndex chunk;
+  ChunkPart part;
   int code = 0;
   std::string reason;
 };
@@ -131,8 +140,8 @@ using PeerEvent =
     absl::variant<PeerHello, PeerIsOriginal, OpenAsked, OpenAnswered, WhichAsked, WhichAnswered,
                   ManifestAsked, ManifestReceived, HashesAsked, HashesReceived, ManifestRefused,
                   HashesRefused, SubscribeAsked, HaveReceived, LostReceived, HaveBitsReceived,
-                  PeersAsked, PeersReceived, ServeChunk, ServeOriginalChunk, ChunkReceived,
-                  ProgressMade, ChunkRejected, SessionEnded>;
+                  HaveLeavesReceived, PeersAsked, PeersReceived, ServeChunk, ServeOriginalChunk,
+                  ChunkReceived, ProgressMade, ChunkRejected, SessionEnded>;
 
 // Text that need not wait behind chunks which have not begun to leave.
 struct UrgentText {
@@ -151,13 +160,14 @@ struct PeerSessionOptions {
   bool original = false;  // dialled only: speak the original protocol from the start
   PeerId self;
   uint16_t listen_port = 0;
-  std::string agent;  // "p2pd/0.1.0"
+  bool leaves = true;  // offers leaves of chunks, if the other side does
+  std::string agent;   // "p2pd/0.1.0"
 };
 
 class PeerSession {
  public:
-  // Chunks that the session asks its driver to prepare before earlier ones have left. Of shorter
-  // chunks up to 16 times as many, as long as they are no more bytes than so many whole ones.
+  // Chunks that the session at most asks its driver to prepare before earlier ones have left. Of
+  // shorter ones up to 16 times as many, as long as they are no more bytes than so many whole ones.
   static constexpr int kServeAhead = 4;
 
   PeerSession(PeerSessionOptions options, std::shared_ptr<ChunkPool> pool, absl::Time now);
@@ -203,8 +213,10 @@ class PeerSession {
   void AskPeers();
   // Asks for chunks first..first+lengths.size()-1, whose lengths are given.
   void RequestChunks(ChunkIndex first, absl::Span<const uint32_t> lengths, absl::Time now);
-  // The answer may still be the chunk; else ChunkRejected(499) follows.
-  void CancelChunk(ChunkIndex chunk);
+  // Leaves of a chunk, `length` bytes. Only where PeerHello says so.
+  void RequestLeaves(const ChunkPart& part, uint32_t length, absl::Time now);
+  // The answer may still be what was asked for; else ChunkRejected(499) follows.
+  void Cancel(const ChunkPart& part);
   // Original peers: one at a time.
   void RequestOriginalChunk(absl::string_view name, ChunkIndex chunk, uint32_t length,
                             absl::Time now);
@@ -220,9 +232,12 @@ class PeerSession {
   void SendHave(ChunkIndex first, uint32_t count);
   void SendHaveBits(ChunkIndex first, absl::string_view bits);
   void SendLost(ChunkIndex first, uint32_t count);
+  // Leaves of a chunk that is not whole here. Nothing where the other side does not know of leaves.
+  void SendHaveLeaves(const ChunkPart& part);
   void SendPeers(absl::Span<const std::string> addresses);
   void SendChunk(ChunkIndex chunk, FileSlice slice);
-  void RefuseChunk(ChunkIndex chunk, int code, absl::string_view reason);
+  void SendLeaves(const ChunkPart& part, absl::Span<const Hash256> proof, FileSlice slice);
+  void Refuse(const ChunkPart& part, int code, absl::string_view reason);
   void SendOriginalChunk(FileSlice slice);
   // 500 also ends the session: a disk that fails is no use to the other side.
   void SendOriginalError(int code, absl::string_view reason);
@@ -231,6 +246,11 @@ class PeerSession {
   // accepted ones).
   void SetChunkCount(uint32_t chunk_count);
 
+  // What is sent is counted there, and of what waits that is sent first which was sent least often.
+  void UseSendTally(std::shared_ptr<SendTally> tally);
+
+  // How much may stand ready beyond what is on the wire, by how fast this connection sends.
+  uint64_t send_ahead_bytes() const;
   // Chunks asked of us and not yet handed to SendChunk; chunks we asked for and do not have.
   int queued_to_serve() const;
   int requested() const;

@@ -114,7 +114,8 @@ void PeerSession::Impl::OnHello(absl::string_view line) {
   const auto& hello = absl::get<wire::peer::Hello>(*message);
   if (mode == Mode::kAwaitsFirst) extension.SayHello();
   mode = Mode::kExtension;
-  core.Emit(PeerHello{hello.peer_id, hello.listen_port, hello.agent});
+  extension.OnHello(hello);
+  core.Emit(PeerHello{hello.peer_id, hello.listen_port, hello.leaves, hello.agent});
 }
 
 // The answer to HELLO was none.
@@ -137,7 +138,7 @@ void PeerSession::Impl::OnChunkBytes(size_t size) {
   core.Progress(size, receiver.Done());
   if (!receiver.Done()) return;
   ChunkReceived received = receiver.Finish();
-  extension.OnChunkArrived(received.chunk);
+  extension.OnChunkArrived(received.part);
   client.OnChunkArrived();
   recv_watch.Restart();
   core.Emit(std::move(received));

@@ -1,15 +1,17 @@
-// The chunks that the other side asked for and that have not left: those that wait, as runs, and a
-// window of those that are being prepared or stand in the connection. Part of a session; on its
-// loop.
+// What the other side asked for and that has not left: parts that wait, and a window of those that
+// are being prepared or stand in the connection. Part of a session; on its loop.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "core/base/chunk_part.h"
 #include "core/base/ids.h"
 #include "core/base/limits.h"
+#include "core/base/send_tally.h"
 
 namespace p2p::session {
 
@@ -22,37 +24,59 @@ class ServeQueue {
  public:
   // Takes chunks from the front of the run until `size()` is `most`; returns how many it took.
   uint32_t Add(ChunkRun run, uint32_t most);
+  // Leaves of a chunk. False when `size()` is `most` already.
+  bool Add(const ChunkPart& part, uint32_t most);
   // Takes those of the run out that wait, and returns them.
   std::vector<ChunkRun> Cancel(ChunkRun run);
-  absl::optional<ChunkIndex> TakeNext();
+  // Likewise just these leaves; whether they waited.
+  bool Cancel(const ChunkPart& part);
+  // Of the first that wait the one that was sent least often; without a tally the first.
+  absl::optional<ChunkPart> TakeNext(const SendTally* tally);
   uint32_t size() const { return size_; }
 
  private:
-  std::deque<ChunkRun> runs_;
+  // Whole chunks from `first` on, or once these leaves of a chunk.
+  struct Run {
+    ChunkPart first;
+    uint32_t count = 0;
+  };
+
+  ChunkPart TakeFrom(size_t run, uint32_t offset);
+
+  std::deque<Run> runs_;
   uint32_t size_ = 0;
 };
 
-// Bounds what is prepared ahead of the wire, in chunks and in bytes. Positions are Outbox's put and
-// sent bytes.
+// Bounds what is prepared ahead of the wire: about what leaves in kAhead, so that little has become
+// useless or stands before something urgent. Positions are Outbox's put and sent bytes.
 class ServeWindow {
  public:
   bool HasRoom() const;
   void OnAsked() { ++preparing_; }
   void OnRefused() { --preparing_; }
-  void OnPrepared(uint32_t length, uint64_t end_position);
-  void OnSentUpTo(uint64_t position);
+  void OnPrepared(uint32_t length, uint64_t end_position, absl::Time now);
+  void OnSentUpTo(uint64_t position, absl::Time now);
   int preparing() const { return preparing_; }
+  // How much may be prepared.
+  uint64_t ahead_bytes() const { return ahead_bytes_; }
 
  private:
   struct Prepared {
     uint32_t length;
     uint64_t end_position;
   };
+  void BeginRound(absl::Time now);
+
   int preparing_ = 0;
   std::deque<Prepared> prepared_;
   uint64_t prepared_bytes_ = 0;
-  // What one that is being prepared will probably have: the lengths of chunks are known only then.
+  // What one that is being prepared will probably have: lengths are known only then.
   uint32_t expected_bytes_ = limits::kChunkBytes;
+
+  uint64_t ahead_bytes_ = limits::kMinSendAheadBytes;
+  absl::Time round_started_;
+  uint64_t round_bytes_ = 0;
+  uint64_t counted_up_to_ = 0;
 };
 
 }  // namespace p2p::session

@@ -1,5 +1,6 @@
-// What became of the chunks that were asked for.
+// What became of the units that were asked for.
 #include <algorithm>
+#include <utility>
 
 #include "daemon/swarm/swarm_impl.h"
 
@@ -10,38 +11,51 @@ void Swarm::Impl::OnProgress(Link& link, ByteCount bytes, absl::Time now) {
   if (link.snubbed && link.last_life == now) SetSnubbed(link, false);
 }
 
-bool Swarm::Impl::OnReceived(Link& link, uint32_t chunk, absl::Time now) {
-  const auto request = link.requests.find(chunk);
+bool Swarm::Impl::OnReceived(Link& link, UnitGrid::Units units, absl::Time now) {
+  bool any = false;
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) {
+    any = OnReceived(link, unit, now) || any;
+  }
+  return any;
+}
+
+bool Swarm::Impl::OnReceived(Link& link, uint32_t unit, absl::Time now) {
+  const auto request = link.requests.find(unit);
   if (request == link.requests.end()) return false;
-  const bool cancelled = request->second.cancelled;
-  link.OnChunk(chunk, now);
+  const bool held = !request->second.cancelled || request->second.withdrawn;
+  link.OnUnit(unit, now);
   if (link.snubbed) SetSnubbed(link, false);
-  if (!cancelled) RemoveHolder(chunk, &link);
-  if (have.Has(ChunkIndex(chunk))) return false;
-  Asked& entry = asked[chunk];
+  if (held) RemoveHolder(unit, &link);
+  if (IsHere(unit)) return false;
+  Asked& entry = asked[unit];
   if (entry.checking) return false;
   entry.checking = true;
   entry.from_link = link.id;
   entry.from_peer = link.traits.peer;
   ++link.checking;
-  CancelHolders(chunk);
-  Refresh(chunk);
+  CancelHolders(unit);
+  Refresh(unit);
   return true;
 }
 
-void Swarm::Impl::OnRejected(Link& link, uint32_t chunk, absl::Time now) {
-  const auto request = link.requests.find(chunk);
-  if (request == link.requests.end()) return;
-  const bool cancelled = request->second.cancelled;
-  link.EndRequest(chunk);
+void Swarm::Impl::OnRejected(Link& link, uint32_t unit, absl::Time now) {
+  const auto found = link.requests.find(unit);
+  if (found == link.requests.end()) return;
+  const Request request = found->second;
+  link.EndRequest(unit);
   if (link.snubbed && link.requests.empty()) SetSnubbed(link, false);
-  if (cancelled) return;
-  link.OnRefused(chunk, now);
-  RemoveHolder(chunk, &link);
+  if (request.withdrawn) {
+    link.OnWithdrawn(unit, now);
+  } else if (request.cancelled) {
+    return;
+  } else {
+    link.OnRefused(unit, now);
+  }
+  RemoveHolder(unit, &link);
 }
 
-void Swarm::Impl::OnVerified(uint32_t chunk) {
-  const auto it = asked.find(chunk);
+void Swarm::Impl::OnVerified(uint32_t unit) {
+  const auto it = asked.find(unit);
   if (it != asked.end()) {
     if (it->second.checking) {
       proven_peers.insert(it->second.from_peer);
@@ -50,49 +64,63 @@ void Swarm::Impl::OnVerified(uint32_t chunk) {
       }
     }
     ReleaseChecked(&it->second);
-    CancelHolders(chunk);
+    CancelHolders(unit);
     asked.erase(it);
   }
-  SetHave(chunk, true);
-  Refresh(chunk);
+  SetHere(unit, true);
+  Refresh(unit);
 }
 
-void Swarm::Impl::OnFailed(LinkId id, uint32_t chunk) {
-  const auto it = asked.find(chunk);
+void Swarm::Impl::OnFailed(LinkId id, UnitGrid::Units units) {
   Link* link = Find(id);
   // The link may be gone by now; its peer is to blame all the same.
-  if (it != asked.end() && it->second.checking && it->second.from_link == id) {
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) {
+    const auto it = asked.find(unit);
+    if (it == asked.end() || !it->second.checking || it->second.from_link != id) continue;
     Ban(it->second.from_peer);
-  } else if (link != nullptr) {
-    Ban(link->traits.peer);
+    EndCheck(unit);
   }
-  EndCheck(chunk);
+  if (link != nullptr) Ban(link->traits.peer);
 }
 
-void Swarm::Impl::RemoveHolder(uint32_t chunk, Link* link) {
-  const auto it = asked.find(chunk);
+void Swarm::Impl::RemoveHolder(uint32_t unit, Link* link) {
+  const auto it = asked.find(unit);
   if (it == asked.end()) return;
   auto& holders = it->second.holders;
   holders.erase(std::remove(holders.begin(), holders.end(), link), holders.end());
   if (holders.empty() && !it->second.checking) asked.erase(it);
-  Refresh(chunk);
+  Refresh(unit);
 }
 
-void Swarm::Impl::CancelHolders(uint32_t chunk) {
-  auto& holders = asked[chunk].holders;
-  for (Link* holder : holders) {
-    holder->requests[chunk].cancelled = true;
-    pending.cancels.push_back({holder->id, ChunkIndex(chunk)});
-  }
+void Swarm::Impl::CancelHolders(uint32_t unit) {
+  auto& holders = asked[unit].holders;
+  for (Link* holder : holders) Cancel(*holder, unit);
   holders.clear();
 }
 
-void Swarm::Impl::EndCheck(uint32_t chunk) {
-  const auto it = asked.find(chunk);
+void Swarm::Impl::Cancel(Link& link, uint32_t unit) {
+  Request& request = link.requests.at(unit);
+  request.withdrawn = false;
+  if (std::exchange(request.cancelled, true)) return;
+  if (!request.whole_chunk) {
+    pending.cancels.push_back({link.id, grid.PartOf(unit)});
+    return;
+  }
+  const uint32_t chunk = grid.ChunkOf(unit);
+  const UnitGrid::Units units = grid.Of(chunk);
+  for (uint32_t other = units.first; other < units.end(); ++other) {
+    const auto asked_too = link.requests.find(other);
+    if (asked_too != link.requests.end() && !asked_too->second.cancelled) return;
+  }
+  pending.cancels.push_back({link.id, ChunkIndex(chunk)});
+}
+
+void Swarm::Impl::EndCheck(uint32_t unit) {
+  const auto it = asked.find(unit);
   if (it == asked.end()) return;
   ReleaseChecked(&it->second);
   if (it->second.holders.empty()) asked.erase(it);
-  Refresh(chunk);
+  Refresh(unit);
 }
 
 void Swarm::Impl::ReleaseChecked(Asked* entry) {
@@ -105,8 +133,8 @@ void Swarm::Impl::ReleaseChecked(Asked* entry) {
 void Swarm::Impl::SetSnubbed(Link& link, bool snubbed) {
   link.snubbed = snubbed;
   if (snubbed) link.window.OnStall();
-  for (const auto& [chunk, request] : link.requests) {
-    if (!request.cancelled) Refresh(chunk);
+  for (const auto& [unit, request] : link.requests) {
+    if (!request.cancelled || request.withdrawn) Refresh(unit);
   }
 }
 

@@ -1,4 +1,4 @@
-// A set of chunk numbers that finds the next member common to two sets quickly: blocks without a
+// A set of unit numbers that finds the next member common to two sets quickly: blocks without a
 // member are skipped. A plain value; one thread at a time.
 #pragma once
 
@@ -24,7 +24,7 @@ class BlockBitmap {
   uint32_t FindCommon(uint32_t from, const BlockBitmap* other) const;
 
  private:
-  // 64 words a block: its count fits 16 bits, and 2 million chunks have 512 blocks.
+  // 64 words a block: its count fits 16 bits, and 2 million units have 512 blocks.
   static constexpr uint32_t kBlockWords = 64;
   static constexpr uint32_t kBlockBits = 64 * kBlockWords;
 

@@ -13,19 +13,30 @@ namespace {
 constexpr uint64_t kLifeBytes = limits::kLeafBytes;
 // Assumed of a link that was never measured.
 constexpr double kUnknownRate = 1 << 20;
+// What a link brings in this time is kept asked for where others fetch the same: it covers the way
+// there and back behind what others were sent, and little of it has become useless by its turn.
+constexpr double kCrowdedSeconds = 0.3;
+// More of those that have everything: they then have a choice, and send what they have sent least
+// often. What others get meanwhile is withdrawn.
+constexpr double kCrowdedCompleteSeconds = 1;
+// What was withdrawn from a link because another has it is left to that other for so long.
+constexpr absl::Duration kWithdrawnPause = absl::Seconds(2);
 // A silent link is taken to slow down by e in this time.
 constexpr double kFaithSeconds = 2;
 
 }  // namespace
 
-Link::Link(LinkId link, const LinkTraits& link_traits, uint32_t chunk_count)
-    : id(link), traits(link_traits), losses_left(limits::kMaxLostPerChunk * chunk_count) {}
+Link::Link(LinkId link, const LinkTraits& link_traits, uint32_t unit_count, uint32_t unit_bytes)
+    : id(link),
+      traits(link_traits),
+      losses_left(limits::kMaxLostPerChunk * unit_count),
+      unit_bytes_(unit_bytes) {}
 
-bool Link::MayBeAsked(uint32_t chunk) const {
-  return !requests.contains(chunk) && !refused.contains(chunk);
+bool Link::MayBeAsked(uint32_t unit) const {
+  return !requests.contains(unit) && !refused.contains(unit);
 }
 
-void Link::AddRequest(uint32_t chunk, uint32_t length, absl::Time now) {
+Request& Link::AddRequest(uint32_t unit, uint32_t length, absl::Time now) {
   if (requests.empty()) {
     last_life = now;
     quiet_bytes_ = 0;
@@ -34,14 +45,15 @@ void Link::AddRequest(uint32_t chunk, uint32_t length, absl::Time now) {
   }
   bytes_asked_ += length;
   bytes_in_flight += length;
-  Request& request = requests[chunk];
+  Request& request = requests[unit];
   request.length = length;
   request.asked = now;
   request.position = bytes_asked_;
+  return request;
 }
 
-void Link::EndRequest(uint32_t chunk) {
-  const auto it = requests.find(chunk);
+void Link::EndRequest(uint32_t unit) {
+  const auto it = requests.find(unit);
   assert(it != requests.end());
   const uint64_t length = it->second.length;
   bytes_in_flight -= length;
@@ -50,14 +62,23 @@ void Link::EndRequest(uint32_t chunk) {
   if (requests.empty()) probe_sent_ = absl::InfinitePast();
 }
 
-uint64_t Link::WindowBytes() const {
-  return traits.original || snubbed || !proven ? 1 : window.bytes();
+uint64_t Link::WindowBytes(bool crowded) const {
+  if (traits.original || snubbed || !proven) return 1;
+  if (!crowded) return window.bytes();
+  const bool timed = window.round_trip() != absl::InfiniteDuration();
+  const double seconds = (complete ? kCrowdedCompleteSeconds : kCrowdedSeconds) +
+                         (timed ? 2 * absl::ToDoubleSeconds(window.round_trip()) : 0);
+  const auto short_window = static_cast<uint64_t>(window.busy_rate() * seconds);
+  const uint64_t least =
+      complete ? limits::kMinCrowdedCompleteWindowBytes : limits::kMinCrowdedWindowBytes;
+  return std::min(std::max(short_window, std::max(least, (complete ? 8 : 4) * unit_bytes_)),
+                  window.bytes());
 }
 
-bool Link::HasRoom() const {
+bool Link::HasRoom(bool crowded) const {
   if (OnProbation()) return false;
   if (requests.empty()) return true;
-  return bytes_in_flight <= WindowBytes() / 4 * 3 &&
+  return bytes_in_flight <= WindowBytes(crowded) / 4 * 3 &&
          requests.size() <= limits::kMaxRequestedChunks / 4 * 3;
 }
 
@@ -75,26 +96,31 @@ void Link::OnProgress(ByteCount bytes, absl::Time now) {
   last_life = now;
 }
 
-void Link::OnChunk(uint32_t chunk, absl::Time now) {
-  const Request& request = requests.find(chunk)->second;
+void Link::OnUnit(uint32_t unit, absl::Time now) {
+  const Request& request = requests.find(unit)->second;
   window.OnRoundTrip(now - request.asked);
   partial_bytes_ -= std::min<uint64_t>(partial_bytes_, request.length);
   last_life = now;
   back_off_ = absl::ZeroDuration();
   back_off_until_ = absl::InfinitePast();
-  EndRequest(chunk);
+  EndRequest(unit);
 }
 
-void Link::OnRefused(uint32_t chunk, absl::Time now) {
+void Link::OnRefused(uint32_t unit, absl::Time now) {
   // Refusals of one burst do not add up; one after the pause does.
   if (now >= back_off_until_) {
     back_off_ =
         std::min(std::max(2 * back_off_, limits::kRejectBackOff), limits::kMaxRejectBackOff);
     back_off_until_ = now + back_off_;
   }
-  const absl::Time expiry = now + back_off_;
-  refused[chunk] = expiry;
-  first_expiry = std::min(first_expiry, expiry);
+  LeaveAlone(unit, now + back_off_);
+}
+
+void Link::OnWithdrawn(uint32_t unit, absl::Time now) { LeaveAlone(unit, now + kWithdrawnPause); }
+
+void Link::LeaveAlone(uint32_t unit, absl::Time until) {
+  refused[unit] = until;
+  first_expiry = std::min(first_expiry, until);
 }
 
 void Link::ForgetRefusals(uint32_t first, uint64_t end) {

@@ -7,7 +7,7 @@ namespace p2p::swarm {
 
 void Swarm::Impl::Add(LinkId id, const LinkTraits& traits) {
   if (Find(id) != nullptr) return;
-  links.push_back(std::make_unique<Link>(id, traits, chunk_count()));
+  links.push_back(std::make_unique<Link>(id, traits, unit_count(), grid.unit_bytes()));
   Link& link = *links.back();
   link_by_id[id] = &link;
   link.proven = proven_peers.contains(traits.peer);
@@ -28,41 +28,48 @@ void Swarm::Impl::Remove(LinkId id) {
                            [link](const auto& other) { return other.get() == link; }));
 }
 
-void Swarm::Impl::AddHave(Link& link, uint32_t chunk) {
-  if (link.complete || chunk >= chunk_count()) return;
-  if (link.has == nullptr) link.has = std::make_unique<BlockBitmap>(chunk_count());
-  if (!link.has->Add(chunk)) return;
-  rarity.Increment(chunk);
-  if (rarity.IsWanted(chunk)) ++link.pickable;
-  if (!have.Has(ChunkIndex(chunk))) ++link.useful;
-  if (link.has->count() == chunk_count()) MakeComplete(link);
+void Swarm::Impl::AddHave(Link& link, uint32_t unit) {
+  if (link.complete || unit >= unit_count()) return;
+  if (link.has == nullptr) link.has = std::make_unique<BlockBitmap>(unit_count());
+  if (!link.has->Add(unit)) return;
+  rarity.Increment(unit);
+  if (rarity.IsWanted(unit)) ++link.pickable;
+  if (!IsHere(unit)) ++link.useful;
+  if (link.has->count() == unit_count()) return MakeComplete(link);
+  SpareComplete(link, unit);
 }
 
-void Swarm::Impl::AddHaveRange(Link& link, uint32_t first, uint64_t end) {
-  end = std::min<uint64_t>(end, chunk_count());
-  link.ForgetRefusals(first, end);
-  if (link.complete || first >= end) return;
-  if (first == 0 && end == chunk_count()) {
+void Swarm::Impl::AddHaveRange(Link& link, UnitGrid::Units units) {
+  link.ForgetRefusals(units.first, units.end());
+  if (link.complete || units.count == 0) return;
+  if (units.count == unit_count()) {
     MakeComplete(link);
     return;
   }
-  for (uint32_t chunk = first; chunk < end; ++chunk) AddHave(link, chunk);
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) AddHave(link, unit);
 }
 
-void Swarm::Impl::RemoveHaveRange(Link& link, uint32_t first, uint64_t end) {
-  end = std::min<uint64_t>(end, chunk_count());
-  if (first >= end || (!link.complete && link.has == nullptr)) return;
+UnitGrid::Units Swarm::Impl::UnitsOfChunks(ChunkIndex first, uint32_t count) const {
+  const uint32_t chunks = layout->chunk_count();
+  const uint64_t end = std::min<uint64_t>(uint64_t{first.value()} + count, chunks);
+  if (first.value() >= end) return {};
+  const UnitGrid::Units units = grid.Of(first.value());
+  return {units.first, grid.Of(static_cast<uint32_t>(end - 1)).end() - units.first};
+}
+
+void Swarm::Impl::RemoveHaveRange(Link& link, UnitGrid::Units units) {
+  if (units.count == 0 || (!link.complete && link.has == nullptr)) return;
   uint64_t losses = 0;
   if (link.complete) {
-    losses = chunk_count();
+    losses = unit_count();
     MakePartial(link);
   }
-  for (uint32_t chunk = link.has->FindCommon(first, nullptr); chunk < end;
-       chunk = link.has->FindCommon(chunk + 1, nullptr)) {
-    link.has->Remove(chunk);
-    rarity.Decrement(chunk);
-    if (rarity.IsWanted(chunk)) --link.pickable;
-    if (!have.Has(ChunkIndex(chunk))) --link.useful;
+  for (uint32_t unit = link.has->FindCommon(units.first, nullptr); unit < units.end();
+       unit = link.has->FindCommon(unit + 1, nullptr)) {
+    link.has->Remove(unit);
+    rarity.Decrement(unit);
+    if (rarity.IsWanted(unit)) --link.pickable;
+    if (!IsHere(unit)) --link.useful;
     ++losses;
   }
   if (losses > link.losses_left) {
@@ -79,11 +86,11 @@ void Swarm::Impl::MakeComplete(Link& link) {
 
 void Swarm::Impl::MakePartial(Link& link) {
   link.complete = false;
-  link.has = std::make_unique<BlockBitmap>(chunk_count());
+  link.has = std::make_unique<BlockBitmap>(unit_count());
   link.has->AddAll();
-  for (uint32_t chunk = 0; chunk < chunk_count(); ++chunk) rarity.Increment(chunk);
+  for (uint32_t unit = 0; unit < unit_count(); ++unit) rarity.Increment(unit);
   link.pickable = rarity.wanted_count();
-  link.useful = chunk_count() - have.count();
+  link.useful = unit_count() - here.count();
 }
 
 void Swarm::Impl::ForgetHave(Link& link) {
@@ -91,9 +98,9 @@ void Swarm::Impl::ForgetHave(Link& link) {
   link.pickable = 0;
   link.useful = 0;
   if (link.has == nullptr) return;
-  for (uint32_t chunk = link.has->FindCommon(0, nullptr); chunk < chunk_count();
-       chunk = link.has->FindCommon(chunk + 1, nullptr)) {
-    rarity.Decrement(chunk);
+  for (uint32_t unit = link.has->FindCommon(0, nullptr); unit < unit_count();
+       unit = link.has->FindCommon(unit + 1, nullptr)) {
+    rarity.Decrement(unit);
   }
   link.has = nullptr;
 }
@@ -102,8 +109,8 @@ void Swarm::Impl::FreeRequests(Link& link) {
   const auto requests = std::move(link.requests);
   link.requests.clear();
   link.bytes_in_flight = 0;
-  for (const auto& [chunk, request] : requests) {
-    if (!request.cancelled) RemoveHolder(chunk, &link);
+  for (const auto& [unit, request] : requests) {
+    if (!request.cancelled || request.withdrawn) RemoveHolder(unit, &link);
   }
 }
 

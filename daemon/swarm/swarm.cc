@@ -3,23 +3,39 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/limits.h"
 #include "daemon/swarm/swarm_impl.h"
 
 namespace p2p::swarm {
+namespace {
+
+// Up to these sizes a content has so few chunks that the time to pass the last ones on is felt.
+constexpr uint64_t kEighthsUpToBytes = 128 << 20;
+constexpr uint64_t kQuartersUpToBytes = 1 << 30;
+
+}  // namespace
 
 Swarm::Impl::Impl(std::shared_ptr<const content::Layout> layout_in, ChunkSet have_in,
-                  uint64_t random_seed)
+                  uint64_t random_seed, uint32_t unit_leaves)
     : layout(std::move(layout_in)),
+      grid(layout, unit_leaves),
       have(std::move(have_in)),
-      known(layout->chunk_count()),
-      rarity(layout->chunk_count()),
+      here(grid.unit_count()),
+      known(grid.unit_count()),
+      rarity(grid.unit_count()),
       random(random_seed) {
   known.AddAll();
-  for (uint32_t i = have.NextMember(0); i < have.size(); i = have.NextMember(i + 1)) {
-    bytes_have += Length(i);
-  }
-  for (uint32_t i = have.NextGap(0); i < have.size(); i = have.NextGap(i + 1)) {
-    rarity.SetWanted(i, true);
+  for (uint32_t chunk = 0; chunk < layout->chunk_count(); ++chunk) {
+    const UnitGrid::Units units = grid.Of(chunk);
+    const bool is_here = have.Has(ChunkIndex(chunk));
+    if (is_here) bytes_here += layout->ChunkLength(ChunkIndex(chunk));
+    for (uint32_t unit = units.first; unit < units.end(); ++unit) {
+      if (is_here) {
+        here.Add(ChunkIndex(unit));
+      } else {
+        rarity.SetWanted(unit, true);
+      }
+    }
   }
 }
 
@@ -28,34 +44,55 @@ Link* Swarm::Impl::Find(LinkId id) {
   return it == link_by_id.end() ? nullptr : it->second;
 }
 
-void Swarm::Impl::Refresh(uint32_t chunk) {
-  bool wanted = known.Has(ChunkIndex(chunk)) && !have.Has(ChunkIndex(chunk));
-  const auto it = wanted ? asked.find(chunk) : asked.end();
+void Swarm::Impl::Refresh(uint32_t unit) {
+  bool wanted = known.Has(ChunkIndex(unit)) && !IsHere(unit);
+  const auto it = wanted ? asked.find(unit) : asked.end();
   if (it != asked.end()) {
     const auto& holders = it->second.holders;
     wanted = !it->second.checking && std::all_of(holders.begin(), holders.end(),
                                                  [](const Link* link) { return link->snubbed; });
   }
-  if (!rarity.SetWanted(chunk, wanted)) return;
+  if (!rarity.SetWanted(unit, wanted)) return;
   for (const auto& link : links) {
-    if (link->has == nullptr || !link->has->Has(chunk)) continue;
+    if (link->has == nullptr || !link->has->Has(unit)) continue;
     link->pickable += wanted ? 1 : -1;
   }
 }
 
-void Swarm::Impl::SetHave(uint32_t chunk, bool here) {
-  const bool changed = here ? have.Add(ChunkIndex(chunk)) : have.Remove(ChunkIndex(chunk));
+void Swarm::Impl::SetHere(uint32_t unit, bool is_here) {
+  const bool changed = is_here ? here.Add(ChunkIndex(unit)) : here.Remove(ChunkIndex(unit));
   if (!changed) return;
-  const uint32_t length = Length(chunk);
-  bytes_have += here ? uint64_t{length} : -uint64_t{length};
+  const uint32_t length = grid.Length(unit);
+  bytes_here += is_here ? uint64_t{length} : -uint64_t{length};
   for (const auto& link : links) {
-    if (link->has == nullptr || !link->has->Has(chunk)) continue;
-    link->useful += here ? -1 : 1;
+    if (link->has == nullptr || !link->has->Has(unit)) continue;
+    link->useful += is_here ? -1 : 1;
+  }
+  const uint32_t chunk = grid.ChunkOf(unit);
+  const UnitGrid::Units units = grid.Of(chunk);
+  uint32_t count = 0;
+  for (uint32_t i = units.first; i < units.end(); ++i) count += IsHere(i) ? 1 : 0;
+  if (count == units.count) {
+    have.Add(ChunkIndex(chunk));
+  } else {
+    have.Remove(ChunkIndex(chunk));
+  }
+  if (count > 0 && count < units.count) {
+    begun.insert(chunk);
+  } else if (!begun.empty()) {
+    begun.erase(chunk);
   }
 }
 
-Swarm::Swarm(std::shared_ptr<const content::Layout> layout, ChunkSet have, uint64_t random_seed)
-    : impl_(std::make_unique<Impl>(std::move(layout), std::move(have), random_seed)) {}
+uint32_t Swarm::UnitLeavesFor(ByteCount total_bytes) {
+  if (total_bytes.value() <= kEighthsUpToBytes) return limits::kLeavesPerChunk / 8;
+  if (total_bytes.value() <= kQuartersUpToBytes) return limits::kLeavesPerChunk / 4;
+  return limits::kLeavesPerChunk;
+}
+
+Swarm::Swarm(std::shared_ptr<const content::Layout> layout, ChunkSet have, uint64_t random_seed,
+             uint32_t unit_leaves)
+    : impl_(std::make_unique<Impl>(std::move(layout), std::move(have), random_seed, unit_leaves)) {}
 Swarm::~Swarm() = default;
 
 void Swarm::AddLink(LinkId link, const LinkTraits& traits, absl::Time) { impl_->Add(link, traits); }
@@ -65,13 +102,13 @@ void Swarm::RemoveLink(LinkId link, absl::Time) { impl_->Remove(link); }
 void Swarm::OnHave(LinkId link, ChunkIndex first, uint32_t count) {
   Link* found = impl_->Find(link);
   if (found == nullptr || found->dropped) return;
-  impl_->AddHaveRange(*found, first.value(), uint64_t{first.value()} + count);
+  impl_->AddHaveRange(*found, impl_->UnitsOfChunks(first, count));
 }
 
 void Swarm::OnLost(LinkId link, ChunkIndex first, uint32_t count) {
   Link* found = impl_->Find(link);
   if (found == nullptr || found->dropped) return;
-  impl_->RemoveHaveRange(*found, first.value(), uint64_t{first.value()} + count);
+  impl_->RemoveHaveRange(*found, impl_->UnitsOfChunks(first, count));
 }
 
 void Swarm::OnHaveBits(LinkId link, ChunkIndex first, absl::string_view bits) {
@@ -80,12 +117,22 @@ void Swarm::OnHaveBits(LinkId link, ChunkIndex first, absl::string_view bits) {
   for (size_t i = 0; i < bits.size(); ++i) {
     const auto byte = static_cast<uint8_t>(bits[i]);
     const uint64_t base = uint64_t{first.value()} + 8 * i;
-    if (base >= impl_->chunk_count()) return;
+    if (base >= impl_->layout->chunk_count()) return;
     for (uint32_t bit = 0; byte != 0 && bit < 8; ++bit) {
       if ((byte & (0x80u >> bit)) == 0) continue;
-      impl_->AddHave(*found, static_cast<uint32_t>(base) + bit);
+      const UnitGrid::Units units =
+          impl_->UnitsOfChunks(ChunkIndex(static_cast<uint32_t>(base) + bit), 1);
+      for (uint32_t unit = units.first; unit < units.end(); ++unit) impl_->AddHave(*found, unit);
     }
   }
+}
+
+void Swarm::OnHaveLeaves(LinkId link, const ChunkPart& part) {
+  Link* found = impl_->Find(link);
+  if (found == nullptr || found->dropped) return;
+  const UnitGrid::Units units = impl_->grid.Within(part);
+  found->ForgetRefusals(units.first, units.end());
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) impl_->AddHave(*found, unit);
 }
 
 void Swarm::OnProgress(LinkId link, ByteCount bytes, absl::Time now) {
@@ -94,30 +141,45 @@ void Swarm::OnProgress(LinkId link, ByteCount bytes, absl::Time now) {
   if (found != nullptr) impl_->OnProgress(*found, bytes, now);
 }
 
-bool Swarm::OnChunkReceived(LinkId link, ChunkIndex chunk, absl::Time now) {
+bool Swarm::OnReceived(LinkId link, const ChunkPart& part, absl::Time now) {
   Link* found = impl_->Find(link);
-  return found != nullptr && impl_->OnReceived(*found, chunk.value(), now);
+  return found != nullptr && impl_->OnReceived(*found, impl_->grid.Within(part), now);
 }
 
-void Swarm::OnRejected(LinkId link, ChunkIndex chunk, absl::Time now) {
+void Swarm::OnRejected(LinkId link, const ChunkPart& part, absl::Time now) {
   Link* found = impl_->Find(link);
-  if (found != nullptr) impl_->OnRejected(*found, chunk.value(), now);
+  if (found == nullptr) return;
+  const UnitGrid::Units units = impl_->grid.Within(part);
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) {
+    impl_->OnRejected(*found, unit, now);
+  }
 }
 
-void Swarm::OnChunkVerified(ChunkIndex chunk) { impl_->OnVerified(chunk.value()); }
+void Swarm::OnVerified(const ChunkPart& part) {
+  const UnitGrid::Units units = impl_->grid.Within(part);
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) impl_->OnVerified(unit);
+}
 
-void Swarm::OnChunkFailed(LinkId link, ChunkIndex chunk) { impl_->OnFailed(link, chunk.value()); }
+void Swarm::OnFailed(LinkId link, const ChunkPart& part) {
+  impl_->OnFailed(link, impl_->grid.Within(part));
+}
 
-void Swarm::OnChunkNotStored(ChunkIndex chunk) { impl_->EndCheck(chunk.value()); }
+void Swarm::OnNotStored(const ChunkPart& part) {
+  const UnitGrid::Units units = impl_->grid.Within(part);
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) impl_->EndCheck(unit);
+}
 
 void Swarm::OnChunkLostHere(ChunkIndex chunk) {
-  impl_->SetHave(chunk.value(), false);
-  impl_->Refresh(chunk.value());
+  const UnitGrid::Units units = impl_->grid.Of(chunk.value());
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) {
+    impl_->SetHere(unit, false);
+    impl_->Refresh(unit);
+  }
 }
 
 void Swarm::SetKnown(ChunkIndex first, uint32_t count, bool known) {
-  const uint64_t end = std::min<uint64_t>(uint64_t{first.value()} + count, impl_->chunk_count());
-  for (uint32_t i = first.value(); i < end; ++i) {
+  const UnitGrid::Units units = impl_->UnitsOfChunks(first, count);
+  for (uint32_t i = units.first; i < units.end(); ++i) {
     const bool changed =
         known ? impl_->known.Add(ChunkIndex(i)) : impl_->known.Remove(ChunkIndex(i));
     if (changed) impl_->Refresh(i);
@@ -130,7 +192,46 @@ absl::Time Swarm::NextWake() const { return impl_->NextWake(); }
 
 const ChunkSet& Swarm::have() const { return impl_->have; }
 
-ByteCount Swarm::bytes_have() const { return ByteCount(impl_->bytes_have); }
+bool Swarm::Has(const ChunkPart& part) const {
+  const UnitGrid::Units units = impl_->grid.Within(part);
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) {
+    if (!impl_->IsHere(unit)) return false;
+  }
+  return units.count > 0;
+}
+
+std::vector<ChunkPart> Swarm::PartsOf(ChunkIndex chunk) const {
+  std::vector<ChunkPart> parts;
+  const UnitGrid::Units units = impl_->grid.Of(chunk.value());
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) {
+    if (!impl_->IsHere(unit)) continue;
+    const ChunkPart part = impl_->grid.PartOf(unit);
+    if (!parts.empty() && parts.back().first_leaf + parts.back().leaf_count == part.first_leaf) {
+      parts.back().leaf_count += part.leaf_count;
+    } else {
+      parts.push_back(part);
+    }
+  }
+  return parts;
+}
+
+std::vector<ChunkIndex> Swarm::PartialChunks() const {
+  std::vector<ChunkIndex> chunks;
+  for (const uint32_t chunk : impl_->begun) chunks.emplace_back(chunk);
+  return chunks;
+}
+
+ByteCount Swarm::bytes_have() const { return ByteCount(impl_->bytes_here); }
+
+bool Swarm::LinkHas(LinkId link, const ChunkPart& part) const {
+  const Link* found = impl_->Find(link);
+  if (found == nullptr) return false;
+  const UnitGrid::Units units = impl_->grid.Within(part);
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) {
+    if (!found->Has(unit)) return false;
+  }
+  return true;
+}
 
 bool Swarm::Complete() const { return impl_->have.All(); }
 

@@ -1,7 +1,8 @@
 // Who has what of one content, and what to ask of whom. Pure policy: no clock, socket, file or
 // thread; time is an argument. Owned by the engine, on its loop.
 //
-// Facts go in (OnX), Decide(now) gives commands. A link is one connection to one peer.
+// Facts go in (OnX), Decide(now) gives commands. A link is one connection to one peer. Parts of
+// chunks are asked for, and count, where passing them on before the chunk is whole helps.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core/base/chunk_part.h"
 #include "core/base/chunk_set.h"
 #include "core/base/ids.h"
 #include "core/content/layout.h"
@@ -19,6 +21,8 @@ namespace p2p::swarm {
 struct LinkTraits {
   // Speaks only the original protocol: has everything, one request at a time, no have-set.
   bool original = false;
+  // May be asked for some of a chunk's leaves.
+  bool leaves = false;
   // A name for the peer behind the link (its address or peer id): links of one peer share blame.
   uint64_t peer = 0;
 };
@@ -29,9 +33,13 @@ struct RequestChunks {
   ChunkIndex first;
   uint32_t count;
 };
-struct CancelChunk {
+struct RequestLeaves {
   LinkId link;
-  ChunkIndex chunk;
+  ChunkPart part;
+};
+struct CancelPart {
+  LinkId link;
+  ChunkPart part;
 };
 struct DropLink {
   LinkId link;
@@ -39,14 +47,21 @@ struct DropLink {
 };
 struct Commands {
   std::vector<RequestChunks> requests;
-  std::vector<CancelChunk> cancels;
+  std::vector<RequestLeaves> leaf_requests;
+  std::vector<CancelPart> cancels;
   std::vector<DropLink> drops;
 };
 
 class Swarm {
  public:
-  // `have`: what is verified already. `random_seed` makes a run repeatable.
-  Swarm(std::shared_ptr<const content::Layout> layout, ChunkSet have, uint64_t random_seed);
+  // What a chunk is divided into for being passed on, in leaves; all of a chunk's leaves where
+  // that gains nothing, as the content has chunks enough for every peer to be busy.
+  static uint32_t UnitLeavesFor(ByteCount total_bytes);
+
+  // `have`: what is verified already. `random_seed` makes a run repeatable. `unit_leaves`: a power
+  // of two; whole chunks are all that is asked for when it is limits::kLeavesPerChunk.
+  Swarm(std::shared_ptr<const content::Layout> layout, ChunkSet have, uint64_t random_seed,
+        uint32_t unit_leaves);
   ~Swarm();
 
   void AddLink(LinkId link, const LinkTraits& traits, absl::Time now);
@@ -55,20 +70,23 @@ class Swarm {
   void OnHave(LinkId link, ChunkIndex first, uint32_t count);
   void OnLost(LinkId link, ChunkIndex first, uint32_t count);
   void OnHaveBits(LinkId link, ChunkIndex first, absl::string_view bits);
+  // These leaves of a chunk that is not whole there.
+  void OnHaveLeaves(LinkId link, const ChunkPart& part);
 
   // Payload came in, whole chunks or parts of them: for rates and snubbing. Every payload byte is
   // counted here; OnChunkReceived counts none.
   void OnProgress(LinkId link, ByteCount bytes, absl::Time now);
-  // A whole chunk came in and is being checked. False when nobody waits for it any more (drop it).
-  bool OnChunkReceived(LinkId link, ChunkIndex chunk, absl::Time now);
-  // A cancelled chunk is just free; any other is not asked of the link again for a while, or until
-  // it says HAVE.
-  void OnRejected(LinkId link, ChunkIndex chunk, absl::Time now);
+  // What was asked for came in and is being checked. False when nobody waits for it any more (drop
+  // it).
+  bool OnReceived(LinkId link, const ChunkPart& part, absl::Time now);
+  // What was cancelled is just free; anything else is not asked of the link again for a while, or
+  // until it says HAVE.
+  void OnRejected(LinkId link, const ChunkPart& part, absl::Time now);
   // The check's outcome. Failed: wanted again, not from that peer.
-  void OnChunkVerified(ChunkIndex chunk);
-  void OnChunkFailed(LinkId link, ChunkIndex chunk);
+  void OnVerified(const ChunkPart& part);
+  void OnFailed(LinkId link, const ChunkPart& part);
   // Our own disk failed to keep it: wanted again, nobody's fault.
-  void OnChunkNotStored(ChunkIndex chunk);
+  void OnNotStored(const ChunkPart& part);
   // A verified chunk turned out bad or lost on disk.
   void OnChunkLostHere(ChunkIndex chunk);
   // Chunks whose hash is not yet known are not asked for. All are known from the start unless this
@@ -79,8 +97,16 @@ class Swarm {
   // When Decide() should be called even if nothing happens.
   absl::Time NextWake() const;
 
+  // Whole chunks.
   const ChunkSet& have() const;
+  bool Has(const ChunkPart& part) const;
+  // The leaves that are here of a chunk that is not whole, as the most that can be told at a time.
+  std::vector<ChunkPart> PartsOf(ChunkIndex chunk) const;
+  // Chunks that are here in part.
+  std::vector<ChunkIndex> PartialChunks() const;
   ByteCount bytes_have() const;
+  // The peer has that; it need not be told of it.
+  bool LinkHas(LinkId link, const ChunkPart& part) const;
   bool Complete() const;
   // The peer sent wrong bytes. Its links are dropped, also those that are added later.
   bool IsBanned(uint64_t peer) const;

@@ -1,8 +1,8 @@
 // The inside of a swarm; see swarm.h. Private to this folder.
 //
-// What always holds between calls: a chunk is wanted (in `rarity`) exactly when its hash is known,
-// it is not here and not being checked, and no link that is not snubbed was asked for it. Refresh()
-// restores that for one chunk.
+// Counts in units (see UnitGrid). What always holds between calls: a unit is wanted (in `rarity`)
+// exactly when its hash is known, it is not here and not being checked, and no link that is not
+// snubbed was asked for it. Refresh() restores that for one unit.
 #pragma once
 
 #include <memory>
@@ -10,22 +10,24 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "daemon/swarm/link.h"
 #include "daemon/swarm/rarity_index.h"
 #include "daemon/swarm/swarm.h"
+#include "daemon/swarm/unit_grid.h"
 
 namespace p2p::swarm {
 
 struct Swarm::Impl {
-  // A chunk that links were asked for, or that came and is being checked.
+  // A unit that links were asked for, or that came and is being checked.
   struct Asked {
-    // Those whose request was not cancelled.
+    // Those whose request was not cancelled, or only withdrawn.
     absl::InlinedVector<Link*, 2> holders;
     bool checking = false;
-    // Where the chunk that is being checked came from.
+    // Where the unit that is being checked came from.
     LinkId from_link;
     uint64_t from_peer = 0;
   };
@@ -33,24 +35,29 @@ struct Swarm::Impl {
     uint32_t first = 0;
     uint32_t count = 0;
     uint64_t bytes = 0;
+    // Asked for as whole chunks.
+    bool whole_chunks = false;
   };
 
-  Impl(std::shared_ptr<const content::Layout> layout_in, ChunkSet have_in, uint64_t random_seed);
+  Impl(std::shared_ptr<const content::Layout> layout_in, ChunkSet have_in, uint64_t random_seed,
+       uint32_t unit_leaves);
 
-  uint32_t chunk_count() const { return layout->chunk_count(); }
-  uint32_t Length(uint32_t chunk) const { return layout->ChunkLength(ChunkIndex(chunk)); }
+  uint32_t unit_count() const { return grid.unit_count(); }
   Link* Find(LinkId id);
-  void Refresh(uint32_t chunk);
-  // The links' counts of useful chunks follow `have`.
-  void SetHave(uint32_t chunk, bool here);
+  void Refresh(uint32_t unit);
+  // The links' counts of useful units follow what is here.
+  void SetHere(uint32_t unit, bool is_here);
+  bool IsHere(uint32_t unit) const { return here.Has(ChunkIndex(unit)); }
 
   // --- links.cc: who has what, who is there ---
   void Add(LinkId id, const LinkTraits& traits);
   void Remove(LinkId id);
-  void AddHave(Link& link, uint32_t chunk);
-  void AddHaveRange(Link& link, uint32_t first, uint64_t end);
-  void RemoveHaveRange(Link& link, uint32_t first, uint64_t end);
-  // Switches between `complete` and a set of single chunks.
+  void AddHave(Link& link, uint32_t unit);
+  void AddHaveRange(Link& link, UnitGrid::Units units);
+  void RemoveHaveRange(Link& link, UnitGrid::Units units);
+  // Of chunks, cut where the content ends.
+  UnitGrid::Units UnitsOfChunks(ChunkIndex first, uint32_t count) const;
+  // Switches between `complete` and a set of single units.
   void MakeComplete(Link& link);
   void MakePartial(Link& link);
   void ForgetHave(Link& link);
@@ -60,14 +67,18 @@ struct Swarm::Impl {
 
   // --- answers.cc: what became of requests ---
   void OnProgress(Link& link, ByteCount bytes, absl::Time now);
-  bool OnReceived(Link& link, uint32_t chunk, absl::Time now);
-  void OnRejected(Link& link, uint32_t chunk, absl::Time now);
-  void OnVerified(uint32_t chunk);
-  void OnFailed(LinkId id, uint32_t chunk);
-  void RemoveHolder(uint32_t chunk, Link* link);
-  void CancelHolders(uint32_t chunk);
-  void EndCheck(uint32_t chunk);
-  // The link that brought the chunk being checked, where it is still there, has one fewer in check.
+  bool OnReceived(Link& link, UnitGrid::Units units, absl::Time now);
+  bool OnReceived(Link& link, uint32_t unit, absl::Time now);
+  void OnRejected(Link& link, uint32_t unit, absl::Time now);
+  void OnVerified(uint32_t unit);
+  void OnFailed(LinkId id, UnitGrid::Units units);
+  void RemoveHolder(uint32_t unit, Link* link);
+  void CancelHolders(uint32_t unit);
+  // Tells the link that the unit is not awaited any more; where it was asked for with its chunk,
+  // once none of that is.
+  void Cancel(Link& link, uint32_t unit);
+  void EndCheck(uint32_t unit);
+  // The link that brought the unit being checked, where it is still there, has one fewer in check.
   void ReleaseChecked(Asked* entry);
   void SetSnubbed(Link& link, bool snubbed);
 
@@ -76,23 +87,50 @@ struct Swarm::Impl {
   absl::Time NextWake() const;
   void AskAll(absl::Time now);
   bool CanTake(const Link& link) const;
-  void Fill(Link& link, uint32_t most_chunks, absl::Time now);
-  // The next chunks to ask of the link, at most as many bytes as its window has left; count 0 when
-  // there is nothing.
-  Run PickRun(Link& link, uint32_t most_chunks);
-  uint32_t FindInLevel(Link& link, const BlockBitmap& level);
-  uint32_t Scan(const Link& link, const BlockBitmap& level, uint32_t from, uint32_t end) const;
+  void Fill(Link& link, uint32_t most_units, absl::Time now);
   void Ask(Link& link, const Run& run, absl::Time now);
+  void Say(const Link& link, const Run& run);
+
+  // --- choice.cc: which unit next ---
+  // Whether the link is asked for whole chunks: it knows nothing else, or passing parts on gains
+  // nothing.
+  bool TakesWholeChunks(const Link& link) const;
+  // The next units to ask of the link, at most as many bytes as its window has left; count 0 when
+  // there is nothing.
+  Run PickRun(Link& link, uint32_t most_units);
+  Run ExtendByUnits(const Link& link, uint32_t first, uint64_t budget, uint32_t most_units) const;
+  Run ExtendByChunks(const Link& link, uint32_t first, uint64_t budget, uint32_t most_units) const;
+  bool IsFree(const Link& link, uint32_t unit) const;
+  bool ChunkIsFree(const Link& link, UnitGrid::Units units) const;
+  // A unit of a chunk that is here in part.
+  uint32_t FindBegun(const Link& link) const;
+  uint32_t FindRarest(Link& link);
+  uint32_t FindInLevel(Link& link, const BlockBitmap& level);
+  uint32_t FindAnywhere(const Link& link, const BlockBitmap& level);
+  uint32_t Scan(const Link& link, const BlockBitmap& level, uint32_t from, uint32_t end) const;
+
+  // --- relief.cc: what waits at one link and could be had of another ---
+  // `link`, which is not complete, has the unit: what waits for it at a complete one is withdrawn,
+  // so that only what nobody else has is asked of those that have everything.
+  void SpareComplete(const Link& link, uint32_t unit);
+  void Withdraw(Link& holder, UnitGrid::Units units);
+  bool MayRelieve(const Link& link) const;
+  // Nothing is left to ask of the link: takes over what waits longest at others.
+  void Relieve(Link& link, absl::Time now);
+  // Nothing is left to ask of anyone: asks the link for what another is late with as well.
   void Duplicate(Link& link, absl::Time now);
-  bool MayDuplicate(const Link& link) const;
   // The one link that is not snubbed and was asked for it; nullptr when there are more or fewer.
-  static const Link* OnlyHolder(const Asked& entry);
+  static Link* OnlyHolder(const Asked& entry);
 
   const std::shared_ptr<const content::Layout> layout;
-  ChunkSet have;
-  uint64_t bytes_have = 0;
-  ChunkSet known;
+  const UnitGrid grid;
+  ChunkSet have;  // chunks
+  ChunkSet here;  // units
+  uint64_t bytes_here = 0;
+  ChunkSet known;  // units
   RarityIndex rarity;
+  // Chunks that are here in part.
+  absl::btree_set<uint32_t> begun;
   absl::btree_map<uint32_t, Asked> asked;
   // In the order in which they came; addresses are stable.
   std::vector<std::unique_ptr<Link>> links;
@@ -102,6 +140,8 @@ struct Swarm::Impl {
   std::mt19937_64 random;
   // Who is asked first moves on with each Decide().
   size_t turn = 0;
+  // Others fetch the content as well. As of the last Decide().
+  bool crowded = false;
   // Original links are given the chunks in order, one each in turn.
   uint32_t original_next = 0;
   absl::Time last_now = absl::InfinitePast();

@@ -119,6 +119,12 @@ bool Stream::MayPassQueues() const {
 }
 
 Piece Stream::TakePiece() {
+  // A text alone does not cost the stream its turn.
+  while (queue_.size() > 1 && queue_.front().payload == 0 &&
+         queue_[0].text.size() + queue_[1].text.size() <= kPieceBytes) {
+    queue_[1].text.insert(0, queue_[0].text);
+    queue_.pop_front();
+  }
   Piece& front = queue_.front();
   front.may_be_overtaken = false;
   Piece piece;

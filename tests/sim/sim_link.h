@@ -55,6 +55,7 @@ class SimLink : public EventHandler, public StreamUser {
   bool dialled = false;
   bool asked_subscription = false;
   bool subscribed = false;
+  bool leaves = false;
 
  private:
   enum What : uint32_t { kTimer, kOtherClosed };

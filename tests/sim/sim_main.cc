@@ -18,7 +18,8 @@ using p2p::sim::UplinkUse;
 int Usage() {
   std::fputs(
       "usage: p2p_sim [--peers N,N,...] [--chunks N] [--mbit N] [--seed-mbit N] [--rtt MS]\n"
-      "               [--dials N] [--turn MS] [--random-seed N] [--vanishing PART] [--stalling "
+      "               [--unit-leaves N] [--links N] [--most-links N] [--turn MS] [--random-seed N] "
+      "[--vanishing PART] [--stalling "
       "PART]\n"
       "               [--lying PART] [--late PART] [--slow PART] [--seed-leaves 1]\n"
       "               [--tracker-leaves PART] [--trace 1]\n"
@@ -90,8 +91,10 @@ int main(int argc, char** argv) {
       options.seed_mbit = value;
     } else if (name == "--rtt") {
       options.round_trip = absl::Milliseconds(value);
-    } else if (name == "--dials") {
-      options.most_dials = static_cast<int>(value);
+    } else if (name == "--links") {
+      options.wanted_links = static_cast<int>(value);
+    } else if (name == "--most-links") {
+      options.most_links = static_cast<int>(value);
     } else if (name == "--turn") {
       options.turn = absl::Milliseconds(value);
     } else if (name == "--random-seed") {
@@ -110,6 +113,8 @@ int main(int argc, char** argv) {
       options.seed_leaves = value > 0;
     } else if (name == "--tracker-leaves") {
       options.tracker_leaves = value;
+    } else if (name == "--unit-leaves") {
+      options.unit_leaves = static_cast<uint32_t>(value);
     } else if (name == "--trace") {
       trace = value > 0;
     } else {

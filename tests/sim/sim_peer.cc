@@ -1,6 +1,7 @@
 #include "tests/sim/sim_peer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -28,12 +29,14 @@ SimPeer::SimPeer(uint32_t peer, PeerWorld* world, EventQueue* events, const Host
       events_(events),
       layout_(std::move(layout)),
       traits_(traits),
+      tally_(std::make_shared<SendTally>(layout_->chunk_count())),
       random_(random_seed) {
   if (traits_.seed) {
     everything_ = ChunkSet(layout_->chunk_count());
     everything_.AddAll();
   } else {
-    swarm_ = std::make_unique<swarm::Swarm>(layout_, ChunkSet(layout_->chunk_count()), random_());
+    swarm_ = std::make_unique<swarm::Swarm>(layout_, ChunkSet(layout_->chunk_count()), random_(),
+                                            traits_.unit_leaves);
   }
 }
 
@@ -79,18 +82,17 @@ void SimPeer::AddToBook(uint32_t other) {
 
 void SimPeer::DialMore() {
   if (!fetching()) return;
-  int standing = 0;
+  auto standing = static_cast<int>(links_.size());
   absl::Time next = absl::InfiniteFuture();
   std::vector<std::pair<uint32_t, Candidate*>> due;
   for (auto& [other, candidate] : book_) {
-    standing += candidate.links;
     if (candidate.links > 0 || candidate.banned) continue;
     if (candidate.next_try <= events_->now()) due.emplace_back(other, &candidate);
     next = std::min(next, candidate.next_try);
   }
   std::shuffle(due.begin(), due.end(), random_);
   for (const auto& [other, candidate] : due) {
-    if (standing >= traits_.most_dials) return;
+    if (standing >= traits_.wanted_links) return;
     SimLink* link = world_->Dial(this, other);
     if (link == nullptr) {
       candidate->next_try = events_->now() + candidate->backoff.Next(&random_);
@@ -99,13 +101,14 @@ void SimPeer::DialMore() {
     }
     ++candidate->links;
     ++standing;
-    link->Do([](PeerSession& s) {
+    link->Do([this](PeerSession& s) {
+      s.UseSendTally(tally_);
       s.Open(ContentId());
       s.AskPeers();
     });
     Join(link);
   }
-  if (standing >= traits_.most_dials || next == absl::InfiniteFuture()) return;
+  if (standing >= traits_.wanted_links || next == absl::InfiniteFuture()) return;
   if (std::exchange(dial_scheduled_, true)) return;
   events_->At(std::max(next, events_->now() + kDialPause), this, kDial);
 }
@@ -122,6 +125,7 @@ void SimPeer::AddToSwarm(SimLink* link) {
   if (!fetching()) return;
   swarm::LinkTraits traits;
   traits.peer = link->remote;
+  traits.leaves = link->leaves;
   swarm_->AddLink(link->id, traits, events_->now());
   SchedulePump();
 }
@@ -153,8 +157,8 @@ void SimPeer::OnLinkEvent(SimLink* link, session::PeerEvent& event) {
 bool SimPeer::OnAnswer(SimLink* link, session::PeerEvent& event) {
   const absl::Time now = events_->now();
   if (const auto* chunk = absl::get_if<session::ChunkReceived>(&event)) {
-    if (fetching() && swarm_->OnChunkReceived(link->id, chunk->chunk, now)) {
-      arrived_.push_back({link->id, link->remote, chunk->chunk});
+    if (fetching() && swarm_->OnReceived(link->id, chunk->part, now)) {
+      arrived_.push_back({link->id, link->remote, chunk->part});
     } else {
       ++counters.chunks_unwanted;
     }
@@ -162,11 +166,16 @@ bool SimPeer::OnAnswer(SimLink* link, session::PeerEvent& event) {
     if (fetching()) swarm_->OnProgress(link->id, ByteCount(progress->bytes), now);
     return true;
   } else if (const auto* rejected = absl::get_if<session::ChunkRejected>(&event)) {
-    if (fetching()) swarm_->OnRejected(link->id, rejected->chunk, now);
+    if (fetching()) swarm_->OnRejected(link->id, rejected->part, now);
   } else if (const auto* have = absl::get_if<session::HaveReceived>(&event)) {
     if (fetching()) swarm_->OnHave(link->id, have->first, have->count);
   } else if (const auto* bits = absl::get_if<session::HaveBitsReceived>(&event)) {
     if (fetching()) swarm_->OnHaveBits(link->id, bits->first, bits->bits);
+  } else if (const auto* leaves = absl::get_if<session::HaveLeavesReceived>(&event)) {
+    if (fetching()) swarm_->OnHaveLeaves(link->id, leaves->part);
+  } else if (const auto* hello = absl::get_if<session::PeerHello>(&event)) {
+    link->leaves = hello->leaves;
+    return true;
   } else if (const auto* opened = absl::get_if<session::OpenAnswered>(&event)) {
     if (opened->accepted) AddToSwarm(link);
   } else if (const auto* peers = absl::get_if<session::PeersReceived>(&event)) {
@@ -186,7 +195,11 @@ bool SimPeer::OnAnswer(SimLink* link, session::PeerEvent& event) {
 
 void SimPeer::OnQuestion(SimLink* link, const session::PeerEvent& event) {
   if (absl::holds_alternative<session::OpenAsked>(event)) {
-    link->Do([count = layout_->chunk_count()](PeerSession& s) { s.AcceptOpen(count); });
+    if (static_cast<int>(links_.size()) > traits_.most_links) DropOneFor(link);
+    link->Do([&](PeerSession& s) {
+      s.UseSendTally(tally_);
+      s.AcceptOpen(layout_->chunk_count());
+    });
     Join(link);
     AddToSwarm(link);
   } else if (absl::holds_alternative<session::SubscribeAsked>(event)) {
@@ -195,8 +208,17 @@ void SimPeer::OnQuestion(SimLink* link, const session::PeerEvent& event) {
   } else if (absl::holds_alternative<session::PeersAsked>(event)) {
     SendPeers(link);
   } else if (const auto* chunk = absl::get_if<session::ServeChunk>(&event)) {
-    ServeChunk(link, chunk->chunk);
+    ServeChunk(link, chunk->part);
   }
+}
+
+// The dropped peer dials somebody else: who is linked to whom stays random.
+void SimPeer::DropOneFor(const SimLink* newcomer) {
+  SimLink* dropped = nullptr;
+  while (dropped == nullptr || dropped == newcomer) {
+    dropped = std::next(links_.begin(), random_() % links_.size())->second;
+  }
+  dropped->Close();
 }
 
 // --- Asking
@@ -214,12 +236,19 @@ void SimPeer::Pump() {
     return;
   }
   const swarm::Commands commands = swarm_->Decide(events_->now());
-  for (const swarm::CancelChunk& cancel : commands.cancels) {
+  for (const swarm::CancelPart& cancel : commands.cancels) {
     if (SimLink* link = world_->FindLink(cancel.link)) {
-      link->Do([&](PeerSession& s) { s.CancelChunk(cancel.chunk); });
+      link->Do([&](PeerSession& s) { s.Cancel(cancel.part); });
     }
   }
   for (const swarm::RequestChunks& request : commands.requests) Request(request);
+  for (const swarm::RequestLeaves& request : commands.leaf_requests) {
+    if (SimLink* link = world_->FindLink(request.link)) {
+      link->Do([&](PeerSession& s) {
+        s.RequestLeaves(request.part, LengthOf(request.part), events_->now());
+      });
+    }
+  }
   for (const swarm::DropLink& drop : commands.drops) {
     if (SimLink* link = world_->FindLink(drop.link)) Ban(link);
   }
@@ -239,26 +268,37 @@ void SimPeer::Request(const swarm::RequestChunks& request) {
   link->Do([&](PeerSession& s) { s.RequestChunks(request.first, lengths, events_->now()); });
 }
 
+uint32_t SimPeer::LengthOf(const ChunkPart& part) const {
+  const uint32_t length = layout_->ChunkLength(part.chunk);
+  if (part.whole()) return length;
+  const uint32_t before = std::min(part.first_leaf * limits::kLeafBytes, length);
+  return std::min(part.leaf_count * limits::kLeafBytes, length - before);
+}
+
 void SimPeer::CheckArrived() {
-  std::vector<ChunkIndex> fresh;
+  std::vector<ChunkPart> fresh;
   for (const Arrived& arrived : std::exchange(arrived_, {})) {
+    const ChunkIndex chunk = arrived.part.chunk;
     if (world_->IsLiar(arrived.from)) {
       ++counters.chunks_bad;
-      swarm_->OnChunkFailed(arrived.link, arrived.chunk);
-      if (swarm_->have().Has(arrived.chunk)) ++counters.wrong_chunks_kept;
+      swarm_->OnFailed(arrived.link, arrived.part);
+      if (swarm_->have().Has(chunk)) ++counters.wrong_chunks_kept;
       if (SimLink* link = world_->FindLink(arrived.link)) Ban(link);
       continue;
     }
-    swarm_->OnChunkVerified(arrived.chunk);
-    fresh.push_back(arrived.chunk);
-    world_->OnChunk(this, arrived.chunk);
+    swarm_->OnVerified(arrived.part);
+    if (!swarm_->have().Has(chunk)) {
+      fresh.push_back(arrived.part);
+      continue;
+    }
+    fresh.emplace_back(chunk);
+    world_->OnChunk(this, chunk);
     if (!online_) return;
   }
-  if (!fresh.empty()) TellHaves(std::move(fresh));
+  if (!fresh.empty()) TellHaves(fresh);
 }
 
-void SimPeer::TellHaves(std::vector<ChunkIndex> fresh) {
-  std::sort(fresh.begin(), fresh.end());
+void SimPeer::TellHaves(const std::vector<ChunkPart>& fresh) {
   // A link that ends while it is told leaves `links_`.
   std::vector<SimLink*> subscribers;
   for (const auto& [id, link] : links_) {
@@ -266,7 +306,14 @@ void SimPeer::TellHaves(std::vector<ChunkIndex> fresh) {
   }
   for (SimLink* link : subscribers) {
     link->Do([&](PeerSession& s) {
-      for (const ChunkIndex chunk : fresh) s.SendHave(chunk, 1);
+      for (const ChunkPart& part : fresh) {
+        if (swarm_->LinkHas(link->id, part)) continue;
+        if (part.whole()) {
+          s.SendHave(part.chunk, 1);
+        } else if (!swarm_->have().Has(part.chunk)) {
+          s.SendHaveLeaves(part);
+        }
+      }
     });
   }
 }
@@ -274,22 +321,30 @@ void SimPeer::TellHaves(std::vector<ChunkIndex> fresh) {
 // --- Serving
 
 void SimPeer::SendHaveSet(SimLink* link) {
-  if (have().None()) return;
+  if (have().None() && (traits_.seed || swarm_->PartialChunks().empty())) return;
   link->Do([&](PeerSession& s) {
     if (have().All()) {
       s.SendHave(ChunkIndex(0), layout_->chunk_count());
     } else {
       s.SendHaveBits(ChunkIndex(0), have().ToBytes());
+      for (const ChunkIndex chunk : swarm_->PartialChunks()) {
+        for (const ChunkPart& part : swarm_->PartsOf(chunk)) s.SendHaveLeaves(part);
+      }
     }
   });
 }
 
-void SimPeer::ServeChunk(SimLink* link, ChunkIndex chunk) {
+void SimPeer::ServeChunk(SimLink* link, const ChunkPart& part) {
   link->Do([&](PeerSession& s) {
-    if (!have().Has(chunk)) return s.RefuseChunk(chunk, 409, "not available here yet");
+    const bool here = traits_.seed || swarm_->Has(part);
+    if (!here) return s.Refuse(part, 409, "not available here yet");
     FileSlice slice;
-    slice.length = layout_->ChunkLength(chunk);
-    s.SendChunk(chunk, std::move(slice));
+    slice.length = LengthOf(part);
+    if (part.whole()) {
+      s.SendChunk(part.chunk, std::move(slice));
+    } else {
+      s.SendLeaves(part, {}, std::move(slice));
+    }
   });
 }
 

@@ -10,6 +10,8 @@
 
 #include "absl/container/btree_map.h"
 #include "core/base/chunk_set.h"
+#include "core/base/limits.h"
+#include "core/base/send_tally.h"
 #include "core/content/layout.h"
 #include "daemon/engine/backoff.h"
 #include "daemon/swarm/swarm.h"
@@ -41,7 +43,10 @@ struct PeerCounters {
 
 struct PeerTraits {
   bool seed = false;  // has everything and dials nobody
-  int most_dials = 15;
+  uint32_t unit_leaves = limits::kLeavesPerChunk;
+  // Dials until so many stand, whoever dialled them; drops one when more do.
+  int wanted_links = limits::kWantedPeers;
+  int most_links = limits::kMostPeers;
   // From a fact to the decision that follows: a turn of the engine's loop, in which a chunk is
   // checked and written as well. What comes in between is decided on together.
   absl::Duration turn = absl::Milliseconds(1);
@@ -82,7 +87,7 @@ class SimPeer : public SimLinkUser, public EventHandler {
   struct Arrived {
     LinkId link;
     uint32_t from;
-    ChunkIndex chunk;
+    ChunkPart part;
   };
 
   void OnEvent(uint32_t what) override;
@@ -93,6 +98,7 @@ class SimPeer : public SimLinkUser, public EventHandler {
   void OnQuestion(SimLink* link, const session::PeerEvent& event);
   bool fetching() const { return swarm_ != nullptr && !swarm_->Complete(); }
 
+  void DropOneFor(const SimLink* newcomer);
   void Hunt();
   void DialMore();
   Candidate* Find(uint32_t other);
@@ -102,10 +108,11 @@ class SimPeer : public SimLinkUser, public EventHandler {
   void SchedulePump();
   void Pump();
   void Request(const swarm::RequestChunks& request);
+  uint32_t LengthOf(const ChunkPart& part) const;
   void CheckArrived();
-  void TellHaves(std::vector<ChunkIndex> fresh);
+  void TellHaves(const std::vector<ChunkPart>& fresh);
   void SendHaveSet(SimLink* link);
-  void ServeChunk(SimLink* link, ChunkIndex chunk);
+  void ServeChunk(SimLink* link, const ChunkPart& part);
   void SendPeers(SimLink* link);
 
   PeerWorld* const world_;
@@ -113,6 +120,7 @@ class SimPeer : public SimLinkUser, public EventHandler {
   const std::shared_ptr<const content::Layout> layout_;
   const PeerTraits traits_;
   ChunkSet everything_;
+  const std::shared_ptr<SendTally> tally_;
   std::unique_ptr<swarm::Swarm> swarm_;
   std::mt19937_64 random_;
   // Ordered, for the same run each time.

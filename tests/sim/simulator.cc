@@ -86,8 +86,12 @@ void Simulator::MakePeers() {
   double all_rates = seed_rate;
   PeerWorld* const world = this;
   PeerTraits traits;
-  traits.most_dials = options_.most_dials;
+  traits.wanted_links = options_.wanted_links;
+  traits.most_links = options_.most_links;
   traits.turn = options_.turn;
+  traits.unit_leaves = options_.unit_leaves > 0
+                           ? options_.unit_leaves
+                           : swarm::Swarm::UnitLeavesFor(layout_->total_bytes());
   for (uint32_t number = 0; number <= count; ++number) {
     const bool lies = roles_[number] == Role::kLies;
     const double up = number == 0 ? seed_rate : slow[number] ? kSlowPart * rate : rate;

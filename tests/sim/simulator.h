@@ -20,13 +20,15 @@ struct SimOptions {
   uint64_t random_seed = 1;
   int peers = 10;  // without the seed
   uint32_t chunks = 256;
+  // As the daemon chooses it where it is 0.
+  uint32_t unit_leaves = 0;
   double mbit = 100;       // up and down, each peer
   double seed_mbit = 100;  // up
   absl::Duration round_trip = absl::Milliseconds(20);
   // Peers come within this time, evenly spread.
   absl::Duration join_spread = absl::Milliseconds(100);
-  // Connections that a peer makes; it accepts whoever comes. About twice as many stand.
-  int most_dials = 15;
+  int wanted_links = limits::kWantedPeers;  // see PeerTraits
+  int most_links = limits::kMostPeers;
   absl::Duration turn = absl::Milliseconds(1);  // see PeerTraits
 
   // Faults. Fractions are of the peers; who is hit is drawn from the seed. Times are fractions of
