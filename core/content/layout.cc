@@ -119,6 +119,13 @@ ChunkPlace Layout::Locate(ChunkIndex chunk) const {
   return place;
 }
 
+uint32_t Layout::PartLength(const ChunkPart& part) const {
+  const uint32_t length = ChunkLength(part.chunk);
+  if (part.whole()) return length;
+  const uint32_t before = std::min(part.first_leaf * limits::kLeafBytes, length);
+  return std::min(part.leaf_count * limits::kLeafBytes, length - before);
+}
+
 absl::optional<FileIndex> Layout::Find(absl::string_view path) const {
   const auto it = std::lower_bound(
       files_.begin(), files_.end(), path,

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
+#include "core/base/chunk_part.h"
 #include "core/base/ids.h"
 
 namespace p2p::content {
@@ -53,6 +54,8 @@ class Layout {
   // `chunk` must be below chunk_count().
   ChunkPlace Locate(ChunkIndex chunk) const;
   uint32_t ChunkLength(ChunkIndex chunk) const { return Locate(chunk).length; }
+  // Bytes of the part; it begins at its first leaf. 0 for leaves beyond the chunk's end.
+  uint32_t PartLength(const ChunkPart& part) const;
   // The file with that path, if there is one.
   absl::optional<FileIndex> Find(absl::string_view path) const;
 

@@ -315,7 +315,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   EventLoop* const loop;
   asio::ip::tcp::socket socket;
   const int fd;
-  const ConnectionOptions options;
+  ConnectionOptions options;
   ConnectionHandler* handler;
   const Endpoint remote;
   const Endpoint local;
@@ -367,6 +367,14 @@ void Connection::SendUrgentText(std::string text) {
 
 void Connection::SendFile(FileSlice slice, std::string header) {
   impl_->Queue({std::move(header), std::move(slice)}, /*urgent=*/false);
+}
+
+void Connection::SetNotSentLowWater(uint32_t bytes) {
+  uint32_t& now = impl_->options.not_sent_low_water_bytes;
+  const bool differs = bytes > now + now / 4 || bytes < now - now / 4;
+  if (impl_->closed || !differs) return;
+  now = bytes;
+  net::SetNotSentLowWater(impl_->fd, bytes);
 }
 
 size_t Connection::unsent_text_bytes() const { return impl_->unsent_text_bytes; }

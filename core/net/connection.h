@@ -71,6 +71,8 @@ class Connection {
   // Overtakes slices that have a header and have not begun to leave: control messages do not wait
   // behind bulk.
   void SendUrgentText(std::string text);
+  // Changes what the options said. Cheap where it is about the same as before.
+  void SetNotSentLowWater(uint32_t bytes);
   // Bytes queued and not yet taken by the kernel: text alone, and all.
   size_t unsent_text_bytes() const;
   size_t unsent_bytes() const;

@@ -155,12 +155,15 @@ void TuneConnection(int fd, uint32_t not_sent_low_water_bytes) {
 #ifdef SO_NOSIGPIPE
   SetOption(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
 #endif
+  if (not_sent_low_water_bytes != 0) SetNotSentLowWater(fd, not_sent_low_water_bytes);
+}
+
+void SetNotSentLowWater(int fd, uint32_t bytes) {
 #ifdef TCP_NOTSENT_LOWAT
-  if (not_sent_low_water_bytes != 0) {
-    SetOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(not_sent_low_water_bytes));
-  }
+  SetOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(bytes));
 #else
-  (void)not_sent_low_water_bytes;
+  (void)fd;
+  (void)bytes;
 #endif
 }
 

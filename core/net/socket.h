@@ -36,6 +36,8 @@ int TakeSocketError(int fd);
 // What every connection gets: no delay, keep-alive, and the given limit (0 leaves the system's).
 // Failures are ignored: they cost speed only.
 void TuneConnection(int fd, uint32_t not_sent_low_water_bytes);
+// The socket takes more only while fewer bytes than this are unsent. Where the system knows that.
+void SetNotSentLowWater(int fd, uint32_t bytes);
 
 // Bytes received; 0 at the end of the stream.
 ssize_t Receive(int fd, absl::Span<uint8_t> buffer);

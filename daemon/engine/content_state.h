@@ -4,11 +4,14 @@
 #include <memory>
 
 #include "absl/types/optional.h"
-#include "core/base/chunk_set.h"
+#include "core/base/chunk_part.h"
 #include "core/base/ids.h"
+#include "core/base/send_tally.h"
 #include "core/content/layout.h"
 #include "core/content/manifest.h"
+#include "daemon/engine/chunk_trees.h"
 #include "daemon/store/file_chunk_manager.h"
+#include "daemon/swarm/swarm.h"
 
 namespace p2p::engine {
 
@@ -22,11 +25,22 @@ struct ContentState {
   std::shared_ptr<store::FileChunkManager> store;
   // Every chunk is in its final place and verified.
   bool whole = false;
-  // While it is downloaded: what is verified.
-  const ChunkSet* have = nullptr;
+  // While it is downloaded: knows what is verified.
+  const swarm::Swarm* swarm = nullptr;
+  // For sending chunks in parts.
+  ChunkTrees trees;
+  // With the layout.
+  std::shared_ptr<SendTally> tally;
 
-  bool Has(ChunkIndex chunk) const {
-    return whole ? chunk.value() < layout->chunk_count() : have != nullptr && have->Has(chunk);
+  bool Has(const ChunkPart& part) const {
+    return whole ? part.chunk.value() < layout->chunk_count()
+                 : swarm != nullptr && swarm->Has(part);
+  }
+  const std::shared_ptr<SendTally>& Tally() {
+    if (tally == nullptr && layout != nullptr) {
+      tally = std::make_shared<SendTally>(layout->chunk_count());
+    }
+    return tally;
   }
 };
 

@@ -159,8 +159,9 @@ void Fetch::OnAccepted(Link& link) {
 void Fetch::Join(Link& link) {
   if (std::exchange(link.asked_subscription, true)) return;
   const uint32_t count = content_->layout->chunk_count();
-  link.io->Do([count](session::PeerSession& s) {
+  link.io->Do([count, tally = content_->Tally()](session::PeerSession& s) {
     s.SetChunkCount(count);
+    s.UseSendTally(tally);
     s.Subscribe();
   });
 }
@@ -169,6 +170,7 @@ void Fetch::AddToSwarm(Link& link) {
   if (swarm_ == nullptr || !link.opened) return;
   swarm::LinkTraits traits;
   traits.original = link.original;
+  traits.leaves = link.hello.has_value() && link.hello->leaves;
   traits.peer = PeerKey(link);
   swarm_->AddLink(link.id(), traits, MonotonicNow());
   SchedulePump();
@@ -185,7 +187,7 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
     runtime_->down.Add(progress->bytes, now);
     if (swarm_ != nullptr) swarm_->OnProgress(link.id(), ByteCount(progress->bytes), now);
   } else if (const auto* rejected = absl::get_if<session::ChunkRejected>(&event)) {
-    if (swarm_ != nullptr) swarm_->OnRejected(link.id(), rejected->chunk, now);
+    if (swarm_ != nullptr) swarm_->OnRejected(link.id(), rejected->part, now);
     SchedulePump();
   } else if (const auto* have = absl::get_if<session::HaveReceived>(&event)) {
     if (swarm_ != nullptr) swarm_->OnHave(link.id(), have->first, have->count);
@@ -195,6 +197,9 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
     SchedulePump();
   } else if (const auto* bits = absl::get_if<session::HaveBitsReceived>(&event)) {
     if (swarm_ != nullptr) swarm_->OnHaveBits(link.id(), bits->first, bits->bits);
+    SchedulePump();
+  } else if (const auto* leaves = absl::get_if<session::HaveLeavesReceived>(&event)) {
+    if (swarm_ != nullptr) swarm_->OnHaveLeaves(link.id(), leaves->part);
     SchedulePump();
   } else if (auto* manifest = absl::get_if<session::ManifestReceived>(&event)) {
     OnManifestReceived(link, std::move(manifest->info));

@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "core/base/chunk_set.h"
+#include "core/content/chunk_tree.h"
 #include "daemon/engine/content_state.h"
 #include "daemon/engine/have_journal.h"
 #include "daemon/engine/links.h"
@@ -84,16 +85,24 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
  private:
   struct ArrivedChunk {
     LinkId from;
-    ChunkIndex chunk;
-    absl::optional<Hash256> expected;  // none from original peers
+    ChunkPart part;
+    absl::optional<Hash256> expected;  // of the whole chunk; none from original peers
     ByteCount file_bytes;
+    std::vector<Hash256> proof;
     ChunkBuffer data;
+  };
+  // Leaves that were proven: what others are told to prove them.
+  struct ProvenLeaves {
+    Hash256 range_root;
+    std::vector<Hash256> proof;
+    content::ChunkTree tree;
   };
   struct StoredChunk {
     LinkId from;
-    ChunkIndex chunk;
+    ChunkPart part;
     bool good = false;
     absl::Status stored;
+    absl::optional<ProvenLeaves> leaves;
   };
 
   bool by_original() const { return !source_.original_name.empty(); }
@@ -131,12 +140,14 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   void SchedulePump();
   void Pump();
   void Request(const swarm::RequestChunks& request);
+  void Request(const swarm::RequestLeaves& request);
   void OnChunk(Link& link, session::ChunkReceived& received);
   // Has what arrived checked and written: a large chunk at once, small ones together while the
   // workers are busy with earlier ones.
   void StoreArrived();
   static std::vector<StoredChunk> CheckAndWrite(store::FileChunkManager* store,
                                                 std::vector<ArrivedChunk> chunks);
+  static StoredChunk CheckAndWriteLeaves(store::FileChunkManager* store, ArrivedChunk* leaves);
   void OnChunkStored(const StoredChunk& result);
   void TellHaves();
   void CheckDone();
@@ -174,7 +185,7 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   std::vector<ArrivedChunk> arrived_;  // not yet handed to a worker
   uint64_t arrived_bytes_ = 0;
   int store_jobs_ = 0;
-  std::vector<ChunkIndex> fresh_;  // verified and not yet told to others
+  std::vector<ChunkPart> fresh_;  // verified and not yet told to others
   RateMeter down_;
 };
 

@@ -24,6 +24,7 @@ void Fetch::OnStoreReady(ChunkSet have) {
 void Fetch::OnLostHere(const ChunkSet& lost) {
   for (uint32_t i = lost.NextMember(0); i < lost.size(); i = lost.NextMember(i + 1)) {
     swarm_->OnChunkLostHere(ChunkIndex(i));
+    content_->trees.Forget(ChunkIndex(i));
     if (journal_ != nullptr) journal_->OnLost(ChunkIndex(i));
   }
   CheckDone();
@@ -44,12 +45,13 @@ void Fetch::Pump() {
   if (!arrived_.empty() && store_jobs_ < runtime_->workers->threads()) StoreArrived();
   if (!store_ready_ || swarm_->Complete()) return;
   const swarm::Commands commands = swarm_->Decide(MonotonicNow());
-  for (const swarm::CancelChunk& cancel : commands.cancels) {
+  for (const swarm::CancelPart& cancel : commands.cancels) {
     if (Link* link = links_->Find(cancel.link)) {
-      link->io->Do([chunk = cancel.chunk](session::PeerSession& s) { s.CancelChunk(chunk); });
+      link->io->Do([part = cancel.part](session::PeerSession& s) { s.Cancel(part); });
     }
   }
   for (const swarm::RequestChunks& request : commands.requests) Request(request);
+  for (const swarm::RequestLeaves& request : commands.leaf_requests) Request(request);
   for (const swarm::DropLink& drop : commands.drops) {
     if (Link* link = links_->Find(drop.link)) Ban(*link, drop.reason);
   }
@@ -78,20 +80,30 @@ void Fetch::Request(const swarm::RequestChunks& request) {
   });
 }
 
+void Fetch::Request(const swarm::RequestLeaves& request) {
+  Link* link = links_->Find(request.link);
+  if (link == nullptr) return;
+  const uint32_t length = content_->layout->PartLength(request.part);
+  link->io->Do([part = request.part, length](session::PeerSession& s) {
+    s.RequestLeaves(part, length, MonotonicNow());
+  });
+}
+
 void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
-  if (swarm_ == nullptr || !swarm_->OnChunkReceived(link.id(), received.chunk, MonotonicNow())) {
+  if (swarm_ == nullptr || !swarm_->OnReceived(link.id(), received.part, MonotonicNow())) {
     SchedulePump();
     return;
   }
+  const ChunkIndex chunk = received.part.chunk;
   ArrivedChunk arrived;
   arrived.from = link.id();
-  arrived.chunk = received.chunk;
-  if (content_->hashes != nullptr) arrived.expected = content_->hashes->Get(received.chunk);
-  const content::ChunkPlace place = content_->layout->Locate(received.chunk);
-  arrived.file_bytes = content_->layout->file(place.file).length;
+  arrived.part = received.part;
+  if (content_->hashes != nullptr) arrived.expected = content_->hashes->Get(chunk);
+  arrived.file_bytes = content_->layout->file(content_->layout->Locate(chunk).file).length;
+  arrived.proof = std::move(received.proof);
   arrived.data = std::move(received.data);
+  arrived_bytes_ += arrived.data.size();
   arrived_.push_back(std::move(arrived));
-  arrived_bytes_ += place.length;
   if (arrived_bytes_ >= limits::kChunkBytes) StoreArrived();
   SchedulePump();
 }
@@ -119,56 +131,96 @@ std::vector<Fetch::StoredChunk> Fetch::CheckAndWrite(store::FileChunkManager* st
                                                      std::vector<ArrivedChunk> chunks) {
   std::vector<content::ChunkToHash> to_hash;
   for (const ArrivedChunk& chunk : chunks) {
-    if (chunk.expected.has_value()) to_hash.push_back({chunk.data.span(), chunk.file_bytes});
+    if (chunk.expected.has_value() && chunk.part.whole()) {
+      to_hash.push_back({chunk.data.span(), chunk.file_bytes});
+    }
   }
   const std::vector<Hash256> hashes = content::HashOfEach(to_hash);
   auto hash = hashes.begin();
   std::vector<StoredChunk> results;
   for (ArrivedChunk& chunk : chunks) {
-    StoredChunk result{chunk.from, chunk.chunk, true, {}};
+    if (!chunk.part.whole()) {
+      results.push_back(CheckAndWriteLeaves(store, &chunk));
+      continue;
+    }
+    StoredChunk result{chunk.from, chunk.part, true, {}, {}};
     if (chunk.expected.has_value()) result.good = *hash++ == *chunk.expected;
-    if (result.good) result.stored = store->WriteChunk(chunk.chunk, chunk.data.span());
+    if (result.good) result.stored = store->WriteChunk(chunk.part.chunk, chunk.data.span());
     chunk.data = ChunkBuffer();
     results.push_back(std::move(result));
   }
   return results;
 }
 
-void Fetch::OnChunkStored(const StoredChunk& result) {
-  Link* link = links_->Find(result.from);
-  if (!result.good) {
-    swarm_->OnChunkFailed(result.from, result.chunk);
-    if (link != nullptr) {
-      Ban(*link, absl::StrCat("it sent wrong bytes for chunk ", result.chunk.value()));
-    }
-  } else if (!result.stored.ok()) {
-    swarm_->OnChunkNotStored(result.chunk);
-    host_->OnStoreProblem(result.stored);
-  } else {
-    if (link != nullptr) ++link->chunks_down;
-    swarm_->OnChunkVerified(result.chunk);
-    fresh_.push_back(result.chunk);
-    journal_->OnWritten(result.chunk, content_->layout->ChunkLength(result.chunk));
-    if (!std::exchange(told_first_chunk_, true)) host_->OnFirstChunk();
-  }
+Fetch::StoredChunk Fetch::CheckAndWriteLeaves(store::FileChunkManager* store,
+                                              ArrivedChunk* leaves) {
+  const ChunkPart& part = leaves->part;
+  StoredChunk result{leaves->from, part, false, {}, {}};
+  if (!leaves->expected.has_value()) return result;
+  content::ChunkTree tree(*leaves->expected, store->layout().ChunkLength(part.chunk),
+                          leaves->file_bytes);
+  const Hash256 root = content::ChunkTree::RangeRoot(leaves->data.span(), part.leaf_count);
+  result.good = tree.Add(part.first_leaf, part.leaf_count, root, leaves->proof).ok();
+  if (!result.good) return result;
+  result.stored =
+      store->WritePart(part.chunk, part.first_leaf * limits::kLeafBytes, leaves->data.span());
+  result.leaves = ProvenLeaves{root, std::move(leaves->proof), tree};
+  leaves->data = ChunkBuffer();
+  return result;
 }
 
+void Fetch::OnChunkStored(const StoredChunk& result) {
+  Link* link = links_->Find(result.from);
+  const ChunkIndex chunk = result.part.chunk;
+  if (!result.good) {
+    swarm_->OnFailed(result.from, result.part);
+    if (link != nullptr) Ban(*link, absl::StrCat("it sent wrong bytes for chunk ", chunk.value()));
+    return;
+  }
+  if (!result.stored.ok()) {
+    swarm_->OnNotStored(result.part);
+    host_->OnStoreProblem(result.stored);
+    return;
+  }
+  if (link != nullptr) ++link->chunks_down;
+  if (result.leaves.has_value()) {
+    const ProvenLeaves& leaves = *result.leaves;
+    content_->trees.Learn(result.part, leaves.range_root, leaves.proof, leaves.tree);
+  }
+  swarm_->OnVerified(result.part);
+  if (swarm_->have().Has(chunk)) {
+    fresh_.emplace_back(chunk);
+    journal_->OnWritten(chunk, content_->layout->ChunkLength(chunk));
+  } else {
+    fresh_.push_back(result.part);
+  }
+  if (!std::exchange(told_first_chunk_, true)) host_->OnFirstChunk();
+}
+
+// Whole chunks as runs. Nobody is told what he has.
 void Fetch::TellHaves() {
   if (fresh_.empty()) return;
-  std::vector<ChunkIndex> fresh = std::exchange(fresh_, {});
+  std::vector<ChunkPart> fresh = std::exchange(fresh_, {});
   std::sort(fresh.begin(), fresh.end());
-  std::vector<std::pair<ChunkIndex, uint32_t>> runs;
-  for (ChunkIndex chunk : fresh) {
-    if (!runs.empty() && runs.back().first + ChunkIndex(runs.back().second) == chunk) {
-      ++runs.back().second;
-    } else {
-      runs.emplace_back(chunk, 1);
-    }
-  }
   links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
     if (!link.subscribed) return;
-    link.io->Do([runs](session::PeerSession& s) {
+    std::vector<std::pair<ChunkIndex, uint32_t>> runs;
+    std::vector<ChunkPart> parts;
+    for (const ChunkPart& part : fresh) {
+      if (swarm_->LinkHas(link.id(), part)) continue;
+      if (!part.whole()) {
+        // The chunk may be whole by now.
+        if (!swarm_->have().Has(part.chunk)) parts.push_back(part);
+      } else if (!runs.empty() && runs.back().first + ChunkIndex(runs.back().second) == part.chunk) {
+        ++runs.back().second;
+      } else {
+        runs.emplace_back(part.chunk, 1);
+      }
+    }
+    if (runs.empty() && parts.empty()) return;
+    link.io->Do([runs = std::move(runs), parts = std::move(parts)](session::PeerSession& s) {
       for (const auto& [first, count] : runs) s.SendHave(first, count);
+      for (const ChunkPart& part : parts) s.SendHaveLeaves(part);
     });
   });
 }
@@ -188,7 +240,7 @@ void Fetch::Stop(std::function<void()> done) {
   pump_timer_.Disarm();
   manifest_timer_.Disarm();
   hashes_timer_.Disarm();
-  content_->have = nullptr;
+  content_->swarm = nullptr;
   if (journal_ == nullptr) return done();
   journal_->Flush([journal = journal_, done = std::move(done)](const absl::Status&) { done(); });
 }

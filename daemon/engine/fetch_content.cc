@@ -155,8 +155,13 @@ void Fetch::OnHashesLate() {
 
 void Fetch::MakeSwarm(ChunkSet have) {
   const uint32_t count = content_->layout->chunk_count();
-  swarm_ = std::make_unique<swarm::Swarm>(content_->layout, std::move(have), random_());
-  content_->have = &swarm_->have();
+  // What comes from original peers can not be checked before it is whole.
+  const uint32_t unit_leaves = by_original()
+                                   ? limits::kLeavesPerChunk
+                                   : swarm::Swarm::UnitLeavesFor(content_->layout->total_bytes());
+  swarm_ =
+      std::make_unique<swarm::Swarm>(content_->layout, std::move(have), random_(), unit_leaves);
+  content_->swarm = swarm_.get();
   if (content_->hashes != nullptr && !content_->hashes->Complete()) {
     for (uint32_t i = 0; i < count; ++i) {
       if (!content_->hashes->Knows(ChunkIndex(i))) swarm_->SetKnown(ChunkIndex(i), 1, false);

@@ -1,5 +1,6 @@
 #include "daemon/engine/peer_link.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/clock.h"
@@ -10,6 +11,10 @@ namespace {
 // Lines, and the first bytes of a payload that follow a line in the same read, pass through here:
 // enough for lines, and little of a chunk is copied.
 constexpr size_t kLineReadBytes = 16 << 10;
+// What the kernel may hold beyond what is on the wire. Nothing of it can be withdrawn, and what is
+// said later waits behind it, so slow connections have little.
+constexpr uint64_t kMinNotSentBytes = 16 << 10;
+constexpr uint64_t kMaxNotSentBytes = 512 << 10;
 
 }  // namespace
 
@@ -136,6 +141,9 @@ void PeerLink::OnEndOfStream() {
 void PeerLink::OnSent(size_t sent_bytes) {
   const absl::Time now = MonotonicNow();
   session_->OnSent(sent_bytes, connection_->unsent_text_bytes(), connection_->unsent_bytes(), now);
+  const uint64_t not_sent = session_->send_ahead_bytes() / 4;
+  connection_->SetNotSentLowWater(static_cast<uint32_t>(
+      std::min(std::max(not_sent, kMinNotSentBytes), kMaxNotSentBytes)));
   Pump();
 }
 

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/types/optional.h"
 #include "core/base/ids.h"
+#include "core/content/chunk_tree.h"
 #include "daemon/engine/content_state.h"
 #include "daemon/engine/links.h"
 #include "daemon/engine/runtime.h"
@@ -27,7 +29,7 @@ class ServingHost {
 
 class Serving : public std::enable_shared_from_this<Serving> {
  public:
-  Serving(Runtime* runtime, Links* links, const ContentState* content, ServingHost* host)
+  Serving(Runtime* runtime, Links* links, ContentState* content, ServingHost* host)
       : runtime_(runtime), links_(links), content_(content), host_(host) {}
 
   // False when the event is not a question.
@@ -39,7 +41,7 @@ class Serving : public std::enable_shared_from_this<Serving> {
   // A suspect file was hashed again and is what it was: what waited for it goes on.
   void ResumeFile(FileIndex file);
   // It is not: what waits is refused, and whatever else is asked from now on.
-  void Refuse();
+  void RefuseAll();
   void Allow() { refusing_ = false; }
   bool refusing() const { return refusing_; }
 
@@ -48,23 +50,40 @@ class Serving : public std::enable_shared_from_this<Serving> {
   void SendHashes(Link& link, FileIndex file, uint32_t first);
   struct Asked {
     LinkId link;
-    ChunkIndex chunk;
+    ChunkPart part;
     bool original = false;
+  };
+  // What a worker needs beside it, where leaves are asked for.
+  struct ToPrepare {
+    Asked asked;
+    std::vector<Hash256> proof;
+    // The proof is to be made from the whole chunk.
+    absl::optional<content::ChunkTree> new_tree;
+  };
+  struct Prepared {
+    Asked asked;
+    std::vector<Hash256> proof;
+    FileSlice slice;
   };
   struct Waiting {
     FileIndex file;
     Asked asked;
   };
 
+  // --- serving_chunks.cc
   void ServeChunk(const Asked& asked);
   void PrepareChunks();
-  void Prepare(Link& to, std::vector<Asked> chunks);
-  void RefuseChunk(const Asked& asked, int code, const std::string& reason);
+  // The proof of leaves, or what it can be made from; false when they can not be proven here.
+  bool FindProof(ToPrepare* chunk) const;
+  void Prepare(Link& to, std::vector<ToPrepare> chunks);
+  static absl::StatusOr<Prepared> PrepareOne(store::FileChunkManager* store, ToPrepare* chunk);
+  static void Send(session::PeerSession& session, const Prepared& chunk);
+  void Refuse(const Asked& asked, int code, const std::string& reason);
   void OnNotPrepared(const Asked& asked, const absl::Status& status);
 
   Runtime* const runtime_;
   Links* const links_;
-  const ContentState* const content_;
+  ContentState* const content_;
   ServingHost* const host_;
   std::vector<Asked> to_prepare_;  // what was asked for since the loop's last turn
   absl::flat_hash_set<FileIndex> suspect_;

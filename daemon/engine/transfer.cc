@@ -252,7 +252,10 @@ void Transfer::OnPeerHello(Link& link) {
 void Transfer::OnAccepted(Link& link) {
   link.opened = true;
   const uint32_t count = content_.layout == nullptr ? 0 : content_.layout->chunk_count();
-  link.io->Do([count](session::PeerSession& s) { s.AcceptOpen(count); });
+  link.io->Do([count, tally = content_.Tally()](session::PeerSession& s) {
+    s.UseSendTally(tally);
+    s.AcceptOpen(count);
+  });
   if (fetch_ != nullptr) fetch_->OnAccepted(link);
 }
 

@@ -202,7 +202,7 @@ void Transfer::OnFileSuspect(FileIndex file) {
 }
 
 void Transfer::Damaged(const std::string& what) {
-  serving_->Refuse();
+  serving_->RefuseAll();
   content_.whole = false;
   if (record_.kind == store::TransferKind::kShare) {
     Fail(absl::DataLossError(absl::StrCat(what, "; share it again, or put it back and resume")));

@@ -245,7 +245,7 @@ void SimPeer::Pump() {
   for (const swarm::RequestLeaves& request : commands.leaf_requests) {
     if (SimLink* link = world_->FindLink(request.link)) {
       link->Do([&](PeerSession& s) {
-        s.RequestLeaves(request.part, LengthOf(request.part), events_->now());
+        s.RequestLeaves(request.part, layout_->PartLength(request.part), events_->now());
       });
     }
   }
@@ -266,13 +266,6 @@ void SimPeer::Request(const swarm::RequestChunks& request) {
     lengths[i] = layout_->ChunkLength(request.first + ChunkIndex(i));
   }
   link->Do([&](PeerSession& s) { s.RequestChunks(request.first, lengths, events_->now()); });
-}
-
-uint32_t SimPeer::LengthOf(const ChunkPart& part) const {
-  const uint32_t length = layout_->ChunkLength(part.chunk);
-  if (part.whole()) return length;
-  const uint32_t before = std::min(part.first_leaf * limits::kLeafBytes, length);
-  return std::min(part.leaf_count * limits::kLeafBytes, length - before);
 }
 
 void SimPeer::CheckArrived() {
@@ -339,7 +332,7 @@ void SimPeer::ServeChunk(SimLink* link, const ChunkPart& part) {
     const bool here = traits_.seed || swarm_->Has(part);
     if (!here) return s.Refuse(part, 409, "not available here yet");
     FileSlice slice;
-    slice.length = LengthOf(part);
+    slice.length = layout_->PartLength(part);
     if (part.whole()) {
       s.SendChunk(part.chunk, std::move(slice));
     } else {

@@ -108,7 +108,6 @@ class SimPeer : public SimLinkUser, public EventHandler {
   void SchedulePump();
   void Pump();
   void Request(const swarm::RequestChunks& request);
-  uint32_t LengthOf(const ChunkPart& part) const;
   void CheckArrived();
   void TellHaves(const std::vector<ChunkPart>& fresh);
   void SendHaveSet(SimLink* link);

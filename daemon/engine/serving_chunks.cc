@@ -1,0 +1,194 @@
+// Sending chunks, and leaves of them, to those that ask.
+#include <algorithm>
+#include <utility>
+
+#include "core/base/limits.h"
+#include "daemon/engine/serving.h"
+#include "spdlog/spdlog.h"
+
+namespace p2p::engine {
+namespace {
+
+constexpr char kDamaged[] = "the file changed since it was shared";
+
+}  // namespace
+
+void Serving::ServeOriginal(Link& link, FileIndex file, uint64_t chunk_id) {
+  const content::LayoutFile& entry = content_->layout->file(file);
+  if (chunk_id >= entry.chunk_count) {
+    link.io->Do([](session::PeerSession& s) { s.SendOriginalError(416, "no such chunk"); });
+    return;
+  }
+  ServeChunk({link.id(), entry.first_chunk + ChunkIndex(static_cast<uint32_t>(chunk_id)),
+              /*original=*/true});
+}
+
+void Serving::ServeChunk(const Asked& asked) {
+  if (refusing_) return Refuse(asked, 410, kDamaged);
+  if (content_->layout == nullptr || asked.part.chunk.value() >= content_->layout->chunk_count() ||
+      content_->layout->PartLength(asked.part) == 0) {
+    return Refuse(asked, 404, "no such chunk");
+  }
+  if (!content_->Has(asked.part)) return Refuse(asked, 409, "not available here yet");
+  const FileIndex file = content_->layout->Locate(asked.part.chunk).file;
+  if (suspect_.contains(file)) {
+    waiting_.push_back({file, asked});
+    return;
+  }
+  to_prepare_.push_back(asked);
+  if (to_prepare_.size() > 1) return;
+  runtime_->engine_loop.Post([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->PrepareChunks();
+  });
+}
+
+// One job for each large chunk, one for many small ones.
+void Serving::PrepareChunks() {
+  const std::vector<Asked> all = std::exchange(to_prepare_, {});
+  if (content_->store == nullptr) {  // let go since it was asked for
+    for (const Asked& asked : all) Refuse(asked, 409, "not available here yet");
+    return;
+  }
+  for (auto next = all.begin(); next != all.end();) {
+    const LinkId link = next->link;
+    std::vector<ToPrepare> chunks;
+    uint64_t bytes = 0;
+    for (; next != all.end() && next->link == link && bytes < limits::kChunkBytes; ++next) {
+      ToPrepare chunk{*next, {}, {}};
+      if (!FindProof(&chunk)) {
+        Refuse(*next, 409, "can not be proven here yet");
+        continue;
+      }
+      bytes += content_->layout->PartLength(next->part);
+      chunks.push_back(std::move(chunk));
+    }
+    Link* const to = links_->Find(link);
+    if (to != nullptr && !chunks.empty()) Prepare(*to, std::move(chunks));
+  }
+}
+
+bool Serving::FindProof(ToPrepare* chunk) const {
+  const ChunkPart& part = chunk->asked.part;
+  if (part.whole()) return true;
+  absl::StatusOr<std::vector<Hash256>> proof = content_->trees.Proof(part);
+  if (proof.ok()) {
+    chunk->proof = *std::move(proof);
+    return true;
+  }
+  if (content_->hashes == nullptr || !content_->Has(part.chunk)) return false;
+  const absl::optional<Hash256> hash = content_->hashes->Get(part.chunk);
+  if (!hash.has_value()) return false;
+  const content::ChunkPlace place = content_->layout->Locate(part.chunk);
+  chunk->new_tree.emplace(*hash, place.length, content_->layout->file(place.file).length);
+  return content::IsProvableRange(part.first_leaf, part.leaf_count, chunk->new_tree->width()) &&
+         part.leaf_count >= content::ChunkTree::kGranularityLeaves;
+}
+
+absl::StatusOr<Serving::Prepared> Serving::PrepareOne(store::FileChunkManager* store,
+                                                      ToPrepare* chunk) {
+  const ChunkPart& part = chunk->asked.part;
+  const uint32_t length = store->layout().PartLength(part);
+  // Looks whether the file is what it was.
+  absl::StatusOr<FileSlice> slice =
+      store->PrepareToSend(part.chunk, part.first_leaf * limits::kLeafBytes, length);
+  if (!slice.ok()) return slice.status();
+  if (chunk->new_tree.has_value()) {
+    std::vector<uint8_t> bytes(store->layout().ChunkLength(part.chunk));
+    absl::Status status = store->ReadChunk(part.chunk, absl::MakeSpan(bytes));
+    if (!status.ok()) return status;
+    // Other bytes than were verified: the file changed.
+    status = chunk->new_tree->AddAll(bytes);
+    if (!status.ok()) return absl::FailedPreconditionError(status.message());
+    auto proof = chunk->new_tree->Proof(part.first_leaf, part.leaf_count);
+    if (!proof.ok()) return proof.status();
+    chunk->proof = *std::move(proof);
+  }
+  return Prepared{chunk->asked, std::move(chunk->proof), *std::move(slice)};
+}
+
+void Serving::Send(session::PeerSession& session, const Prepared& chunk) {
+  if (chunk.asked.original) {
+    session.SendOriginalChunk(chunk.slice);
+  } else if (chunk.asked.part.whole()) {
+    session.SendChunk(chunk.asked.part.chunk, chunk.slice);
+  } else {
+    session.SendLeaves(chunk.asked.part, chunk.proof, chunk.slice);
+  }
+}
+
+// The slices go straight from the worker to the connection; only failures and new trees come back
+// here.
+void Serving::Prepare(Link& to, std::vector<ToPrepare> chunks) {
+  runtime_->workers->Submit(
+      store::WorkerPool::Priority::kUrgent,
+      [runtime = runtime_, weak = weak_from_this(), store = content_->store, io = to.io,
+       chunks = std::move(chunks)]() mutable {
+        std::vector<Prepared> ready;
+        for (ToPrepare& chunk : chunks) {
+          absl::StatusOr<Prepared> one = PrepareOne(store.get(), &chunk);
+          if (!one.ok()) {
+            runtime->engine_loop.Post([weak, asked = chunk.asked, status = one.status()] {
+              if (const auto self = weak.lock()) self->OnNotPrepared(asked, status);
+            });
+            continue;
+          }
+          ready.push_back(*std::move(one));
+          if (!chunk.new_tree.has_value()) continue;
+          runtime->engine_loop.Post([weak, at = chunk.asked.part.chunk, tree = *chunk.new_tree] {
+            if (const auto self = weak.lock()) self->content_->trees.Put(at, tree);
+          });
+        }
+        if (ready.empty()) return;
+        io->Do([ready = std::move(ready)](session::PeerSession& s) {
+          for (const Prepared& chunk : ready) Send(s, chunk);
+        });
+      });
+}
+
+void Serving::OnNotPrepared(const Asked& asked, const absl::Status& status) {
+  const bool changed = absl::IsFailedPrecondition(status) || absl::IsNotFound(status) ||
+                       absl::IsOutOfRange(status) || absl::IsPermissionDenied(status);
+  if (!changed || !content_->whole) {
+    spdlog::warn("cannot read chunk {} of {}: {}", asked.part.chunk.value(),
+                 content_->layout->name(), std::string(status.message()));
+    return Refuse(asked, absl::IsUnavailable(status) ? 503 : 500,
+                  absl::IsUnavailable(status) ? "busy" : "disk error");
+  }
+  if (refusing_) return Refuse(asked, 410, kDamaged);
+  const FileIndex file = content_->layout->Locate(asked.part.chunk).file;
+  waiting_.push_back({file, asked});
+  if (suspect_.insert(file).second) host_->OnFileSuspect(file);
+}
+
+void Serving::ResumeFile(FileIndex file) {
+  suspect_.erase(file);
+  for (const Waiting& waiting : std::exchange(waiting_, {})) {
+    if (waiting.file == file) {
+      ServeChunk(waiting.asked);
+    } else {
+      waiting_.push_back(waiting);
+    }
+  }
+}
+
+void Serving::RefuseAll() {
+  refusing_ = true;
+  suspect_.clear();
+  for (const Waiting& waiting : std::exchange(waiting_, {})) {
+    Refuse(waiting.asked, 410, kDamaged);
+  }
+}
+
+void Serving::Refuse(const Asked& asked, int code, const std::string& reason) {
+  Link* to = links_->Find(asked.link);
+  if (to == nullptr) return;
+  to->io->Do([asked, code, reason](session::PeerSession& s) {
+    if (asked.original) {
+      s.SendOriginalError(code, reason);
+    } else {
+      s.Refuse(asked.part, code, reason);
+    }
+  });
+}
+
+}  // namespace p2p::engine
