@@ -77,10 +77,11 @@ Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Engine::~Engine() {
   Stop(absl::Seconds(5));
-  // Jobs first: what they post then goes nowhere; what lives on a loop goes after the loop.
+  // Jobs first: what they post then goes nowhere; what lives on a loop goes after the loop. The
+  // pools stay: until its end the engine loop submits to them.
   Runtime& runtime = impl_->runtime;
-  runtime.workers.reset();
-  runtime.catalog_worker.reset();
+  runtime.workers->Stop();
+  runtime.catalog_worker->Stop();
   for (auto& loop : runtime.io_loops) loop->Stop();
   runtime.engine_loop.Stop();
   impl_->table.reset();

@@ -31,10 +31,9 @@ constexpr int kUrgentInARow = 64;
 }  // namespace
 
 WorkerPool::WorkerPool(int threads, std::string thread_name, std::function<void()> prepare)
-    : thread_name_(std::move(thread_name)) {
-  const int count = std::max(threads, 1);
-  for (int number = 0; number < count; ++number) {
-    const bool urgent_only = number == 0 && count >= 2;
+    : thread_name_(std::move(thread_name)), thread_count_(std::max(threads, 1)) {
+  for (int number = 0; number < thread_count_; ++number) {
+    const bool urgent_only = number == 0 && thread_count_ >= 2;
     threads_.emplace_back([this, number, urgent_only, prepare] {
       NameThisThread(thread_name_, number);
       prepare();
@@ -43,12 +42,15 @@ WorkerPool::WorkerPool(int threads, std::string thread_name, std::function<void(
   }
 }
 
-WorkerPool::~WorkerPool() {
+WorkerPool::~WorkerPool() { Stop(); }
+
+void WorkerPool::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void WorkerPool::Submit(Priority priority, Job job) {

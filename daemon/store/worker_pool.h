@@ -29,13 +29,16 @@ class WorkerPool {
   // Each thread calls `prepare` first.
   WorkerPool(
       int threads, std::string thread_name, std::function<void()> prepare = [] {});
-  // Runs what is queued, and what that queues, then joins.
+  // Stop() if it was not called.
   ~WorkerPool();
+
+  // Runs what is queued, and what that queues, then joins. Jobs submitted after that never run.
+  void Stop();
 
   void Submit(Priority priority, Job job);
   // A bulk job that waits until no other one with this key runs: one after the other, as they came.
   void SubmitInTurn(uint64_t key, Job job);
-  int threads() const { return static_cast<int>(threads_.size()); }
+  int threads() const { return thread_count_; }
   // Bulk jobs that run at once.
   int bulk_threads() const { return std::max(threads() - 1, 1); }
 
@@ -53,6 +56,7 @@ class WorkerPool {
   // Keys of which a job is queued or runs, with the jobs that wait for its end.
   absl::flat_hash_map<uint64_t, std::deque<Job>> turns_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  const int thread_count_;
   std::vector<std::thread> threads_;
 };
 

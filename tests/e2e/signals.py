@@ -74,6 +74,20 @@ class ShutdownTest(P2pTest):
             self.assertEqual(code, 0, a.log())
             self.assertLess(seconds, 5.5)
 
+    def test_a_seeder_that_stops_while_it_serves_ends_in_good_order(self):
+        a = self.daemon("a")
+        make_file(self.path("x.bin"), 8 * MIB)
+        shared = a.share(self.path("x.bin"))
+        # What its connections cause when they close meets the end of its parts at another point
+        # each time.
+        for number in range(6):
+            proxy = self.closing(Proxy((LOCALHOST, a.port), budget=3 * MIB))
+            b = self.daemon(f"b{number}")
+            transfer = b.get_detached(link_to(shared, proxy))["id"]
+            b.wait_bytes(transfer, MIB, "a part is here")
+            self.assertEqual(a.stop(), 0, a.log())
+            a.start()
+
     def test_sigterm_while_a_share_is_hashed(self):
         a = self.daemon("a")
         make_file(self.path("x.bin"), 192 * MIB)

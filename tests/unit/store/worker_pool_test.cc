@@ -42,6 +42,23 @@ TEST(WorkerPool, RunsWhatAJobQueuesWhileThePoolStops) {
   EXPECT_EQ(ran, 2);
 }
 
+TEST(WorkerPool, StoppedItTakesJobsAndNeverRunsThem) {
+  std::atomic<int> runs{0};
+  const auto token = std::make_shared<int>();
+  {
+    WorkerPool pool(2, "test");
+    pool.Submit(Priority::kBulk, [&] { ++runs; });
+    pool.Stop();
+    EXPECT_EQ(runs, 1);
+    EXPECT_EQ(pool.threads(), 2);
+    pool.Submit(Priority::kUrgent, [&, token] { ++runs; });
+    pool.SubmitInTurn(7, [&, token] { ++runs; });
+    pool.Stop();
+  }
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(token.use_count(), 1);
+}
+
 TEST(WorkerPool, HasAtLeastOneThread) {
   absl::Notification done;
   WorkerPool pool(0, "test");
