@@ -174,6 +174,9 @@ inline constexpr int kMaxControlPageItems = 1'000;
 // Items in a page when the caller does not say; transfers in one message of a watch.
 inline constexpr int kDefaultControlPageItems = 100;
 // A path in a request; the system takes no longer one (PATH_MAX with its NUL).
+// Calls that may wait for a disk (Share, Download, Pause, Resume, Remove) and run at once. Beyond
+// it they wait for their turn; no other call is ever behind them.
+inline constexpr int kMaxControlWaits = 16;
 inline constexpr size_t kMaxLocalPathBytes = 4'095;
 // Between two messages about progress on one watch.
 inline constexpr absl::Duration kControlProgressInterval = absl::Milliseconds(200);

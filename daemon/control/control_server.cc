@@ -15,6 +15,7 @@
 #include "core/base/limits.h"
 #include "core/base/text.h"
 #include "daemon/control/acceptor.h"
+#include "daemon/control/call_threads.h"
 #include "daemon/control/control_service.h"
 #include "daemon/control/watch_hub.h"
 #include "spdlog/spdlog.h"
@@ -69,11 +70,12 @@ struct ControlServer::Impl {
        std::function<void()> on_shutdown_request)
       : socket(claimed),
         hub(transfers),
-        service(transfers, &hub, std::move(on_shutdown_request)),
+        service(transfers, &hub, &threads, std::move(on_shutdown_request)),
         server(BuildServer(&service)) {}
 
   // Destroyed from the last to the first: who calls others goes before them.
   ControlSocket* const socket;
+  CallThreads threads{limits::kMaxControlWaits};
   WatchHub hub;
   ControlService service;
   std::unique_ptr<grpc::Server> server;

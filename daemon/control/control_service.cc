@@ -68,18 +68,18 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
                       Printable(status.message(), kMaxStatusMessageBytes));
 }
 
-ControlService::ControlService(TransferService* transfers, WatchHub* hub,
+ControlService::ControlService(TransferService* transfers, WatchHub* hub, CallThreads* threads,
                                std::function<void()> on_shutdown_request)
     : handlers_(transfers), hub_(hub), on_shutdown_request_(std::move(on_shutdown_request)) {
   ServeUnary("GetDaemon", &Handlers::GetDaemon);
-  ServeUnary("Share", &Handlers::Share);
-  ServeUnary("Download", &Handlers::Download);
+  ServeUnary("Share", &Handlers::Share, threads);
+  ServeUnary("Download", &Handlers::Download, threads);
   ServeUnary("GetTransfer", &Handlers::GetTransfer);
   ServeUnary("ListTransfers", &Handlers::ListTransfers);
   ServeUnary("ListPeers", &Handlers::ListPeers);
-  ServeUnary("Pause", &Handlers::Pause);
-  ServeUnary("Resume", &Handlers::Resume);
-  ServeUnary("Remove", &Handlers::Remove);
+  ServeUnary("Pause", &Handlers::Pause, threads);
+  ServeUnary("Resume", &Handlers::Resume, threads);
+  ServeUnary("Remove", &Handlers::Remove, threads);
   ServeUnary("Verify", &Handlers::Verify);
   ServeUnary<v1::ShutdownRequest, v1::ShutdownResponse>(
       "Shutdown", [this](const v1::ShutdownRequest&) -> absl::StatusOr<v1::ShutdownResponse> {
@@ -91,7 +91,8 @@ ControlService::ControlService(TransferService* transfers, WatchHub* hub,
 
 template <typename Request, typename Response>
 void ControlService::ServeUnary(absl::string_view method,
-                                std::function<absl::StatusOr<Response>(const Request&)> answer) {
+                                std::function<absl::StatusOr<Response>(const Request&)> answer,
+                                CallThreads* threads) {
   const auto call = [answer](const grpc::ByteBuffer& in, grpc::ByteBuffer* out) -> absl::Status {
     Request request;
     P2P_RETURN_IF_ERROR(ParseRequest(in, &request));
@@ -102,19 +103,26 @@ void ControlService::ServeUnary(absl::string_view method,
   MarkMethodRawCallback(
       MethodIndex(method),
       new grpc::internal::CallbackUnaryHandler<grpc::ByteBuffer, grpc::ByteBuffer>(
-          [call](grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
-                 grpc::ByteBuffer* out) {
+          [call, threads](grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+                          grpc::ByteBuffer* out) {
             grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-            reactor->Finish(ToGrpcStatus(call(*in, out)));
+            const auto finish = [=] { reactor->Finish(ToGrpcStatus(call(*in, out))); };
+            if (threads == nullptr) {
+              finish();
+            } else {
+              threads->Run(finish);
+            }
             return reactor;
           }));
 }
 
 template <typename Request, typename Response>
 void ControlService::ServeUnary(absl::string_view method,
-                                absl::StatusOr<Response> (Handlers::*answer)(const Request&)) {
+                                absl::StatusOr<Response> (Handlers::*answer)(const Request&),
+                                CallThreads* threads) {
   ServeUnary<Request, Response>(
-      method, [this, answer](const Request& request) { return (handlers_.*answer)(request); });
+      method, [this, answer](const Request& request) { return (handlers_.*answer)(request); },
+      threads);
 }
 
 void ControlService::ServeWatch() {

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "daemon/control/call_threads.h"
 #include "daemon/control/handlers.h"
 #include "daemon/control/transfer_service.h"
 #include "daemon/control/watch_hub.h"
@@ -15,20 +16,23 @@ namespace p2p::control {
 
 class ControlService final : public v1::Control::Service {
  public:
-  // `hub` and `transfers` outlive the service. `on_shutdown_request` may be called more than once,
-  // and returns at once.
-  ControlService(TransferService* transfers, WatchHub* hub,
+  // The others outlive the service. `on_shutdown_request` may be called more than once, and returns
+  // at once.
+  ControlService(TransferService* transfers, WatchHub* hub, CallThreads* threads,
                  std::function<void()> on_shutdown_request);
 
  private:
   // Serves `method` by `answer`. Requests are parsed here and not by gRPC, which would hide from
-  // the caller which field is wrong.
+  // the caller which field is wrong. `threads`: where it runs, for calls that may wait; nullptr: on
+  // gRPC's thread.
   template <typename Request, typename Response>
   void ServeUnary(absl::string_view method,
-                  std::function<absl::StatusOr<Response>(const Request&)> answer);
+                  std::function<absl::StatusOr<Response>(const Request&)> answer,
+                  CallThreads* threads = nullptr);
   template <typename Request, typename Response>
   void ServeUnary(absl::string_view method,
-                  absl::StatusOr<Response> (Handlers::*answer)(const Request&));
+                  absl::StatusOr<Response> (Handlers::*answer)(const Request&),
+                  CallThreads* threads = nullptr);
   void ServeWatch();
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Watch(const grpc::ByteBuffer& request_bytes);
 

@@ -1,6 +1,7 @@
 // What control asks of the daemon's engine. Owned by control; implemented by EngineTransferService
-// over the engine, and by a fake in tests. Every call may come from any thread, is short, and waits
-// for no file, peer or name service.
+// over the engine, and by a fake in tests. Every call may come from any thread. Those
+// that change a transfer may wait for a disk; the others are short, and wait for no file, peer or
+// name service.
 #pragma once
 
 #include <cstdint>

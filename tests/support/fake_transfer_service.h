@@ -45,6 +45,22 @@ class FakeTransferService final : public control::TransferService {
     absl::MutexLock lock(&mutex_);
     daemon_ = std::move(daemon);
   }
+  // From now on until LetPausesGo, Pause waits, as it does for a slow disk.
+  void HoldPauses() {
+    absl::MutexLock lock(&mutex_);
+    hold_ = true;
+  }
+  void LetPausesGo() {
+    absl::MutexLock lock(&mutex_);
+    hold_ = false;
+  }
+  // Until `count` calls are held.
+  void AwaitHeldPauses(int count) {
+    absl::MutexLock lock(&mutex_);
+    const auto held = [this, count]()
+                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return held_ >= count; };
+    mutex_.Await(absl::Condition(&held));
+  }
   // "share PATH NAME", "pause 3", ... in the order of the calls.
   std::vector<std::string> calls() const {
     absl::MutexLock lock(&mutex_);
@@ -64,6 +80,7 @@ class FakeTransferService final : public control::TransferService {
     return Record(absl::StrCat("download ", source, " ", output));
   }
   absl::Status Pause(TransferId id) override {
+    Hold();
     return Record(absl::StrCat("pause ", id.value())).status();
   }
   absl::Status Resume(TransferId id) override {
@@ -124,6 +141,13 @@ class FakeTransferService final : public control::TransferService {
   }
 
  private:
+  void Hold() {
+    absl::MutexLock lock(&mutex_);
+    ++held_;
+    mutex_.Await(absl::Condition(
+        +[](bool* hold) { return !*hold; }, &hold_));
+    --held_;
+  }
   absl::StatusOr<TransferId> Record(std::string call) {
     absl::MutexLock lock(&mutex_);
     calls_.push_back(std::move(call));
@@ -137,6 +161,8 @@ class FakeTransferService final : public control::TransferService {
   absl::StatusOr<TransferId> answer_ ABSL_GUARDED_BY(mutex_) = TransferId(1);
   std::vector<std::string> calls_ ABSL_GUARDED_BY(mutex_);
   uint64_t revision_ ABSL_GUARDED_BY(mutex_) = 1;
+  bool hold_ ABSL_GUARDED_BY(mutex_) = false;
+  int held_ ABSL_GUARDED_BY(mutex_) = 0;
   int looks_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -16,6 +16,8 @@
 #include <chrono>
 #include <cstring>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "core/base/clock.h"
 #include "core/base/limits.h"
@@ -135,6 +137,29 @@ TEST_F(ControlServerTest, ErrorsKeepTheirCodeAndTheirText) {
   const grpc::Status status = stub_->Pause(&context, request, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_THAT(status.error_message(), HasSubstr("p2pctl list"));
+}
+
+TEST_F(ControlServerTest, CallsThatWaitForADiskDelayNoOthers) {
+  transfers_.Put(MakeTransfer(1, TransferState::kDownloading, TransferKind::kDownload, "x"));
+  transfers_.HoldPauses();
+  std::vector<std::thread> waiting;
+  for (int i = 0; i < 2 * limits::kMaxControlWaits; ++i) {
+    waiting.emplace_back([this] {
+      grpc::ClientContext context;
+      v1::PauseRequest request;
+      request.set_transfer("1");
+      v1::PauseResponse response;
+      EXPECT_TRUE(v1::Control::NewStub(NewChannel())->Pause(&context, request, &response).ok());
+    });
+  }
+  transfers_.AwaitHeldPauses(limits::kMaxControlWaits);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  v1::GetDaemonResponse response;
+  EXPECT_TRUE(stub_->GetDaemon(&context, {}, &response).ok());
+  transfers_.LetPausesGo();
+  for (std::thread& thread : waiting) thread.join();
+  EXPECT_EQ(transfers_.calls().size(), waiting.size());
 }
 
 TEST_F(ControlServerTest, AVeryLongErrorIsCutAndStillArrives) {
