@@ -216,6 +216,7 @@ class Daemon {
     NotifyServiceManager("STOPPING=1");
     LetSignalsEndTheProcess();
     spdlog::info("stopping");
+    engine_->EndWaits();
     server_->Stop();
     engine_->Stop(kEngineStopTimeout);
     server_.reset();

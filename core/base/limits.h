@@ -159,6 +159,10 @@ inline constexpr size_t kChunkPoolBytes = 32 << 20;
 
 // --- Control
 
+// A call that changes a transfer is answered when the change is committed, so that the answer holds
+// after a crash. A disk that takes longer than this delays no answer further: the change is made,
+// and is committed when the disk gets to it.
+inline constexpr absl::Duration kCommitWait = absl::Seconds(5);
 // Bytes of a Unix socket path: sun_path without its NUL. A longer one is a configuration error.
 inline constexpr size_t kMaxSocketPathBytes = 107;
 // Open control connections. Beyond it the newcomer is told "busy" and closed.
@@ -167,6 +171,9 @@ inline constexpr int kMaxControlConnections = 256;
 inline constexpr int kMaxControlMessageBytes = 4 << 20;
 // Memory that gRPC may use for all control connections together; beyond it gRPC refuses calls.
 inline constexpr size_t kMaxControlMemoryBytes = 32 << 20;
+// Calls that may wait for a disk (Share, Download, Pause, Resume, Remove) and run at once. Beyond
+// it they wait for their turn; no other call is ever behind them.
+inline constexpr int kMaxControlWaits = 16;
 // WatchTransfers streams at a time. Beyond it RESOURCE_EXHAUSTED.
 inline constexpr int kMaxControlWatchers = 1'000;
 // Items in one page of a list. More asked for gives this many.
@@ -174,9 +181,6 @@ inline constexpr int kMaxControlPageItems = 1'000;
 // Items in a page when the caller does not say; transfers in one message of a watch.
 inline constexpr int kDefaultControlPageItems = 100;
 // A path in a request; the system takes no longer one (PATH_MAX with its NUL).
-// Calls that may wait for a disk (Share, Download, Pause, Resume, Remove) and run at once. Beyond
-// it they wait for their turn; no other call is ever behind them.
-inline constexpr int kMaxControlWaits = 16;
 inline constexpr size_t kMaxLocalPathBytes = 4'095;
 // Between two messages about progress on one watch.
 inline constexpr absl::Duration kControlProgressInterval = absl::Milliseconds(200);

@@ -96,6 +96,11 @@ void Engine::Stop(absl::Duration deadline) {
   auto committed = std::make_shared<absl::Notification>();
   auto told = std::make_shared<absl::Notification>();
   impl_->runtime.engine_loop.Post([impl = impl_.get(), committed, told] {
+void Engine::EndWaits() {
+  absl::MutexLock lock(&impl_->commit_mutex);
+  impl_->waits_ended = true;
+}
+
     impl->trackers->Leave([told] { told->Notify(); });
     auto open = std::make_shared<size_t>(1);
     const auto one_less = [impl, open, committed] {

@@ -1,7 +1,7 @@
 // The engine: owns transfers, swarms and all decisions, and is the only part that knows both
 // network and disk. Everything public here may be called from any thread: calls are posted to the
-// engine loop and, where they answer, wait for it. Nothing here blocks on a file, a name service or
-// a peer.
+// engine loop and, where they answer, wait for it. Nothing here blocks on a name service or a
+// peer, and on a disk only where it says so.
 #pragma once
 
 #include <cstdint>
@@ -111,6 +111,9 @@ class Engine {
   // Stop() if it was not called.
   ~Engine();
 
+  // Calls that wait for a commit are answered at once, now and from now on. Before Stop, which
+  // commits all the same.
+  void EndWaits();
   // Commits everything, tells the trackers, closes. Gives up waiting for others at `deadline` (a
   // duration).
   void Stop(absl::Duration deadline);
@@ -121,6 +124,8 @@ class Engine {
   // `source`: a name, a content id or a magnet link. `output` absolute or "" for the download
   // directory; a directory that exists, or a trailing '/', means: into it.
   absl::StatusOr<TransferId> Download(const std::string& source, const std::string& output);
+  // Pause and Resume return when a restart would find it so, with all that was fetched until then,
+  // but wait for the disk no longer than limits::kCommitWait.
   absl::Status Pause(TransferId id);
   absl::Status Resume(TransferId id);
   absl::Status Remove(TransferId id, bool with_data);

@@ -60,8 +60,7 @@ void Engine::Impl::AddShare(const std::string& path, const std::string& name,
   const bool hashing = former->content().manifest == nullptr && !former->record().paused &&
                        former->record().error.empty();
   if (former->record().name == name && (hashing || former->identities() == identities)) {
-    former->Resume();
-    return reply(former->record().id);
+    return former->Resume([reply, id = former->record().id] { reply(id); });
   }
   table->Remove(former->record().id, /*with_data=*/false, [add](absl::Status) { add(); });
 }
@@ -108,8 +107,7 @@ absl::StatusOr<TransferId> Engine::Download(const std::string& source, const std
         DownloadRecord(source, output.empty() ? impl->runtime.options.download_dir + "/" : output);
     if (!record.ok()) return reply(record.status());
     if (const std::shared_ptr<TransferObject> same = impl->table->FindSameDownload(*record)) {
-      same->Resume();
-      return reply(same->record().id);
+      return same->Resume([reply, id = same->record().id] { reply(id); });
     }
     impl->table->Add(*std::move(record), reply);
   });
@@ -117,16 +115,14 @@ absl::StatusOr<TransferId> Engine::Download(const std::string& source, const std
 }
 
 absl::Status Engine::Pause(TransferId id) {
-  return impl_->With(id, [](TransferObject& transfer) {
-    transfer.Pause();
-    return absl::OkStatus();
+  return impl_->WithCommit(id, [](TransferObject& transfer, std::function<void()> committed) {
+    transfer.Pause(std::move(committed));
   });
 }
 
 absl::Status Engine::Resume(TransferId id) {
-  return impl_->With(id, [](TransferObject& transfer) {
-    transfer.Resume();
-    return absl::OkStatus();
+  return impl_->WithCommit(id, [](TransferObject& transfer, std::function<void()> committed) {
+    transfer.Resume(std::move(committed));
   });
 }
 

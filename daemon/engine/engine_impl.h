@@ -9,10 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/types/optional.h"
+#include "core/base/limits.h"
+#include "core/base/status.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/links.h"
 #include "daemon/engine/runtime.h"
@@ -47,6 +51,8 @@ struct Engine::Impl {
   std::string listen;
   absl::Time started;
   std::atomic<bool> stopped{false};
+  absl::Mutex commit_mutex;
+  bool waits_ended ABSL_GUARDED_BY(commit_mutex) = false;
 
   // Runs `call` on the engine loop; it gets a function to answer with, now or later.
   template <typename T>
@@ -73,6 +79,26 @@ struct Engine::Impl {
                                                    "; p2pctl list shows those there are")));
     });
     return status.ok() ? *status : status.status();
+  }
+
+  // The same for what the catalog must know: `act` gets a function to call when it does. Waits for
+  // that, too, but not longer than limits::kCommitWait.
+  absl::Status WithCommit(TransferId id,
+                          std::function<void(TransferObject&, std::function<void()>)> act) {
+    auto committed = std::make_shared<bool>(false);  // under commit_mutex
+    P2P_RETURN_IF_ERROR(With(id, [this, act = std::move(act), committed](TransferObject& transfer) {
+      act(transfer, [this, committed] {
+        absl::MutexLock commit_lock(&commit_mutex);
+        *committed = true;
+      });
+      return absl::OkStatus();
+    }));
+    const auto over = [this, &committed]() ABSL_SHARED_LOCKS_REQUIRED(commit_mutex) {
+      return *committed || waits_ended;
+    };
+    absl::MutexLock commit_lock(&commit_mutex);
+    commit_mutex.AwaitWithTimeout(absl::Condition(&over), limits::kCommitWait);
+    return absl::OkStatus();
   }
 
   absl::Status OpenState();

@@ -58,7 +58,8 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   void UseManifest(std::shared_ptr<const content::Manifest> manifest, content::ChunkHashes hashes);
   // Where chunks go, and what is there already (committed and checked).
   void OnStoreReady(ChunkSet have);
-  // Commits what is written and ends; `done` runs when the catalog has it.
+  // Commits what is written and ends; `done` runs when the catalog has it. Again: waits for the
+  // same.
   void Stop(std::function<void()> done);
   // For a user who resumes or a tracker that came back: no waits.
   void HuntNow();

@@ -234,7 +234,7 @@ void Fetch::CheckDone() {
 }
 
 void Fetch::Stop(std::function<void()> done) {
-  if (std::exchange(stopped_, true)) return done();
+  stopped_ = true;
   hunt_timer_.Disarm();
   dial_timer_.Disarm();
   pump_timer_.Disarm();
@@ -242,7 +242,13 @@ void Fetch::Stop(std::function<void()> done) {
   hashes_timer_.Disarm();
   content_->swarm = nullptr;
   if (journal_ == nullptr) return done();
-  journal_->Flush([journal = journal_, done = std::move(done)](const absl::Status&) { done(); });
+  journal_->Flush([journal = journal_, id = id_, done = std::move(done)](absl::Status status) {
+    if (!status.ok()) {
+      spdlog::warn("transfer {}: its last chunks are not committed and may be fetched again: {}",
+                   id.value(), std::string(status.message()));
+    }
+    done();
+  });
 }
 
 }  // namespace p2p::engine

@@ -95,6 +95,8 @@ void Transfer::Load() {
 
 void Transfer::Continue() {
   if (record_.paused) return SetState(TransferState::kPaused);
+  // A have-set that is still being committed would replace that of the next fetch.
+  if (stopping_ != nullptr) return AfterStopping(Guard([this] { Continue(); }));
   if (record_.kind == store::TransferKind::kShare) {
     return content_.manifest == nullptr ? HashShare() : OpenWhole();
   }
@@ -157,21 +159,43 @@ void Transfer::StopWork(std::function<void()> done) {
       link.io->Close("the transfer stopped");
     }
   });
-  if (fetch_ == nullptr) return done();
+  if (fetch_ == nullptr) return AfterStopping(std::move(done));
   const auto fetch = std::exchange(fetch_, nullptr);
   if (fetch->have() != nullptr) resting_have_ = *fetch->have();
-  fetch->Stop([fetch, done = std::move(done)] { done(); });
+  stopping_ = fetch;
+  fetch->Stop([self = shared_from_this(), fetch, done = std::move(done)] {
+    if (self->stopping_ == fetch) self->stopping_ = nullptr;
+    done();
+  });
 }
 
-void Transfer::Pause() {
-  if (record_.paused) return;
+void Transfer::AfterStopping(std::function<void()> done) {
+  if (stopping_ == nullptr) return done();
+  stopping_->Stop(std::move(done));
+}
+
+void Transfer::AfterCatalog(std::function<void()> done) {
+  runtime_->RunOnCatalog([](store::Catalog&) { return absl::OkStatus(); },
+                         [done = std::move(done)](const absl::Status&) { done(); });
+}
+
+void Transfer::Pause(std::function<void()> committed) {
+  const auto when_stopped = [self = shared_from_this(), committed = std::move(committed)] {
+    self->AfterCatalog(committed);
+  };
+  if (record_.paused) return AfterStopping(when_stopped);
   record_.paused = true;
   SaveRecord();
-  StopWork([] {});
+  StopWork(when_stopped);
   SetState(TransferState::kPaused);
 }
 
-void Transfer::Resume() {
+void Transfer::Resume(std::function<void()> committed) {
+  GoOn();
+  AfterCatalog(std::move(committed));
+}
+
+void Transfer::GoOn() {
   if (fetch_ != nullptr) return fetch_->HuntNow();
   const bool at_rest = state_ == TransferState::kPaused || state_ == TransferState::kError;
   if (!at_rest) return;

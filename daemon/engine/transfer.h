@@ -51,8 +51,9 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void StartNew();
   void Load();
 
-  void Pause();
-  void Resume();
+  // `committed` runs when a restart would find it so, with all that was fetched until then.
+  void Pause(std::function<void()> committed);
+  void Resume(std::function<void()> committed);
   absl::Status Verify();
   // Ends all work and commits; `done` runs when the catalog has everything.
   void Stop(std::function<void()> done);
@@ -92,13 +93,18 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
     };
   }
 
+  void GoOn();  // what Resume does
   // Picks the next step from what is known.
   void Continue();
   void SetState(TransferState state, std::string note = "");
   void Fail(const absl::Status& status);
   void SaveRecord();
   uint64_t RestingBytes() const;  // what resting_have_ adds up to
+  // `done` runs when the last fetch, if there was one, has committed what it wrote.
   void StopWork(std::function<void()> done);
+  void AfterStopping(std::function<void()> done);
+  // Runs `done` when the catalog has every change that was asked of it until now.
+  void AfterCatalog(std::function<void()> done);
 
   // Shares and finished downloads (transfer_whole.cc).
   void HashShare();
@@ -158,6 +164,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   std::shared_ptr<store::WorkProgress> progress_;  // of hashing or checking
   std::shared_ptr<NameLookup> lookup_;
   std::shared_ptr<Fetch> fetch_;
+  std::shared_ptr<Fetch> stopping_;  // the last one, while it commits what it wrote
   std::shared_ptr<Serving> serving_;
   bool exists_at_target_ = false;  // something stands where the download should go: compare it
   net::Timer disk_timer_;
