@@ -159,6 +159,9 @@ inline constexpr size_t kChunkPoolBytes = 32 << 20;
 
 // --- Control
 
+// The control socket answers when every transfer was read from the catalog. With a catalog that
+// takes longer than this it answers all the same; transfers not yet read then show no bytes.
+inline constexpr absl::Duration kLoadWait = absl::Seconds(10);
 // A call that changes a transfer is answered when the change is committed, so that the answer holds
 // after a crash. A disk that takes longer than this delays no answer further: the change is made,
 // and is committed when the disk gets to it.

@@ -69,7 +69,14 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(EngineOptions options) {
     impl->trackers->Configure(impl->runtime.options.trackers);
     impl->table->Load(records, unclean);
   });
+  auto loaded = std::make_shared<absl::Notification>();
+  runtime.engine_loop.Post([impl = impl.get(), loaded] {
+    impl->runtime.RunOnCatalog([](store::Catalog&) { return absl::OkStatus(); },
+                               [loaded](const absl::Status&) { loaded->Notify(); });
+  });
   runtime.engine_loop.Start();
+  // Until then a transfer that has bytes shows none.
+  loaded->WaitForNotificationWithTimeout(limits::kLoadWait);
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
@@ -89,6 +96,11 @@ Engine::~Engine() {
   impl_->links.reset();
 }
 
+void Engine::EndWaits() {
+  absl::MutexLock lock(&impl_->commit_mutex);
+  impl_->waits_ended = true;
+}
+
 void Engine::Stop(absl::Duration deadline) {
   if (impl_->stopped.exchange(true)) return;
   const absl::Time until = MonotonicNow() + deadline;
@@ -96,11 +108,6 @@ void Engine::Stop(absl::Duration deadline) {
   auto committed = std::make_shared<absl::Notification>();
   auto told = std::make_shared<absl::Notification>();
   impl_->runtime.engine_loop.Post([impl = impl_.get(), committed, told] {
-void Engine::EndWaits() {
-  absl::MutexLock lock(&impl_->commit_mutex);
-  impl_->waits_ended = true;
-}
-
     impl->trackers->Leave([told] { told->Notify(); });
     auto open = std::make_shared<size_t>(1);
     const auto one_less = [impl, open, committed] {
