@@ -11,31 +11,26 @@ namespace {
 
 // What one registration, and the first one of a name, cost in tables and nodes; measured, rounded
 // up.
-constexpr size_t kRegistrationBytes = 400;
-constexpr size_t kNameBytes = 400;
+constexpr size_t kRegistrationBytes = 450;
+constexpr size_t kNameBytes = 550;
+
+// The /24 of an IPv4 address, the /64 of an IPv6 one: likely one site. No IPv6 address in use has
+// the number of an IPv4 network (::/8 is reserved).
+uint64_t NetworkOf(const wire::IpAddress& ip) {
+  const size_t first = ip.IsV4() ? 12 : 0;
+  const size_t end = ip.IsV4() ? 15 : 8;
+  uint64_t network = ip.IsV4() ? 1 : 0;
+  for (size_t i = first; i < end; ++i) network = network << 8 | ip.bytes[i];
+  return network;
+}
 
 }  // namespace
-
-struct Registry::Version {
-  NameMap::value_type* name;
-  ContentMap::value_type* content;  // nullptr: registered without a content id
-  ByteCount size;
-  std::vector<Registration*> peers;  // whole ones first
-  size_t whole_count = 0;
-
-  absl::optional<ContentId> content_id() const {
-    if (content == nullptr) return absl::nullopt;
-    return content->first;
-  }
-  VersionKey key() const { return VersionKey(name, size, content_id()); }
-  void Swap(size_t a, size_t b);
-  void TakeOut(Registration* registration);
-};
 
 struct Registry::Registration {
   wire::PeerAddress address;
   Version* version = nullptr;
-  size_t index = 0;  // in version->peers
+  size_t index = 0;          // in version->peers
+  size_t network_index = 0;  // in its pool of version->by_network
   bool partial = false;
   absl::Time expires;
   Registration* previous_of_address = nullptr;
@@ -43,27 +38,66 @@ struct Registry::Registration {
   Registration* expires_before = nullptr;
   Registration* expires_after = nullptr;
 
-  RegistrationKey key() const {
-    return RegistrationKey(address, version->name, version->content_id());
+  RegistrationKey key() const;
+};
+
+// Registrations in no order, but whole ones first; each of them knows its place, in `kIndex`.
+template <auto kIndex>
+struct Registry::Pool {
+  absl::InlinedVector<Registration*, 2> peers;
+  size_t whole_count = 0;
+
+  size_t Count(bool whole_only) const { return whole_only ? whole_count : peers.size(); }
+  void Swap(size_t a, size_t b) {
+    std::swap(peers[a], peers[b]);
+    peers[a]->*kIndex = a;
+    peers[b]->*kIndex = b;
+  }
+  void Add(Registration* registration) {
+    peers.push_back(registration);
+    registration->*kIndex = peers.size() - 1;
+    if (!registration->partial) Swap(registration->*kIndex, whole_count++);
+  }
+  void TakeOut(Registration* registration) {
+    if (!registration->partial) Swap(registration->*kIndex, --whole_count);
+    Swap(registration->*kIndex, peers.size() - 1);
+    peers.pop_back();
   }
 };
 
-void Registry::Version::Swap(size_t a, size_t b) {
-  std::swap(peers[a], peers[b]);
-  peers[a]->index = a;
-  peers[b]->index = b;
-}
+struct Registry::Version {
+  NameMap::value_type* name;
+  ContentMap::value_type* content;  // nullptr: registered without a content id
+  ByteCount size;
+  Pool<&Registration::index> all;
+  absl::flat_hash_map<uint64_t, Pool<&Registration::network_index>> by_network;
 
-void Registry::Version::TakeOut(Registration* registration) {
-  if (!registration->partial) Swap(registration->index, --whole_count);
-  Swap(registration->index, peers.size() - 1);
-  peers.pop_back();
+  absl::optional<ContentId> content_id() const {
+    if (content == nullptr) return absl::nullopt;
+    return content->first;
+  }
+  VersionKey key() const { return VersionKey(name, size, content_id()); }
+  void Add(Registration* registration) {
+    registration->version = this;
+    all.Add(registration);
+    by_network[NetworkOf(registration->address.ip)].Add(registration);
+  }
+  void TakeOut(Registration* registration) {
+    all.TakeOut(registration);
+    const auto network = by_network.find(NetworkOf(registration->address.ip));
+    network->second.TakeOut(registration);
+    if (network->second.peers.empty()) by_network.erase(network);
+  }
+};
+
+Registry::RegistrationKey Registry::Registration::key() const {
+  return RegistrationKey(address, version->name, version->content_id());
 }
 
 bool Registry::ByRank::operator()(const Version* a, const Version* b) const {
   const auto rank = [](const Version* v) {
     // Ascending order, so what should come first is turned round.
-    return std::make_tuple(~v->whole_count, ~v->peers.size(), v->content == nullptr,
+    return std::make_tuple(~v->all.whole_count, ~v->all.peers.size(), v->content == nullptr,
                            ~v->size.value());
   };
   if (rank(a) != rank(b)) return rank(a) < rank(b);
@@ -146,33 +180,36 @@ size_t Registry::Withdraw(const ContentId& content_id, const wire::PeerAddress& 
   return removed;
 }
 
-absl::optional<wire::PeerList> Registry::Lookup(absl::string_view name, absl::Time now) {
+absl::optional<wire::PeerList> Registry::Lookup(absl::string_view name,
+                                                const wire::IpAddress& asker, absl::Time now) {
   Expire(now);
   const auto entry = names_.find(name);
   if (entry == names_.end()) return absl::nullopt;
   Version* const best = *entry->second.begin();
-  if (best->whole_count == 0) return absl::nullopt;
-  return Sample(best, best->whole_count);
+  if (best->all.whole_count == 0) return absl::nullopt;
+  return Sample(best, /*whole_only=*/true, asker);
 }
 
-std::vector<wire::FoundVersion> Registry::Find(absl::string_view name, absl::Time now) {
+std::vector<wire::FoundVersion> Registry::Find(absl::string_view name, const wire::IpAddress& asker,
+                                               absl::Time now) {
   Expire(now);
   std::vector<wire::FoundVersion> found;
   const auto entry = names_.find(name);
   if (entry == names_.end()) return found;
   for (Version* version : entry->second) {
     if (found.size() == static_cast<size_t>(limits::kMaxVersionsPerAnswer)) break;
-    found.push_back({version->content_id(), Sample(version, version->peers.size())});
+    found.push_back({version->content_id(), Sample(version, /*whole_only=*/false, asker)});
   }
   return found;
 }
 
-absl::optional<wire::PeerList> Registry::Peers(const ContentId& content_id, absl::Time now) {
+absl::optional<wire::PeerList> Registry::Peers(const ContentId& content_id,
+                                               const wire::IpAddress& asker, absl::Time now) {
   Expire(now);
   const auto entry = contents_.find(content_id);
   if (entry == contents_.end()) return absl::nullopt;
   Version* const best = *entry->second.begin();
-  return Sample(best, best->peers.size());
+  return Sample(best, /*whole_only=*/false, asker);
 }
 
 void Registry::Expire(absl::Time now) {
@@ -206,10 +243,7 @@ void Registry::RemoveVersion(Version* version) {
 
 void Registry::AddPeer(Version* version, Registration* registration) {
   Unrank(version);
-  registration->version = version;
-  version->peers.push_back(registration);
-  registration->index = version->peers.size() - 1;
-  if (!registration->partial) version->Swap(registration->index, version->whole_count++);
+  version->Add(registration);
   Rank(version);
 }
 
@@ -222,7 +256,7 @@ void Registry::Move(Registration* registration, ByteCount size, bool partial) {
   Rank(former);
   registration->partial = partial;
   AddPeer(version, registration);
-  if (former->peers.empty()) RemoveVersion(former);
+  if (former->all.peers.empty()) RemoveVersion(former);
 }
 
 void Registry::RemovePeer(Registration* registration) {
@@ -230,7 +264,7 @@ void Registry::RemovePeer(Registration* registration) {
   Unrank(version);
   version->TakeOut(registration);
   Rank(version);
-  if (version->peers.empty()) RemoveVersion(version);
+  if (version->all.peers.empty()) RemoveVersion(version);
 }
 
 void Registry::Unrank(Version* version) {
@@ -295,20 +329,37 @@ void Registry::Remove(Registration* registration) {
   registrations_.erase(owned);
 }
 
-wire::PeerList Registry::Sample(Version* version, size_t count) {
+// Sixty-four steps at most, and one look at a hash table.
+wire::PeerList Registry::Sample(Version* version, bool whole_only, const wire::IpAddress& asker) {
+  auto& all = version->all;
+  const size_t count = all.Count(whole_only);
   const size_t wanted = std::min<size_t>(count, limits::kMaxPeersPerAnswer);
+  const auto network = version->by_network.find(NetworkOf(asker));
+  const size_t near_count =
+      network == version->by_network.end() ? 0 : network->second.Count(whole_only);
+  // Where not all fit, a site that is told only of itself would be cut off from the rest.
+  const size_t near_wanted = std::min(near_count, count > wanted ? wanted / 2 : wanted);
   wire::PeerList list;
   list.size = version->size;
   list.peers.reserve(wanted);
-  // The first steps of a Fisher-Yates shuffle. Whole peers stay in front of partial ones, or one
-  // sample of all would spoil the next one of the whole: so it is undone, last step first.
+  // The first steps of a Fisher-Yates shuffle, of the near ones and then of all that are left.
+  // Whole peers stay in front of partial ones, or one sample of all would spoil the next one of the
+  // whole: so it is undone, last step first.
   absl::InlinedVector<size_t, limits::kMaxPeersPerAnswer> picks;
+  absl::InlinedVector<size_t, limits::kMaxPeersPerAnswer / 2> near_picks;
   for (size_t i = 0; i < wanted; ++i) {
-    picks.push_back(absl::Uniform<size_t>(random_, i, count));
-    version->Swap(i, picks[i]);
-    list.peers.push_back(version->peers[i]->address);
+    if (i < near_wanted) {
+      near_picks.push_back(absl::Uniform<size_t>(random_, i, near_count));
+      network->second.Swap(i, near_picks[i]);
+      picks.push_back(network->second.peers[i]->index);
+    } else {
+      picks.push_back(absl::Uniform<size_t>(random_, i, count));
+    }
+    all.Swap(i, picks[i]);
+    list.peers.push_back(all.peers[i]->address);
   }
-  for (size_t i = picks.size(); i-- > 0;) version->Swap(i, picks[i]);
+  for (size_t i = picks.size(); i-- > 0;) all.Swap(i, picks[i]);
+  for (size_t i = near_picks.size(); i-- > 0;) network->second.Swap(i, near_picks[i]);
   return list;
 }
 

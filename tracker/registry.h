@@ -5,8 +5,9 @@
 // A version is (name, size, content id or none); LOOKUP, FIND and PEERS answer in versions, so that
 // peers of different content are never mixed. A peer that is not whole yet is partial: FIND and
 // PEERS give it to peers that ask it what it has, LOOKUP does not give it to original clients.
-// Every call costs the same however many peers a version has. The hash tables are Abseil's, whose
-// hash is seeded anew in each process: names cannot be chosen to collide (FAULTS T17).
+// Every call costs the same however many peers a version has (a sample takes 64 steps). The hash
+// tables are Abseil's, whose hash is seeded anew in each process: names cannot be chosen to collide
+// (FAULTS T17).
 #pragma once
 
 #include <cstddef>
@@ -58,13 +59,19 @@ class Registry {
   size_t Unregister(const wire::PeerAddress& address, absl::Time now);
   size_t Withdraw(const ContentId& content_id, const wire::PeerAddress& address, absl::Time now);
 
+  // Each answer is a random sample. Peers of the asker's own network (/24 of IPv4, /64 of IPv6)
+  // come first in it, in random order; where not all peers fit, it has at most half of the places
+  // for them, and the others go to a random choice of all that are left.
+  //
   // The version that most whole peers share (of as many: one with a content id first, then the
-  // largest, then the smallest content id), with a random sample of them; nullopt for an unknown
-  // name.
-  absl::optional<wire::PeerList> Lookup(absl::string_view name, absl::Time now);
+  // largest, then the smallest content id), with a sample of these; nullopt for an unknown name.
+  absl::optional<wire::PeerList> Lookup(absl::string_view name, const wire::IpAddress& asker,
+                                        absl::Time now);
   // At most limits::kMaxVersionsPerAnswer versions in that order.
-  std::vector<wire::FoundVersion> Find(absl::string_view name, absl::Time now);
-  absl::optional<wire::PeerList> Peers(const ContentId& content_id, absl::Time now);
+  std::vector<wire::FoundVersion> Find(absl::string_view name, const wire::IpAddress& asker,
+                                       absl::Time now);
+  absl::optional<wire::PeerList> Peers(const ContentId& content_id, const wire::IpAddress& asker,
+                                       absl::Time now);
 
   // Removes what has outlived its ttl. Every call above does so too; this one keeps an idle
   // registry small.
@@ -78,6 +85,8 @@ class Registry {
  private:
   struct Version;
   struct Registration;
+  template <auto kIndex>
+  struct Pool;
   // Most shared first.
   struct ByRank {
     bool operator()(const Version* a, const Version* b) const;
@@ -107,8 +116,7 @@ class Registry {
   void UnlinkByExpiry(Registration* registration);
   void Renew(Registration* registration, absl::Time now);
   void Remove(Registration* registration);
-  // Of the peers [0, count) of the version, in which whole ones come first.
-  wire::PeerList Sample(Version* version, size_t count);
+  wire::PeerList Sample(Version* version, bool whole_only, const wire::IpAddress& asker);
 
   const RegistryOptions options_;
   absl::InsecureBitGen random_;

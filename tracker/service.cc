@@ -84,7 +84,7 @@ std::string Service::Visitor::operator()(const wire::LookupRequest& request) con
   absl::optional<wire::PeerList> found;
   {
     absl::MutexLock lock(&service->mutex_);
-    found = service->registry_.Lookup(request.name, now);
+    found = service->registry_.Lookup(request.name, source, now);
   }
   if (!found.has_value()) return wire::FormatError(404, "no peer shares a file of this name");
   return wire::FormatPeerList(*found);
@@ -94,7 +94,7 @@ std::string Service::Visitor::operator()(const wire::FindRequest& request) const
   std::vector<wire::FoundVersion> found;
   {
     absl::MutexLock lock(&service->mutex_);
-    found = service->registry_.Find(request.name, now);
+    found = service->registry_.Find(request.name, source, now);
   }
   return wire::FormatFound(found);
 }
@@ -103,7 +103,7 @@ std::string Service::Visitor::operator()(const wire::PeersRequest& request) cons
   absl::optional<wire::PeerList> found;
   {
     absl::MutexLock lock(&service->mutex_);
-    found = service->registry_.Peers(request.content_id, now);
+    found = service->registry_.Peers(request.content_id, source, now);
   }
   if (!found.has_value()) return wire::FormatError(404, "no peer shares this content");
   return wire::FormatPeerList(*found);

@@ -102,8 +102,8 @@ inline constexpr int kMaxNewConnectionsPerSecond = 100;
 inline constexpr int kMaxConnections = 100'000;
 // Registrations of one address at a tracker. Beyond it ERROR 429.
 inline constexpr int kMaxRegistrationsPerAddress = 1'000;
-// Memory of a tracker's registry, estimated (about 400 bytes and the name for each registration).
-// Beyond it ERROR 503: nobody's registration is dropped for a newcomer's.
+// Memory of a tracker's registry, estimated (450 bytes for each registration, 550 and the name for
+// each name). Beyond it ERROR 503: nobody's registration is dropped for a newcomer's.
 inline constexpr size_t kMaxRegistryBytes = size_t{1} << 30;
 
 // --- Asking for chunks

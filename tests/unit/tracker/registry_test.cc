@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
@@ -19,6 +20,9 @@ using Outcome = Registry::Outcome;
 const absl::Time kStart = absl::UnixEpoch() + absl::Hours(1);
 
 wire::PeerAddress At(absl::string_view text) { return *wire::PeerAddress::Parse(text); }
+
+// An asker who is near to nobody.
+const wire::IpAddress kElsewhere = wire::IpAddress::FromV4({203, 0, 113, 1});
 
 // The n-th of many hosts.
 wire::PeerAddress Host(uint32_t n) {
@@ -43,9 +47,10 @@ class RegistryTest : public ::testing::Test {
                    const wire::PeerAddress& address, absl::Time now = kStart) {
     return registry_.Register(name, ByteCount(size), id, /*partial=*/false, address, now);
   }
-  std::vector<std::string> LookUp(absl::string_view name, absl::Time now = kStart) {
+  std::vector<std::string> LookUp(absl::string_view name, absl::Time now = kStart,
+                                  const wire::IpAddress& asker = kElsewhere) {
     std::vector<std::string> peers;
-    const auto found = registry_.Lookup(name, now);
+    const auto found = registry_.Lookup(name, asker, now);
     if (!found.has_value()) return peers;
     for (const auto& peer : found->peers) peers.push_back(peer.ToString());
     return peers;
@@ -58,7 +63,7 @@ using Strings = std::vector<std::string>;
 
 TEST_F(RegistryTest, T10_KnowsEmptyFiles) {
   Register("empty", 0, At("192.0.2.1:1"));
-  EXPECT_EQ(registry_.Lookup("empty", kStart)->size, ByteCount(0));
+  EXPECT_EQ(registry_.Lookup("empty", kElsewhere, kStart)->size, ByteCount(0));
   EXPECT_EQ(LookUp("empty"), Strings{"192.0.2.1:1"});
 }
 
@@ -67,9 +72,9 @@ TEST_F(RegistryTest, T11_KeepsVersionsOfOneNameApartAndAnswersWithTheMostShared)
   Register("f", 20, At("192.0.2.2:1"));
   Register("f", 10, At("192.0.2.3:1"));
   Announce("f", 10, Id(1), At("192.0.2.4:1"));
-  EXPECT_EQ(registry_.Lookup("f", kStart)->size, ByteCount(10));
-  EXPECT_EQ(registry_.Lookup("f", kStart)->peers.size(), 2u);
-  const auto versions = registry_.Find("f", kStart);
+  EXPECT_EQ(registry_.Lookup("f", kElsewhere, kStart)->size, ByteCount(10));
+  EXPECT_EQ(registry_.Lookup("f", kElsewhere, kStart)->peers.size(), 2u);
+  const auto versions = registry_.Find("f", kElsewhere, kStart);
   ASSERT_EQ(versions.size(), 3u);
   EXPECT_FALSE(versions[0].content_id.has_value());
   EXPECT_EQ(versions[0].list.size, ByteCount(10));
@@ -85,7 +90,7 @@ TEST_F(RegistryTest, T11_PrefersAContentIdThenTheLargestThenTheSmallestIdAmongEq
   Announce("f", 10, Id(3), At("192.0.2.1:1"));
   Announce("f", 20, Id(9), At("192.0.2.1:1"));
   Announce("f", 20, Id(8), At("192.0.2.1:1"));
-  const auto versions = registry_.Find("f", kStart);
+  const auto versions = registry_.Find("f", kElsewhere, kStart);
   ASSERT_EQ(versions.size(), 4u);
   EXPECT_EQ(versions[0].content_id, Id(8));
   EXPECT_EQ(versions[1].content_id, Id(9));
@@ -97,7 +102,7 @@ TEST_F(RegistryTest, GivesAPeerOneVersionOfANameThroughTheOriginalProtocol) {
   Register("f", 10, At("192.0.2.1:1"));
   Register("f", 20, At("192.0.2.1:1"));
   EXPECT_EQ(registry_.registration_count(), 1u);
-  EXPECT_EQ(registry_.Lookup("f", kStart)->size, ByteCount(20));
+  EXPECT_EQ(registry_.Lookup("f", kElsewhere, kStart)->size, ByteCount(20));
   Register("f", 10, At("192.0.2.1:2"));
   EXPECT_EQ(registry_.registration_count(), 2u);
 }
@@ -106,13 +111,13 @@ TEST_F(RegistryTest, AnswersByContentWhateverItsName) {
   Announce("a", 10, Id(1), At("192.0.2.1:1"));
   Announce("b", 10, Id(1), At("192.0.2.2:1"));
   Announce("b", 10, Id(1), At("192.0.2.3:1"));
-  EXPECT_EQ(registry_.Peers(Id(1), kStart)->peers.size(), 2u);
-  EXPECT_FALSE(registry_.Peers(Id(2), kStart).has_value());
+  EXPECT_EQ(registry_.Peers(Id(1), kElsewhere, kStart)->peers.size(), 2u);
+  EXPECT_FALSE(registry_.Peers(Id(2), kElsewhere, kStart).has_value());
 }
 
 TEST_F(RegistryTest, TellsAtMost16VersionsOfAName) {
   for (uint8_t n = 0; n < 17; ++n) Announce("f", n, Id(n), Host(n));
-  EXPECT_EQ(registry_.Find("f", kStart).size(), 16u);
+  EXPECT_EQ(registry_.Find("f", kElsewhere, kStart).size(), 16u);
 }
 
 TEST_F(RegistryTest, T14_RemovesOnlyWhatTheAddressItselfRegistered) {
@@ -134,7 +139,7 @@ TEST_F(RegistryTest, WithdrawsOneContentAndLeavesTheRest) {
   EXPECT_EQ(registry_.Withdraw(Id(1), At("192.0.2.1:1"), kStart), 2u);
   EXPECT_EQ(registry_.Withdraw(Id(1), At("192.0.2.1:1"), kStart), 0u);
   EXPECT_EQ(registry_.Withdraw(Id(3), At("192.0.2.7:1"), kStart), 0u);
-  EXPECT_EQ(registry_.Peers(Id(1), kStart)->peers.size(), 1u);
+  EXPECT_EQ(registry_.Peers(Id(1), kElsewhere, kStart)->peers.size(), 1u);
   EXPECT_EQ(registry_.registration_count(), 2u);
 }
 
@@ -167,7 +172,7 @@ TEST(Registry, T16_RefusesNewcomersWhenItsMemoryIsUsedAndForgetsNobody) {
   EXPECT_EQ(add(n), Outcome::kFull);
   EXPECT_LE(registry.bytes(), options.max_bytes);
   EXPECT_EQ(add(0), Outcome::kRegistered) << "a renewal";
-  EXPECT_TRUE(registry.Lookup("name0", kStart).has_value());
+  EXPECT_TRUE(registry.Lookup("name0", kElsewhere, kStart).has_value());
   registry.Expire(kStart + options.ttl);
   EXPECT_EQ(registry.bytes(), 0u);
   EXPECT_EQ(registry.registration_count(), 0u);
@@ -252,7 +257,7 @@ TEST_F(RegistryTest, KeepsItsOrdersThroughAnyMixOfCalls) {
     for (const auto& [key, size] : model) {
       if (std::get<0>(key) == name) ++versions[{std::get<1>(key), size}];
     }
-    const auto found = registry_.Find(name_of(name), kStart);
+    const auto found = registry_.Find(name_of(name), kElsewhere, kStart);
     ASSERT_EQ(found.size(), versions.size());
     for (size_t i = 0; i < found.size(); ++i) {
       const int found_id = found[i].content_id.has_value() ? found[i].content_id->hash.bytes[0] : 0;
@@ -268,18 +273,87 @@ TEST_F(RegistryTest, GivesPartialPeersToPeersButNotToOriginalClients) {
     registry_.Register("f", ByteCount(9), Id(1), partial, At(address), kStart);
   };
   join("192.0.2.1:1", true);
-  EXPECT_FALSE(registry_.Lookup("f", kStart).has_value());
-  EXPECT_EQ(registry_.Peers(Id(1), kStart)->peers.size(), 1u);
+  EXPECT_FALSE(registry_.Lookup("f", kElsewhere, kStart).has_value());
+  EXPECT_EQ(registry_.Peers(Id(1), kElsewhere, kStart)->peers.size(), 1u);
   join("192.0.2.2:1", false);
   join("192.0.2.3:1", true);
   EXPECT_EQ(LookUp("f"), std::vector<std::string>{"192.0.2.2:1"});
-  EXPECT_EQ(registry_.Peers(Id(1), kStart)->peers.size(), 3u);
-  EXPECT_EQ(registry_.Find("f", kStart).at(0).list.peers.size(), 3u);
+  EXPECT_EQ(registry_.Peers(Id(1), kElsewhere, kStart)->peers.size(), 3u);
+  EXPECT_EQ(registry_.Find("f", kElsewhere, kStart).at(0).list.peers.size(), 3u);
   join("192.0.2.1:1", false);
-  EXPECT_EQ(registry_.Lookup("f", kStart)->peers.size(), 2u);
+  EXPECT_EQ(registry_.Lookup("f", kElsewhere, kStart)->peers.size(), 2u);
   EXPECT_EQ(registry_.Unregister(At("192.0.2.2:1"), kStart), 1u);
   EXPECT_EQ(LookUp("f"), std::vector<std::string>{"192.0.2.1:1"});
-  EXPECT_EQ(registry_.Peers(Id(1), kStart)->peers.size(), 2u);
+  EXPECT_EQ(registry_.Peers(Id(1), kElsewhere, kStart)->peers.size(), 2u);
+}
+
+TEST_F(RegistryTest, TellsPeersOfTheAskersNetworkFirst) {
+  for (uint32_t n = 0; n < 5; ++n) Register("f", 1, Host(n));              // 10.0.0.0/24
+  for (uint32_t n = 256; n < 276; ++n) Register("f", 1, Host(n));          // 10.0.1.0/24
+  for (uint32_t n = 0x20000; n < 0x20004; ++n) Register("f", 1, Host(n));  // 10.2.0.0/24
+  std::set<std::string> firsts;
+  for (int round = 0; round < 200; ++round) {
+    const Strings peers = LookUp("f", kStart, Host(200).ip);
+    ASSERT_EQ(peers.size(), 29u);
+    ASSERT_EQ(std::set<std::string>(peers.begin(), peers.end()).size(), 29u);
+    for (size_t i = 0; i < peers.size(); ++i) {
+      ASSERT_EQ(absl::StartsWith(peers[i], "10.0.0."), i < 5) << i << ": " << peers[i];
+    }
+    firsts.insert(peers[0]);
+  }
+  EXPECT_EQ(firsts.size(), 5u) << "in random order";
+}
+
+TEST_F(RegistryTest, CountsTheFirst64BitsOfAnIpv6AddressAsItsNetwork) {
+  Register("f", 1, At("192.0.2.1:1"));
+  Register("f", 1, At("[2001:db8:0:1::1]:1"));
+  Register("f", 1, At("[2001:db8:0:2::1]:1"));
+  for (int round = 0; round < 50; ++round) {
+    EXPECT_EQ(LookUp("f", kStart, At("[2001:db8:0:2:ffff::9]:1").ip)[0], "[2001:db8:0:2::1]:1");
+    EXPECT_EQ(LookUp("f", kStart, At("192.0.2.99:1").ip)[0], "192.0.2.1:1");
+  }
+}
+
+TEST_F(RegistryTest, GivesAtMostHalfOfAFullAnswerForBeingNearAndTheRestAtRandom) {
+  constexpr uint32_t kNear = 200;
+  for (uint32_t n = 0; n < kNear; ++n) Register("f", 1, Host(n));
+  for (uint32_t n = 256; n < 256 + 400; ++n) Register("f", 1, Host(n));
+  std::set<std::string> seen;
+  size_t far_count = 0;
+  for (int round = 0; round < 200; ++round) {
+    const Strings peers = LookUp("f", kStart, Host(250).ip);
+    ASSERT_EQ(peers.size(), 64u);
+    ASSERT_EQ(std::set<std::string>(peers.begin(), peers.end()).size(), 64u) << "no peer twice";
+    for (size_t i = 0; i < 32; ++i) ASSERT_TRUE(absl::StartsWith(peers[i], "10.0.0.")) << peers[i];
+    for (const auto& peer : peers) far_count += absl::StartsWith(peer, "10.0.0.") ? 0 : 1;
+    seen.insert(peers.begin(), peers.end());
+  }
+  EXPECT_EQ(seen.size(), 600u) << "each of them in time";
+  // 32 places, to which 400 of the 568 that are left are far: 22.5 each time.
+  EXPECT_NEAR(static_cast<double>(far_count) / 200, 22.5, 1.5);
+  // The shuffling kept each registration findable.
+  for (uint32_t n = 0; n < kNear; ++n) EXPECT_EQ(registry_.Unregister(Host(n), kStart), 1u);
+  EXPECT_EQ(LookUp("f", kStart, Host(250).ip).size(), 64u);
+}
+
+TEST_F(RegistryTest, GivesNoPartialPeerToOriginalClientsHoweverNearItIs) {
+  const auto join = [&](const wire::PeerAddress& address, bool partial) {
+    registry_.Register("f", ByteCount(9), Id(1), partial, address, kStart);
+  };
+  for (uint32_t n = 0; n < 100; ++n) join(Host(n), /*partial=*/n % 2 == 0);
+  for (uint32_t n = 256; n < 300; ++n) join(Host(n), /*partial=*/false);
+  const auto is_whole = [](const wire::PeerAddress& peer) {
+    return peer.ip.bytes[14] == 1 || peer.ip.bytes[15] % 2 == 1;
+  };
+  for (int round = 0; round < 50; ++round) {
+    // Mixed with samples of all, which must not spoil that of the whole ones.
+    EXPECT_EQ(registry_.Peers(Id(1), Host(200).ip, kStart)->peers.size(), 64u);
+    const auto found = registry_.Lookup("f", Host(200).ip, kStart);
+    ASSERT_EQ(found->peers.size(), 64u);
+    for (const auto& peer : found->peers) ASSERT_TRUE(is_whole(peer)) << peer;
+  }
+  join(Host(0), /*partial=*/false);
+  EXPECT_EQ(registry_.Withdraw(Id(1), Host(0), kStart), 1u);
 }
 
 }  // namespace

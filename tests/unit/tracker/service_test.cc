@@ -81,6 +81,24 @@ TEST(TrackerService, T10_AnswersLookupsOfEmptyFiles) {
   EXPECT_EQ(Ask(&service, "192.0.2.1", "LOOKUP f"), "OK 0 1 192.0.2.1:9\n");
 }
 
+TEST(TrackerService, TellsPeersNearToWhoAsksFirst) {
+  const std::string id(64, 'a');
+  Service service(RegistryOptions(), false);
+  for (const char* host : {"192.0.2.1", "198.51.100.1"}) {
+    Ask(&service, host, absl::StrCat("ANNOUNCE f 5 ", id, " ", host, ":9"));
+  }
+  const std::string near_first = "5 2 192.0.2.1:9 198.51.100.1:9\n";
+  const std::string other_first = "5 2 198.51.100.1:9 192.0.2.1:9\n";
+  for (int round = 0; round < 20; ++round) {
+    EXPECT_EQ(Ask(&service, "192.0.2.7", "LOOKUP f"), "OK " + near_first);
+    EXPECT_EQ(Ask(&service, "198.51.100.7", "LOOKUP f"), "OK " + other_first);
+    EXPECT_EQ(Ask(&service, "198.51.100.7", absl::StrCat("PEERS ", id)), "OK " + other_first);
+    const std::string payload = id + " " + near_first;
+    EXPECT_EQ(Ask(&service, "192.0.2.7", "FIND f"),
+              absl::StrCat("FOUND 1 +", payload.size(), "\n", payload));
+  }
+}
+
 TEST(TrackerService, T16_SaysThatAQuotaIsUsed) {
   RegistryOptions options;
   options.max_registrations_per_ip = 2;
