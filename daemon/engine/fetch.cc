@@ -1,4 +1,4 @@
-// Finding peers, connecting to them, and joining them to the swarm.
+// What is said on links, and joining them to the swarm.
 #include "daemon/engine/fetch.h"
 
 #include <algorithm>
@@ -13,14 +13,6 @@
 
 namespace p2p::engine {
 namespace {
-
-constexpr int kMaxLinks = 60;
-// With fewer peers than this or than I/O loops, several connections to each keep every loop busy.
-constexpr size_t kEnoughLinks = 4;
-constexpr uint64_t kSeveralLinksBytes = 32 << 20;
-// An original peer takes one request at a time on a connection: two keep it busy.
-constexpr int kOriginalLinksEach = 2;
-constexpr absl::Duration kHuntWithPeers = absl::Seconds(20);
 
 uint64_t PeerKey(const Link& link) {
   return link.hello.has_value() ? absl::HashOf(link.hello->peer_id)
@@ -39,93 +31,35 @@ Fetch::Fetch(Runtime* runtime, Links* links, Trackers* trackers, TransferId id,
       host_(host),
       source_(std::move(source)),
       random_(std::random_device{}()),
-      book_(random_()),
-      hunt_timer_(&runtime->engine_loop),
-      dial_timer_(&runtime->engine_loop),
+      search_(std::make_shared<PeerSearch>(runtime, links, trackers, content, source_.original_name,
+                                           this)),
       pump_timer_(&runtime->engine_loop),
-      hunt_backoff_(absl::Seconds(1), absl::Seconds(15)),
       manifest_timer_(&runtime->engine_loop),
       hashes_timer_(&runtime->engine_loop) {}
 
-Fetch::~Fetch() = default;
+Fetch::~Fetch() { search_->Stop(); }
 
 void Fetch::Start() {
-  AddToBook(source_.peers);
+  search_->Add(source_.user_peers, /*keep=*/true);
+  search_->Add(source_.peers, /*keep=*/false);
   if (content_->manifest != nullptr && !content_->hashes->Complete()) AskForHashes();
-  Hunt();
+  search_->Start();
 }
 
-void Fetch::HuntNow() {
-  book_.ForgetWaits();
-  hunt_backoff_.Reset();
-  Hunt();
+int Fetch::useful_links() const { return swarm_ == nullptr ? 0 : swarm_->useful_links(); }
+
+ByteCount Fetch::bytes_left() const {
+  if (swarm_ == nullptr) return ByteCount(0);
+  return content_->layout->total_bytes() - swarm_->bytes_have();
 }
 
-void Fetch::Hunt() {
-  if (stopped_) return;
-  if (by_original()) {
-    trackers_->FindName(source_.original_name, Guard([this](Trackers::NameAnswer answer) {
-                          if (answer.originals.has_value()) AddPeers(answer.originals->peers);
-                        }));
+void Fetch::OnDialled(Link& link) {
+  if (link.original) {
+    link.opened = true;
+    AddToSwarm(link);
   } else {
-    trackers_->FindPeers(
-        *content_->id, Guard([this](std::vector<std::string> addresses) { AddPeers(addresses); }));
+    Greet(link);
   }
-  DialMore();
-  const bool supplied = swarm_ != nullptr && swarm_->useful_links() > 0;
-  if (supplied) hunt_backoff_.Reset();
-  hunt_timer_.Arm(MonotonicNow() + (supplied ? kHuntWithPeers : hunt_backoff_.Next(&random_)),
-                  [this] { Hunt(); });
-}
-
-void Fetch::AddPeers(const std::vector<std::string>& addresses) {
-  AddToBook(addresses);
-  DialMore();
-}
-
-void Fetch::AddToBook(const std::vector<std::string>& addresses) {
-  for (const std::string& address : addresses) {
-    if (!runtime_->own_addresses.contains(address)) book_.Add(address);
-  }
-}
-
-int Fetch::LinksEach() const {
-  if (by_original()) return kOriginalLinksEach;
-  const bool much_left =
-      swarm_ != nullptr &&
-      content_->layout->total_bytes().value() - swarm_->bytes_have().value() > kSeveralLinksBytes;
-  if (!much_left) return 1;
-  const size_t wanted = std::min(runtime_->io_loops.size(), kEnoughLinks);
-  const size_t peers = std::max<size_t>(book_.usable_size(), 1);
-  return static_cast<int>((wanted + peers - 1) / peers);
-}
-
-void Fetch::DialMore() {
-  if (stopped_) return;
-  int standing = 0;
-  for (const auto& [address, candidate] : book_.all()) standing += candidate.links;
-  for (PeerBook::Candidate* candidate : book_.Due(MonotonicNow(), LinksEach())) {
-    if (standing++ >= kMaxLinks) break;
-    Link* link = links_->Dial(candidate->address, candidate->original || by_original(),
-                              host_->SelfAsTransfer());
-    if (link == nullptr) continue;
-    ++candidate->links;
-    link->in_book = true;
-    if (link->original) {
-      link->opened = true;
-      AddToSwarm(*link);
-    } else {
-      Greet(*link);
-    }
-  }
-  ArmDialTimer();
-}
-
-void Fetch::ArmDialTimer() {
-  const absl::Time next = book_.NextDue(LinksEach());
-  if (next == absl::InfiniteFuture()) return dial_timer_.Disarm();
-  // Those due now wait for a free link.
-  dial_timer_.Arm(std::max(next, MonotonicNow() + absl::Milliseconds(50)), [this] { DialMore(); });
 }
 
 void Fetch::Greet(Link& link) {
@@ -142,7 +76,6 @@ void Fetch::Greet(Link& link) {
 }
 
 void Fetch::OnPeerHello(Link& link) {
-  if (PeerBook::Candidate* candidate = book_.Find(link.address)) candidate->backoff.Reset();
   if (swarm_ != nullptr && swarm_->IsBanned(PeerKey(link)))
     link.io->Close("it sent wrong data before");
 }
@@ -154,6 +87,7 @@ void Fetch::OnAccepted(Link& link) {
     Join(link);
     AddToSwarm(link);
   }
+  search_->OnOpened(link);
 }
 
 void Fetch::Join(Link& link) {
@@ -217,16 +151,14 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
       link.opened = true;
       AddToSwarm(link);
       AskForHashes();
+      search_->OnOpened(link);
     } else {
-      link.io->Close(absl::StrCat("it refused: ", Printable(opened->reason)));
+      search_->OnRefused(link, *opened);
     }
   } else if (const auto* peers = absl::get_if<session::PeersReceived>(&event)) {
-    AddPeers(peers->addresses);
+    search_->OnPeersTold(peers->addresses);
   } else if (absl::holds_alternative<session::PeerIsOriginal>(event)) {
-    // Content by content id needs hashes, which such a peer can not give; its bytes would be
-    // checked all the same, but not under which name to ask for them.
-    if (PeerBook::Candidate* candidate = book_.Find(link.address))
-      candidate->original = by_original();
+    search_->OnOriginal(link);
   } else {
     return false;
   }
@@ -246,29 +178,16 @@ void Fetch::OnLinkClosed(Link& link, const std::string& reason) {
   if (manifest_from_ == link.id()) manifest_from_ = LinkId();
   manifest_refused_.erase(link.id());
   slow_with_hashes_.erase(link.id());
-  if (link.in_book) {
-    if (PeerBook::Candidate* candidate = book_.Find(link.address)) {
-      book_.OnLinkGone(candidate, now, link.chunks_down > 0, reason);
-    }
-  }
+  search_->OnLinkClosed(link, reason);
   if (stopped_) return;
   AskForManifest();
   AskForHashes();
   SchedulePump();
-  DialMore();
-}
-
-void Fetch::OnSelfDialled(const std::string& address) {
-  runtime_->own_addresses.insert(address);
-  if (PeerBook::Candidate* candidate = book_.Find(address)) candidate->self = true;
 }
 
 void Fetch::Ban(Link& link, const std::string& reason) {
   spdlog::warn("peer {}: dropped: {}", link.address, reason);
-  if (PeerBook::Candidate* candidate = book_.Find(link.address)) {
-    candidate->banned = true;
-    candidate->problem = reason;
-  }
+  search_->OnBanned(link, reason);
   link.io->Close(reason);
 }
 
@@ -281,7 +200,7 @@ std::string Fetch::Waiting() const {
   std::string problem;
   int connected = 0;
   bool any = false;
-  for (const auto& [address, candidate] : book_.all()) {
+  for (const auto& [address, candidate] : peers().all()) {
     if (candidate.self) continue;
     any = true;
     connected += candidate.links;

@@ -1,4 +1,4 @@
-// Brings one content here: finds peers, gets the manifest, the chunk hashes and the chunks, has
+// Brings one content here: has peers found, gets the manifest, the chunk hashes and the chunks, has
 // each checked and stored, and keeps the catalog's have-set behind what is durable. Belongs to the
 // engine loop.
 #pragma once
@@ -15,7 +15,7 @@
 #include "daemon/engine/content_state.h"
 #include "daemon/engine/have_journal.h"
 #include "daemon/engine/links.h"
-#include "daemon/engine/peer_book.h"
+#include "daemon/engine/peer_search.h"
 #include "daemon/engine/rate_meter.h"
 #include "daemon/engine/runtime.h"
 #include "daemon/engine/trackers.h"
@@ -43,14 +43,15 @@ class FetchHost {
 struct FetchSource {
   // Original peers only: the name to ask them for. Empty: by content id.
   std::string original_name;
-  std::vector<std::string> peers;  // known from the start
+  std::vector<std::string> user_peers;  // that the user named
+  std::vector<std::string> peers;       // others that are known from the start
 };
 
-class Fetch : public std::enable_shared_from_this<Fetch> {
+class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost {
  public:
   Fetch(Runtime* runtime, Links* links, Trackers* trackers, TransferId id, ContentState* content,
         FetchHost* host, FetchSource source);
-  ~Fetch();
+  ~Fetch() override;
 
   void Start();
   // The verified manifest, and what is known of its chunk hashes: all, where another transfer had
@@ -62,7 +63,7 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   // same.
   void Stop(std::function<void()> done);
   // For a user who resumes or a tracker that came back: no waits.
-  void HuntNow();
+  void HuntNow() { search_->HuntNow(); }
   // Chunks that turned out bad on disk are fetched again.
   void OnLostHere(const ChunkSet& lost);
 
@@ -70,13 +71,13 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   void OnAccepted(Link& link);
   bool OnLinkEvent(Link& link, session::PeerEvent& event);
   void OnLinkClosed(Link& link, const std::string& reason);
-  void OnSelfDialled(const std::string& address);
+  void OnSelfDialled(const std::string& address) { search_->OnSelfDialled(address); }
 
   uint64_t bytes_have() const;
   double rate_down() const;
   // Why nothing moves, or "".
   std::string Waiting() const;
-  const PeerBook& peers() const { return book_; }
+  const PeerBook& peers() const { return search_->book(); }
   // What the catalog says is here; nullptr before there is a place for it.
   const ChunkSet* committed() const {
     return journal_ == nullptr ? nullptr : &journal_->committed();
@@ -116,13 +117,13 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
     };
   }
 
+  // PeerSearchHost.
+  std::shared_ptr<Transfer> SelfAsTransfer() override { return host_->SelfAsTransfer(); }
+  void OnDialled(Link& link) override;
+  int useful_links() const override;
+  ByteCount bytes_left() const override;
+
   // Peers.
-  void Hunt();
-  void AddPeers(const std::vector<std::string>& addresses);
-  void AddToBook(const std::vector<std::string>& addresses);
-  void DialMore();
-  void ArmDialTimer();
-  int LinksEach() const;
   void Greet(Link& link);
   void AskForManifest();
   void Join(Link& link);  // once the content is known and the link open
@@ -162,11 +163,8 @@ class Fetch : public std::enable_shared_from_this<Fetch> {
   const FetchSource source_;
 
   std::mt19937_64 random_;
-  PeerBook book_;
-  net::Timer hunt_timer_;
-  net::Timer dial_timer_;
+  const std::shared_ptr<PeerSearch> search_;
   net::Timer pump_timer_;
-  Backoff hunt_backoff_;
 
   LinkId manifest_from_;  // whom the manifest was asked of; 0: nobody
   net::Timer manifest_timer_;

@@ -235,8 +235,7 @@ void Fetch::CheckDone() {
 
 void Fetch::Stop(std::function<void()> done) {
   stopped_ = true;
-  hunt_timer_.Disarm();
-  dial_timer_.Disarm();
+  search_->Stop();
   pump_timer_.Disarm();
   manifest_timer_.Disarm();
   hashes_timer_.Disarm();

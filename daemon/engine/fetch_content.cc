@@ -171,7 +171,7 @@ void Fetch::MakeSwarm(ChunkSet have) {
     if (!link.original) Join(link);
     AddToSwarm(link);
   });
-  DialMore();  // how much there is to fetch is known now
+  search_->DialMore();  // how much there is to fetch is known now
 }
 
 }  // namespace p2p::engine

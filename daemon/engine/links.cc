@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/clock.h"
 #include "core/base/text.h"
 #include "daemon/engine/transfer.h"
 #include "spdlog/spdlog.h"
@@ -63,6 +64,7 @@ void Links::OnAccepted(net::EventLoop* loop, asio::ip::tcp::socket socket,
       std::make_shared<PeerLink>(id, loop, SessionOptions(/*dialled=*/false, /*original=*/false),
                                  ConnectionOptions(), runtime_->pool, &runtime_->up, this);
   link->address = net::FormatEndpoint(remote);
+  link->since = MonotonicNow();
   PeerLink* io = link->io.get();
   links_[id] = std::move(link);
   io->Adopt(std::move(socket), std::move(admission));
@@ -77,6 +79,8 @@ Link* Links::Dial(const std::string& address, bool original,
   link->io = std::make_shared<PeerLink>(id, runtime_->PickIoLoop(), SessionOptions(true, original),
                                         ConnectionOptions(), runtime_->pool, &runtime_->up, this);
   link->address = address;
+  link->listen_address = address;
+  link->since = MonotonicNow();
   link->dialled = true;
   link->original = original;
   link->transfer = transfer;
@@ -152,6 +156,12 @@ void Links::OnHello(Link& link, const session::PeerHello& hello) {
     return;
   }
   link.hello = hello;
+  if (!link.dialled && hello.listen_port != 0) {
+    // Its host is what the connection came from: no peer speaks for another one.
+    if (const auto from = net::ParseEndpoint(link.address); from.ok()) {
+      link.listen_address = net::FormatEndpoint(net::Endpoint(from->address(), hello.listen_port));
+    }
+  }
   if (const auto transfer = link.transfer.lock()) transfer->OnPeerHello(link);
 }
 

@@ -22,8 +22,11 @@ class Transfer;
 struct Link {
   std::shared_ptr<PeerLink> io;
   std::string address;  // where it was dialled, or where it came from
+  // Where the peer takes connections: where it was dialled, or what it said itself of an accepted
+  // one. "": unknown, or nowhere.
+  std::string listen_address;
   bool dialled = false;
-  bool in_book = false;   // counts as a connection of its address in the transfer's PeerBook
+  absl::Time since;       // it was dialled or accepted
   bool original = false;  // speaks the original protocol
   absl::optional<session::PeerHello> hello;
   std::weak_ptr<Transfer> transfer;

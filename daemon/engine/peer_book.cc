@@ -10,6 +10,11 @@ namespace {
 
 // Enough to find a good peer; a tracker or peer that tells more gains nothing.
 constexpr size_t kMaxCandidates = 1'000;
+// So many are never too many to go on trying, so that a download outlives a long outage of all.
+constexpr size_t kFewCandidates = 30;
+// Dials that nobody answered before an address is forgotten: half a minute of waits, and longer
+// than a tracker keeps quiet about a peer that lives.
+constexpr int kMaxFailures = 5;
 
 bool MayBeDialled(const std::string& address) {
   const absl::StatusOr<net::Endpoint> endpoint = net::ParseEndpoint(address);
@@ -25,16 +30,21 @@ bool MayTry(const PeerBook::Candidate& candidate, int links_each) {
 
 }  // namespace
 
-void PeerBook::Add(const std::string& address) {
-  if (candidates_.size() >= kMaxCandidates || candidates_.count(address) > 0 ||
-      !MayBeDialled(address)) {
-    return;
+bool PeerBook::Add(const std::string& address, bool keep) {
+  if (Candidate* known = Find(address)) {
+    known->failures = 0;
+    known->kept |= keep;
+    return false;
   }
-  candidates_[address].address = address;
+  if (candidates_.size() >= kMaxCandidates || !MayBeDialled(address)) return false;
+  Candidate& candidate = candidates_[address];
+  candidate.address = address;
+  candidate.kept = keep;
+  return true;
 }
 
 PeerBook::Candidate* PeerBook::Find(absl::string_view address) {
-  const auto it = candidates_.find(std::string(address));
+  const auto it = candidates_.find(address);
   return it == candidates_.end() ? nullptr : &it->second;
 }
 
@@ -46,6 +56,7 @@ std::vector<PeerBook::Candidate*> PeerBook::Due(absl::Time now, int links_each) 
     }
   }
   std::shuffle(due.begin(), due.end(), random_);
+  std::stable_partition(due.begin(), due.end(), [](const Candidate* c) { return c->kept; });
   return due;
 }
 
@@ -57,16 +68,22 @@ absl::Time PeerBook::NextDue(int links_each) const {
   return next;
 }
 
-void PeerBook::OnLinkGone(Candidate* candidate, absl::Time now, bool was_useful,
-                          std::string problem) {
+void PeerBook::OnLinkGone(Candidate* candidate, absl::Time now, End end, std::string problem) {
   --candidate->links;
-  if (was_useful) {
+  candidate->unreachable = end == End::kUnanswered;
+  if (end == End::kUseful) {
     candidate->backoff.Reset();
     candidate->problem.clear();
     candidate->next_try = now;
-  } else {
-    candidate->problem = std::move(problem);
-    candidate->next_try = now + candidate->backoff.Next(&random_);
+    return;
+  }
+  candidate->problem = std::move(problem);
+  candidate->next_try = now + candidate->backoff.Next(&random_);
+  if (end != End::kUnanswered) return;
+  const bool may_go = !candidate->kept && !candidate->self && !candidate->banned;
+  if (++candidate->failures >= kMaxFailures && may_go && candidate->links == 0 &&
+      candidates_.size() > kFewCandidates) {
+    candidates_.erase(candidate->address);
   }
 }
 

@@ -18,28 +18,39 @@ class PeerBook {
  public:
   struct Candidate {
     std::string address;
-    bool original = false;  // known to speak only the original protocol
-    bool self = false;      // this daemon's own address: not tried again
-    bool banned = false;    // it sent wrong data: not tried again
-    int links = 0;          // connections that stand or are on their way
-    std::string problem;    // why the last one ended
+    bool original = false;     // known to speak only the original protocol
+    bool self = false;         // this daemon's own address: not tried again
+    bool banned = false;       // it sent wrong data: not tried again
+    bool kept = false;         // the user named it: never forgotten
+    bool unreachable = false;  // nobody answered when it was dialled last
+    int links = 0;             // connections that stand or are on their way
+    int failures = 0;          // times that nobody answered, since it was named last
+    std::string problem;       // why the last one ended
     absl::Time next_try = absl::InfinitePast();
     Backoff backoff{absl::Seconds(1), absl::Seconds(60)};
+  };
+  // How a connection ended.
+  enum class End {
+    kUseful,      // it brought something, or stood for long: the next one need not wait
+    kUseless,     // waits grow
+    kUnanswered,  // waits grow, and the address may be forgotten
   };
 
   explicit PeerBook(uint64_t random_seed) : random_(random_seed) {}
 
-  // Ignores what is no address to connect to (a name, port 0, multicast, ...) and what comes when
-  // the book is full.
-  void Add(const std::string& address);
+  // True when it was not known. Ignores what is no address to connect to (a name, port 0,
+  // multicast, ...) and what comes when the book is full. A known address that is named again is
+  // not forgotten for a while, and not tried sooner either.
+  bool Add(const std::string& address, bool keep = false);
   Candidate* Find(absl::string_view address);
-  // Those that may be tried now and have fewer than `links_each` connections, in random order.
+  // Those that may be tried now and have fewer than `links_each` connections, in random order;
+  // those that the user named come first.
   std::vector<Candidate*> Due(absl::Time now, int links_each);
   absl::Time NextDue(int links_each) const;
 
-  // A connection could not be made or ended without use: waits grow. `at_once`: it was useful, no
-  // wait.
-  void OnLinkGone(Candidate* candidate, absl::Time now, bool was_useful, std::string problem);
+  // A connection ended. In a book of more than a few addresses, one that nobody answers at and that
+  // nobody named again is forgotten: `candidate` may be gone afterwards.
+  void OnLinkGone(Candidate* candidate, absl::Time now, End end, std::string problem);
   // Waits are over: for a user who resumes.
   void ForgetWaits();
 

@@ -23,7 +23,7 @@ class ServingHost {
   // A file is not what it was when it was hashed, or is gone. ResumeFile or the transfer's end
   // follows.
   virtual void OnFileSuspect(FileIndex file) = 0;
-  // Addresses of peers of this content, without the asking one, at most limits::kMaxPeersPerAnswer.
+  // Addresses of peers of this content, as PeerExchange::Answer gives them.
   virtual std::vector<std::string> KnownPeers(const Link& asking) = 0;
 };
 

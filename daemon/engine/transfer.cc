@@ -302,25 +302,20 @@ void Transfer::ServeOriginal(Link& link, FileIndex file, uint64_t chunk_id) {
   serving_->ServeOriginal(link, file, chunk_id);
 }
 
-std::vector<std::string> Transfer::KnownPeers(const Link& asking) {
-  std::vector<std::string> known;
-  links_->ForEachOf(this, [&](Link& link) {
-    if (link.hello.has_value() && asking.hello.has_value() &&
-        link.hello->peer_id == asking.hello->peer_id)
-      return;
-    if (link.dialled) {
-      if (link.hello.has_value()) known.push_back(link.address);
-    } else if (link.hello.has_value() && link.hello->listen_port != 0) {
-      if (const auto from = net::ParseEndpoint(link.address); from.ok()) {
-        known.push_back(
-            net::FormatEndpoint(net::Endpoint(from->address(), link.hello->listen_port)));
-      }
+std::vector<Contact> Transfer::Contacts() {
+  std::vector<Contact> contacts;
+  links_->ForEachOf(this, [&contacts](Link& link) {
+    if (link.opened && link.hello.has_value()) {
+      contacts.push_back({link.hello->peer_id, link.listen_address});
     }
   });
-  std::sort(known.begin(), known.end());
-  known.erase(std::unique(known.begin(), known.end()), known.end());
-  if (known.size() > limits::kMaxPeersPerAnswer) known.resize(limits::kMaxPeersPerAnswer);
-  return known;
+  return contacts;
+}
+
+std::vector<std::string> Transfer::KnownPeers(const Link& asking) {
+  if (!asking.hello.has_value()) return {};
+  return exchange_.Answer(Contacts(), {asking.hello->peer_id, asking.listen_address},
+                          fetch_ == nullptr ? nullptr : &fetch_->peers(), MonotonicNow());
 }
 
 }  // namespace p2p::engine

@@ -14,6 +14,7 @@
 #include "daemon/engine/fetch.h"
 #include "daemon/engine/links.h"
 #include "daemon/engine/name_lookup.h"
+#include "daemon/engine/peer_exchange.h"
 #include "daemon/engine/runtime.h"
 #include "daemon/engine/serving.h"
 #include "daemon/engine/trackers.h"
@@ -147,6 +148,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void OnFileSuspect(FileIndex file) override;
   std::vector<std::string> KnownPeers(const Link& asking) override;
 
+  std::vector<Contact> Contacts();
+
   Runtime* const runtime_;
   Links* const links_;
   Trackers* const trackers_;
@@ -166,6 +169,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   std::shared_ptr<Fetch> fetch_;
   std::shared_ptr<Fetch> stopping_;  // the last one, while it commits what it wrote
   std::shared_ptr<Serving> serving_;
+  PeerExchange exchange_;
   bool exists_at_target_ = false;  // something stands where the download should go: compare it
   net::Timer disk_timer_;
 };

@@ -76,7 +76,7 @@ void Transfer::StartFetch(std::vector<std::string> peers) {
   FetchSource source;
   source.peers = std::move(peers);
   if (const auto magnet = content::ParseMagnet(record_.source); magnet.ok()) {
-    source.peers.insert(source.peers.end(), magnet->peers.begin(), magnet->peers.end());
+    source.user_peers = magnet->peers;
   }
   fetch_ = std::make_shared<Fetch>(runtime_, links_, trackers_, record_.id, &content_, this,
                                    std::move(source));
@@ -184,6 +184,7 @@ void Transfer::OnFinished(std::vector<store::FileIdentity> identities) {
         }
         content_.whole = record_.verified;
         if (fetch_ != nullptr) {
+          exchange_.Remember(Contacts(), MonotonicNow());
           const auto fetch = std::exchange(fetch_, nullptr);
           fetch->Stop([] {});
         }

@@ -88,7 +88,7 @@ std::vector<PeerInfo> Transfer::Peers() {
     info.bytes_down = link.down.total_bytes();
     info.bytes_up = link.io->sent().total_bytes();
     info.chunks_have = link.chunks_down;
-    connected.insert(link.address);
+    connected.insert(link.listen_address);
     all.push_back(std::move(info));
   });
   if (fetch_ == nullptr) return all;

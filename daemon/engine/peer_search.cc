@@ -1,0 +1,237 @@
+#include "daemon/engine/peer_search.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "daemon/engine/transfer.h"
+
+namespace p2p::engine {
+namespace {
+
+constexpr int kMaxLinks = 60;
+constexpr size_t kWantedPeers = 15;
+// With fewer peers than this or than I/O loops, several connections to each keep every loop busy.
+constexpr size_t kEnoughLinks = 4;
+constexpr uint64_t kSeveralLinksBytes = 32 << 20;
+// An original peer takes one request at a time on a connection: two keep it busy.
+constexpr int kOriginalLinksEach = 2;
+// Between one question to a tracker or a peer and the next, while nothing is missing.
+constexpr absl::Duration kCalmWait = absl::Seconds(20);
+// However many peers go at once, trackers are asked no more often than this.
+constexpr absl::Duration kShortestHuntWait = absl::Seconds(1);
+// A connection that stood for so long was of use, whatever it brought.
+constexpr absl::Duration kLongLife = absl::Minutes(1);
+
+PeerBook::End EndOf(const Link& link, absl::Time now) {
+  if (link.chunks_down > 0 || (link.opened && now - link.since > kLongLife)) {
+    return PeerBook::End::kUseful;
+  }
+  return link.hello.has_value() ? PeerBook::End::kUseless : PeerBook::End::kUnanswered;
+}
+
+}  // namespace
+
+PeerSearch::PeerSearch(Runtime* runtime, Links* links, Trackers* trackers,
+                       const ContentState* content, std::string original_name, PeerSearchHost* host)
+    : runtime_(runtime),
+      links_(links),
+      trackers_(trackers),
+      content_(content),
+      original_name_(std::move(original_name)),
+      host_(host),
+      random_(std::random_device{}()),
+      book_(random_()),
+      hunt_timer_(&runtime->engine_loop),
+      exchange_timer_(&runtime->engine_loop),
+      dial_timer_(&runtime->engine_loop),
+      hunt_backoff_(absl::Seconds(1), absl::Seconds(15)),
+      exchange_backoff_(absl::Seconds(1), kCalmWait) {}
+
+void PeerSearch::Stop() {
+  stopped_ = true;
+  hunt_timer_.Disarm();
+  exchange_timer_.Disarm();
+  dial_timer_.Disarm();
+}
+
+void PeerSearch::ForEachLink(const std::function<void(Link&)>& visit) {
+  links_->ForEachOf(host_->SelfAsTransfer().get(), visit);
+}
+
+size_t PeerSearch::CountOpenPeers() {
+  absl::flat_hash_set<std::string> peers;
+  ForEachLink([&peers](Link& link) {
+    if (link.opened)
+      peers.insert(link.hello.has_value() ? link.hello->peer_id.Hex() : link.address);
+  });
+  return peers.size();
+}
+
+bool PeerSearch::IsShortOfPeers() {
+  return 2 * CountOpenPeers() < std::min(kWantedPeers, book_.usable_size());
+}
+
+absl::Duration PeerSearch::AboutTwentySeconds() {
+  return kCalmWait * std::uniform_real_distribution<>(0.75, 1.25)(random_);
+}
+
+// --- Asking who is there
+
+void PeerSearch::HuntNow() {
+  book_.ForgetWaits();
+  hunt_backoff_.Reset();
+  Hunt();
+}
+
+void PeerSearch::Hunt() {
+  if (stopped_) return;
+  last_hunt_ = MonotonicNow();
+  AskTrackers();
+  const bool supplied = host_->useful_links() > 0 && !IsShortOfPeers();
+  if (supplied) {
+    hunt_backoff_.Reset();
+  } else {
+    AskAPeer();
+  }
+  DialMore();
+  hunt_timer_.Arm(MonotonicNow() + (supplied ? AboutTwentySeconds() : hunt_backoff_.Next(&random_)),
+                  [this] { Hunt(); });
+}
+
+void PeerSearch::HuntSoon() {
+  const absl::Time when = last_hunt_ + kShortestHuntWait;
+  if (MonotonicNow() >= when) return Hunt();
+  if (hunt_timer_.due() > when) hunt_timer_.Arm(when, [this] { Hunt(); });
+}
+
+void PeerSearch::AskTrackers() {
+  const auto on_found = [weak = weak_from_this()](const std::vector<std::string>& addresses) {
+    const auto self = weak.lock();
+    if (self == nullptr || self->stopped_) return;
+    self->Add(addresses, /*keep=*/false);
+    self->DialMore();
+  };
+  if (!by_original()) return trackers_->FindPeers(*content_->id, on_found);
+  trackers_->FindName(original_name_, [on_found](const Trackers::NameAnswer& answer) {
+    if (answer.originals.has_value()) on_found(answer.originals->peers);
+  });
+}
+
+// One at random each time: what one of them does not know, another does.
+void PeerSearch::AskAPeer() {
+  if (stopped_ || by_original()) return;
+  std::vector<Link*> open;
+  ForEachLink([&open](Link& link) {
+    if (link.opened && link.hello.has_value()) open.push_back(&link);
+  });
+  exchange_timer_.Disarm();
+  if (open.empty()) return;  // whoever comes is asked
+  open[random_() % open.size()]->io->Do([](session::PeerSession& s) { s.AskPeers(); });
+  ArmExchangeTimer();
+}
+
+void PeerSearch::ArmExchangeTimer() {
+  const bool enough = CountOpenPeers() >= kWantedPeers;
+  const absl::Time when =
+      MonotonicNow() + (enough ? AboutTwentySeconds() : exchange_backoff_.Next(&random_));
+  if (when < exchange_timer_.due()) exchange_timer_.Arm(when, [this] { AskAPeer(); });
+}
+
+void PeerSearch::Add(const std::vector<std::string>& addresses, bool keep) {
+  for (const std::string& address : addresses) {
+    if (runtime_->own_addresses.contains(address)) continue;
+    // Where there is one more, there may be others.
+    if (book_.Add(address, keep)) exchange_backoff_.Reset();
+  }
+}
+
+void PeerSearch::OnPeersTold(const std::vector<std::string>& addresses) {
+  Add(addresses, /*keep=*/false);
+  DialMore();
+}
+
+// --- Connections
+
+int PeerSearch::LinksEach() const {
+  if (by_original()) return kOriginalLinksEach;
+  if (host_->bytes_left().value() <= kSeveralLinksBytes) return 1;
+  const size_t wanted = std::min(runtime_->io_loops.size(), kEnoughLinks);
+  const size_t peers = std::max<size_t>(book_.usable_size(), 1);
+  return static_cast<int>((wanted + peers - 1) / peers);
+}
+
+void PeerSearch::DialMore() {
+  if (stopped_) return;
+  int standing = 0;
+  for (const auto& [address, candidate] : book_.all()) standing += candidate.links;
+  for (PeerBook::Candidate* candidate : book_.Due(MonotonicNow(), LinksEach())) {
+    if (standing++ >= kMaxLinks) break;
+    Dial(candidate);
+  }
+  ArmDialTimer();
+}
+
+void PeerSearch::Dial(PeerBook::Candidate* candidate) {
+  Link* link = links_->Dial(candidate->address, candidate->original || by_original(),
+                            host_->SelfAsTransfer());
+  if (link == nullptr) return;
+  ++candidate->links;
+  counted_[link->id()] = candidate->address;
+  host_->OnDialled(*link);
+}
+
+void PeerSearch::ArmDialTimer() {
+  const absl::Time next = book_.NextDue(LinksEach());
+  if (next == absl::InfiniteFuture()) return dial_timer_.Disarm();
+  // Those due now wait for a free link.
+  dial_timer_.Arm(std::max(next, MonotonicNow() + absl::Milliseconds(50)), [this] { DialMore(); });
+}
+
+void PeerSearch::OnOpened(Link&) {
+  exchange_backoff_.Reset();
+  ArmExchangeTimer();
+}
+
+void PeerSearch::OnRefused(Link& link, const session::OpenAnswered& refusal) {
+  link.io->Close(absl::StrCat("it refused: ", Printable(refusal.reason)));
+}
+
+void PeerSearch::OnOriginal(Link& link) {
+  // Content by content id needs hashes, which such a peer can not give; its bytes would be checked
+  // all the same, but not under which name to ask for them.
+  if (PeerBook::Candidate* candidate = book_.Find(link.address))
+    candidate->original = by_original();
+}
+
+void PeerSearch::OnBanned(Link& link, const std::string& reason) {
+  PeerBook::Candidate* candidate = book_.Find(link.address);
+  if (candidate == nullptr) return;
+  candidate->banned = true;
+  candidate->problem = reason;
+}
+
+void PeerSearch::OnSelfDialled(const std::string& address) {
+  runtime_->own_addresses.insert(address);
+  if (PeerBook::Candidate* candidate = book_.Find(address)) candidate->self = true;
+}
+
+void PeerSearch::OnLinkClosed(Link& link, const std::string& reason) {
+  const absl::Time now = MonotonicNow();
+  const auto counted = counted_.find(link.id());
+  if (counted != counted_.end()) {
+    if (PeerBook::Candidate* candidate = book_.Find(counted->second)) {
+      book_.OnLinkGone(candidate, now, EndOf(link, now), reason);
+    }
+    counted_.erase(counted);
+  }
+  if (stopped_) return;
+  // Not at the next tick: by then the rest may be gone, too.
+  if (link.opened && IsShortOfPeers()) HuntSoon();
+  DialMore();
+}
+
+}  // namespace p2p::engine

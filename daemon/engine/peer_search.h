@@ -1,0 +1,95 @@
+// Finds peers of one content and keeps connections to them: asks trackers, asks peers whom else
+// they know, and dials. Belongs to the engine loop; made by a Fetch.
+#pragma once
+
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "daemon/engine/backoff.h"
+#include "daemon/engine/content_state.h"
+#include "daemon/engine/links.h"
+#include "daemon/engine/peer_book.h"
+#include "daemon/engine/runtime.h"
+#include "daemon/engine/trackers.h"
+
+namespace p2p::engine {
+
+class PeerSearchHost {
+ public:
+  virtual ~PeerSearchHost() = default;
+  virtual std::shared_ptr<Transfer> SelfAsTransfer() = 0;
+  // A connection is on its way: what is said first.
+  virtual void OnDialled(Link& link) = 0;
+  // Links that have something that is still wanted.
+  virtual int useful_links() const = 0;
+  // Still to be fetched; 0 while that is not known.
+  virtual ByteCount bytes_left() const = 0;
+};
+
+class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
+ public:
+  // `original_name`: only peers of the original protocol are wanted, which are asked for that name.
+  PeerSearch(Runtime* runtime, Links* links, Trackers* trackers, const ContentState* content,
+             std::string original_name, PeerSearchHost* host);
+
+  void Add(const std::vector<std::string>& addresses, bool keep);
+  void Start() { Hunt(); }
+  // Nothing is asked or dialled any more.
+  void Stop();
+  // For a user who resumes or a tracker that came back: no waits.
+  void HuntNow();
+  void DialMore();
+
+  // A link that was accepted or dialled may be used now.
+  void OnOpened(Link& link);
+  void OnRefused(Link& link, const session::OpenAnswered& refusal);
+  void OnPeersTold(const std::vector<std::string>& addresses);
+  void OnOriginal(Link& link);
+  void OnBanned(Link& link, const std::string& reason);
+  void OnSelfDialled(const std::string& address);
+  void OnLinkClosed(Link& link, const std::string& reason);
+
+  const PeerBook& book() const { return book_; }
+
+ private:
+  bool by_original() const { return !original_name_.empty(); }
+  void ForEachLink(const std::function<void(Link&)>& visit);
+  // Peers, not links, that take part.
+  size_t CountOpenPeers();
+  // Fewer than half of the peers that it could have.
+  bool IsShortOfPeers();
+
+  void Hunt();
+  void HuntSoon();
+  void AskTrackers();
+  void AskAPeer();
+  void ArmExchangeTimer();
+  void Dial(PeerBook::Candidate* candidate);
+  void ArmDialTimer();
+  int LinksEach() const;
+  absl::Duration AboutTwentySeconds();
+
+  Runtime* const runtime_;
+  Links* const links_;
+  Trackers* const trackers_;
+  const ContentState* const content_;
+  const std::string original_name_;
+  PeerSearchHost* const host_;
+
+  std::mt19937_64 random_;
+  PeerBook book_;
+  // Links that count as connections of an address in the book.
+  absl::flat_hash_map<LinkId, std::string> counted_;
+  net::Timer hunt_timer_;
+  net::Timer exchange_timer_;
+  net::Timer dial_timer_;
+  Backoff hunt_backoff_;
+  Backoff exchange_backoff_;
+  absl::Time last_hunt_ = absl::InfinitePast();
+  bool stopped_ = false;
+};
+
+}  // namespace p2p::engine
