@@ -162,7 +162,7 @@ TEST_F(ServerTest, T15_ClosesAClientThatSendsSingleBytes) {
 }
 
 TEST_F(ServerTest, ClosesAnIdleConnection) {
-  options_.conversation.idle_timeout = absl::Milliseconds(50);
+  options_.conversation.idle_timeout = absl::Milliseconds(500);
   Start();
   RawClient client = Connect();
   client.Send("LOOKUP f\n");
