@@ -1,4 +1,7 @@
 // The extension: HELLO, questions and answers, have-sets, chunk requests, time.
+#include <algorithm>
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "tests/unit/session/session_harness.h"
@@ -15,8 +18,9 @@ TEST(Hello, IsSaidAtOnceByTheSideThatDialled) {
   Harness h(Dialled());
   h.session.Open(TestContentId(1));
   h.session.AskManifest(10);
-  EXPECT_EQ(h.Said(), "HELLO 2 id=" + TestPeerId(0xdd).Hex() + " port=9001 agent=p2pd/test\nOPEN " +
-                          TestContentId(1).Hex() + "\nGET-MANIFEST 10\n");
+  EXPECT_EQ(h.Said(), "HELLO 2 id=" + TestPeerId(0xdd).Hex() +
+                          " port=9001 leaves agent=p2pd/test\nOPEN " + TestContentId(1).Hex() +
+                          "\nGET-MANIFEST 10\n");
   h.Feed(HelloLine());
   const auto hello = h.Next<PeerHello>();
   EXPECT_EQ(hello.peer_id, TestPeerId(0xbb));
@@ -28,8 +32,21 @@ TEST(Hello, IsAnsweredByTheSideThatAccepted) {
   Harness h(Accepted());
   EXPECT_EQ(h.Said(), "");
   h.Feed("HELLO 3 later=feature id=" + TestPeerId(1).Hex() + " word\n");
-  EXPECT_EQ(h.Said(), "HELLO 2 id=" + TestPeerId(0xaa).Hex() + " port=9001 agent=p2pd/test\n");
+  EXPECT_EQ(h.Said(),
+            "HELLO 2 id=" + TestPeerId(0xaa).Hex() + " port=9001 leaves agent=p2pd/test\n");
   EXPECT_EQ(h.Next<PeerHello>().listen_port, 0);
+}
+
+TEST(Hello, TellsWhetherTheOtherSideKnowsOfLeaves) {
+  for (const bool theirs : {false, true}) {
+    Harness h(Accepted());
+    h.Feed(HelloLine(theirs));
+    EXPECT_EQ(h.Next<PeerHello>().leaves, theirs);
+  }
+  PeerSessionOptions without = Dialled();
+  without.leaves = false;
+  EXPECT_EQ(Harness(without).Said(),
+            "HELLO 2 id=" + TestPeerId(0xdd).Hex() + " port=9001 agent=p2pd/test\n");
 }
 
 TEST(Hello, NeedsAnIdAndComesOnce) {
@@ -339,13 +356,13 @@ TEST(ChunkRequests, TakeAnswersInAnyOrder) {
   h.session.RequestChunks(ChunkIndex(0), std::vector<uint32_t>{3, 4, 5}, h.now);
   h.Feed("CHUNK 2 +5\nabcdeREJECT 0 409 not there yet\nCHUNK 1 +4\nwxyz");
   ChunkReceived first = h.Next<ChunkReceived>();
-  EXPECT_EQ(first.chunk, ChunkIndex(2));
+  EXPECT_EQ(first.part, ChunkIndex(2));
   EXPECT_EQ(absl::string_view(reinterpret_cast<char*>(first.data.data()), first.data.size()),
             "abcde");
   const auto rejected = h.Next<ChunkRejected>();
-  EXPECT_EQ(rejected.chunk, ChunkIndex(0));
+  EXPECT_EQ(rejected.part, ChunkIndex(0));
   EXPECT_EQ(rejected.code, 409);
-  EXPECT_EQ(h.Next<ChunkReceived>().chunk, ChunkIndex(1));
+  EXPECT_EQ(h.Next<ChunkReceived>().part, ChunkIndex(1));
   EXPECT_EQ(h.session.requested(), 0);
 }
 
@@ -407,12 +424,12 @@ TEST(ChunkRequests, CanBeCancelled) {
   h.OpenAsDialler(100);
   h.session.RequestChunks(ChunkIndex(0), std::vector<uint32_t>{5, 5, 5}, h.now);
   h.Said();
-  h.session.CancelChunk(ChunkIndex(1));
-  h.session.CancelChunk(ChunkIndex(1));
-  h.session.CancelChunk(ChunkIndex(7));
+  h.session.Cancel(ChunkIndex(1));
+  h.session.Cancel(ChunkIndex(1));
+  h.session.Cancel(ChunkIndex(7));
   EXPECT_EQ(h.Said(), "CANCEL 1 1\n") << "once, and only what was asked for";
   h.Feed("CHUNK 0 +5\nab");
-  h.session.CancelChunk(ChunkIndex(0));
+  h.session.Cancel(ChunkIndex(0));
   EXPECT_EQ(h.Said(), "") << "it is on its way";
   h.Feed("cdeREJECT 1 499 cancelled\n");
   h.Next<ChunkReceived>();
@@ -423,11 +440,11 @@ TEST(ChunkRequests, MayBeRepeatedAfterACancelThatIsNotAnsweredYet) {
   Harness h(Dialled());
   h.OpenAsDialler(100);
   h.session.RequestChunks(ChunkIndex(0), std::vector<uint32_t>{5}, h.now);
-  h.session.CancelChunk(ChunkIndex(0));
+  h.session.Cancel(ChunkIndex(0));
   h.session.RequestChunks(ChunkIndex(0), std::vector<uint32_t>{5}, h.now);
   EXPECT_EQ(h.Said(), "REQUEST 0 1\nCANCEL 0 1\nREQUEST 0 1\n");
   h.Feed("REJECT 0 499 cancelled\nCHUNK 0 +5\nabcde");
-  EXPECT_EQ(h.Next<ChunkReceived>().chunk, ChunkIndex(0)) << "the stale refusal is not passed on";
+  EXPECT_EQ(h.Next<ChunkReceived>().part, ChunkIndex(0)) << "the stale refusal is not passed on";
   EXPECT_EQ(h.session.requested(), 0);
 }
 
@@ -444,7 +461,7 @@ TEST(ChunkRequests, ReadSmallChunksTogetherAndLargeOnesIntoTheirBuffers) {
   h.Feed(absl::StrCat(chunk.substr(5), "CHUNK 1 +16384\n", chunk, "CHUNK 2 +16384\n", chunk));
   for (uint32_t i = 0; i < 3; ++i) {
     const ChunkReceived received = h.Next<ChunkReceived>();
-    EXPECT_EQ(received.chunk, ChunkIndex(i));
+    EXPECT_EQ(received.part, ChunkIndex(i));
     EXPECT_EQ(received.data.size(), limits::kLeafBytes);
     EXPECT_EQ(received.data.span().back(), static_cast<uint8_t>(chunk.back()));
   }
@@ -473,43 +490,68 @@ TEST(ChunkRequests, SumProgressUp) {
 
 // --- Serving chunks
 
-TEST(ChunkServing, AsksTheDriverForAFewChunksAheadAndGoesOnAsTheyLeave) {
+TEST(ChunkServing, AsksTheDriverForOneChunkAheadAndForMoreOnceItLeavesQuickly) {
   Harness h(Accepted());
   h.sends_at_once = false;
   h.OpenAsAccepter(1'000);
   h.Send();
-  h.Feed("REQUEST 0 10\n");
-  EXPECT_EQ(h.Count<ServeChunk>(), PeerSession::kServeAhead);
-  EXPECT_EQ(h.session.queued_to_serve(), 10);
-  for (uint32_t i = 0; i < 4; ++i) {
-    EXPECT_EQ(h.Next<ServeChunk>().chunk, ChunkIndex(i));
-    h.session.SendChunk(ChunkIndex(i), SliceOf(Pattern(limits::kChunkBytes, i)));
-  }
+  h.Feed("REQUEST 0 100\n");
+  EXPECT_EQ(h.session.queued_to_serve(), 100);
+  EXPECT_EQ(h.session.send_ahead_bytes(), limits::kMinSendAheadBytes);
+  EXPECT_EQ(h.Count<ServeChunk>(), 1) << "nothing is known of how fast it leaves";
+  EXPECT_EQ(h.Next<ServeChunk>().part, ChunkIndex(0));
+  h.session.SendChunk(ChunkIndex(0), SliceOf(Pattern(limits::kChunkBytes)));
   h.Pump();
-  EXPECT_EQ(h.Count<ServeChunk>(), 0) << "four stand in the connection";
+  EXPECT_EQ(h.Count<ServeChunk>(), 0) << "one stands in the connection";
   h.Send(limits::kChunkBytes);
   EXPECT_EQ(h.Count<ServeChunk>(), 0) << "the header counts too";
   h.Send(100);
-  EXPECT_EQ(h.Next<ServeChunk>().chunk, ChunkIndex(4));
-  h.session.RefuseChunk(ChunkIndex(4), 410, "damaged");
-  EXPECT_EQ(h.Next<ServeChunk>().chunk, ChunkIndex(5)) << "a refused one makes room";
-  h.Send();
-  EXPECT_THAT(h.Said(), HasSubstr("REJECT 4 410 damaged\n"));
+  uint32_t next = 1;
+  for (const uint64_t ahead_kib : {128, 256, 512, 1'024, 2'048, 2'048}) {
+    EXPECT_EQ(h.session.send_ahead_bytes(), ahead_kib << 10);
+    const int chunks = h.Count<ServeChunk>();
+    EXPECT_EQ(chunks, std::max<int>(1, static_cast<int>(ahead_kib / 512)));
+    for (int i = 0; i < chunks; ++i, ++next) {
+      EXPECT_EQ(h.Next<ServeChunk>().part, ChunkIndex(next));
+      h.session.SendChunk(ChunkIndex(next), SliceOf(Pattern(limits::kChunkBytes, next)));
+    }
+    h.Pump();
+    EXPECT_EQ(h.Count<ServeChunk>(), 0);
+    h.Send();
+  }
+  EXPECT_EQ(h.Count<ServeChunk>(), PeerSession::kServeAhead);
+}
+
+TEST(ChunkServing, ARefusedChunkMakesRoomForTheNext) {
+  Harness h(Accepted());
+  h.OpenAsAccepter(1'000);
+  h.Feed("REQUEST 4 2\n");
+  EXPECT_EQ(h.Next<ServeChunk>().part, ChunkIndex(4));
+  EXPECT_TRUE(h.NoEvents());
+  h.session.Refuse(ChunkIndex(4), 410, "damaged");
+  EXPECT_EQ(h.Next<ServeChunk>().part, ChunkIndex(5));
+  EXPECT_EQ(h.Said(), "REJECT 4 410 damaged\n");
 }
 
 TEST(ChunkServing, PreparesMoreOfSmallChunks) {
   Harness h(Accepted());
   h.sends_at_once = false;
-  h.OpenAsAccepter(1'000);
-  h.Feed("REQUEST 0 500\n");
-  int prepared = 0;
-  while (h.Count<ServeChunk>() > 0) {
-    const ChunkIndex chunk = h.Next<ServeChunk>().chunk;
-    h.session.SendChunk(chunk, SliceOf(Pattern(16'384)));
-    h.Pump();
-    ++prepared;
+  h.OpenAsAccepter(10'000);
+  h.Feed("REQUEST 0 4000\n");
+  std::vector<int> batches;
+  while (batches.size() < 20) {
+    batches.push_back(0);
+    while (h.Count<ServeChunk>() > 0) {
+      const ChunkIndex chunk = h.Next<ServeChunk>().part.chunk;
+      h.session.SendChunk(chunk, SliceOf(Pattern(16'384)));
+      h.Pump();
+      ++batches.back();
+    }
+    h.Send();
   }
-  EXPECT_EQ(prepared, 64);
+  EXPECT_EQ(batches.front(), 1) << "the length is not known before";
+  EXPECT_TRUE(std::is_sorted(batches.begin(), batches.end()));
+  EXPECT_EQ(batches.back(), 64);
 }
 
 TEST(ChunkServing, SendsControlMessagesBetweenChunks) {
@@ -518,6 +560,7 @@ TEST(ChunkServing, SendsControlMessagesBetweenChunks) {
   h.Feed("SUBSCRIBE\nREQUEST 0 2\n");
   h.session.SendChunk(ChunkIndex(0), SliceOf("aa"));
   h.session.SendHave(ChunkIndex(9), 1);
+  h.Pump();
   h.session.SendChunk(ChunkIndex(1), SliceOf("bb"));
   EXPECT_EQ(h.Said(), "CHUNK 0 +2\naaHAVE 9 1\nCHUNK 1 +2\nbb");
 }
@@ -543,7 +586,7 @@ TEST(ChunkServing, RejectsChunksThatDoNotExist) {
   h.OpenAsAccepter(10);
   h.Feed("REQUEST 9 2\n");
   EXPECT_EQ(h.Said(), "REJECT 10 404 no such chunk\n");
-  EXPECT_EQ(h.Next<ServeChunk>().chunk, ChunkIndex(9));
+  EXPECT_EQ(h.Next<ServeChunk>().part, ChunkIndex(9));
   Harness unknown(Accepted());
   unknown.OpenAsAccepter(0);
   unknown.Feed("REQUEST 0 1\n");
@@ -556,11 +599,11 @@ TEST(ChunkServing, RejectsChunksThatDoNotExist) {
 TEST(ChunkServing, AnswersCancelledChunksThatStillWait) {
   Harness h(Accepted());
   h.OpenAsAccepter(100);
-  h.Feed("REQUEST 0 4\nREQUEST 10 10\nCANCEL 3 14\n");
-  std::string expected;
+  h.Feed("REQUEST 0 4\nREQUEST 10 10\nCANCEL 0 1\nCANCEL 3 14\n");
+  std::string expected = "REJECT 3 499 cancelled\n";
   for (int i = 10; i < 17; ++i) absl::StrAppend(&expected, "REJECT ", i, " 499 cancelled\n");
-  EXPECT_EQ(h.Said(), expected) << "chunk 3 is being prepared and will come";
-  EXPECT_EQ(h.session.queued_to_serve(), 7);
+  EXPECT_EQ(h.Said(), expected) << "chunk 0 is being prepared and will come";
+  EXPECT_EQ(h.session.queued_to_serve(), 6);
 }
 
 TEST(ChunkServing, P07_SurvivesTenThousandPipelinedRequestsOfAPeerThatNeverReads) {
@@ -603,7 +646,7 @@ TEST(ChunkServing, P09_ServesTheSameChunkAsOftenAsItIsAskedFor) {
   for (int i = 0; i < 1'000; ++i) h.Feed("REQUEST 1 1\n");
   int served = 0;
   while (h.Count<ServeChunk>() > 0) {
-    h.session.SendChunk(h.Next<ServeChunk>().chunk, SliceOf("x"));
+    h.session.SendChunk(h.Next<ServeChunk>().part.chunk, SliceOf("x"));
     h.Pump();
     ++served;
   }

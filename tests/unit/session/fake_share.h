@@ -3,10 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "core/base/chunk_set.h"
+#include "core/content/chunk_tree.h"
 #include "core/content/manifest.h"
 #include "core/content/merkle.h"
 #include "core/content/sha256.h"
@@ -34,6 +37,11 @@ struct TestContent {
         *content::Layout::Make(name, false, {file}), {content::FileRoot(hashes)}));
   }
   uint32_t chunk_count() const { return static_cast<uint32_t>(chunks.size()); }
+  std::string BytesOf(const ChunkPart& part) const {
+    const std::string& chunk = chunks[part.chunk.value()];
+    if (part.whole()) return chunk;
+    return chunk.substr(part.first_leaf * limits::kLeafBytes, part.leaf_count * limits::kLeafBytes);
+  }
 
   std::string name;
   std::string bytes;
@@ -63,6 +71,7 @@ class FakeShare {
 
   std::shared_ptr<const TestContent> content;
   ChunkSet have;
+  std::set<ChunkPart> parts;  // proven leaves of chunks that are not here
   bool knows_manifest = false;
   std::vector<std::string> log;  // what was told, for comparison
   std::vector<std::string> peers = {"192.0.2.7:9001", "[2001:db8::7]:9001"};
@@ -131,13 +140,17 @@ class FakeShare {
   void On(PeerSession&, HaveBitsReceived& e) {
     log.push_back(absl::StrCat("bits ", e.bits.size()));
   }
+  void On(PeerSession&, HaveLeavesReceived& e) {
+    log.push_back(absl::StrCat("have leaves ", TextOf(e.part)));
+  }
   void On(PeerSession& s, PeersAsked&) { s.SendPeers(peers); }
   void On(PeerSession&, PeersReceived& e) {
     log.push_back(absl::StrCat("peers ", e.addresses.size()));
   }
   void On(PeerSession& s, ServeChunk& e) {
-    if (!have.Has(e.chunk)) return s.RefuseChunk(e.chunk, 409, "not there yet");
-    s.SendChunk(e.chunk, SliceOf(content->chunks[e.chunk.value()]));
+    if (!e.part.whole()) return ServeLeaves(&s, e.part);
+    if (!have.Has(e.part.chunk)) return s.Refuse(e.part, 409, "not there yet");
+    s.SendChunk(e.part.chunk, SliceOf(content->chunks[e.part.chunk.value()]));
   }
   void On(PeerSession& s, ServeOriginalChunk& e) {
     if (e.name != content->name) return s.SendOriginalError(404, "unknown file");
@@ -146,19 +159,54 @@ class FakeShare {
   }
   void On(PeerSession&, ChunkReceived& e) {
     const absl::Span<const uint8_t> data = e.data.span();
+    if (!e.part.whole()) return OnLeaves(e);
     EXPECT_EQ(content::ChunkHash(data, ByteCount(content->bytes.size())),
-              content->hashes[e.chunk.value()]);
-    have.Add(e.chunk);
-    log.push_back(absl::StrCat("chunk ", e.chunk.value()));
+              content->hashes[e.part.chunk.value()]);
+    have.Add(e.part.chunk);
+    log.push_back(absl::StrCat("chunk ", e.part.chunk.value()));
   }
   void On(PeerSession&, ProgressMade& e) { progress += e.bytes; }
   void On(PeerSession&, ChunkRejected& e) {
-    log.push_back(absl::StrCat("rejected ", e.chunk.value(), " ", e.code));
+    log.push_back(absl::StrCat("rejected ", TextOf(e.part), " ", e.code));
   }
   void On(PeerSession&, SessionEnded& e) {
     ended = true;
     log.push_back("ended " + e.reason);
   }
+
+  static std::string TextOf(const ChunkPart& part) {
+    std::string text = absl::StrCat(part.chunk.value());
+    if (!part.whole()) absl::StrAppend(&text, " ", part.first_leaf, " ", part.leaf_count);
+    return text;
+  }
+  // What is known of a chunk's tree: all of it once the chunk is here.
+  content::ChunkTree& TreeOf(ChunkIndex chunk) {
+    const std::string& bytes = content->chunks[chunk.value()];
+    const auto [at, is_new] =
+        trees_.try_emplace(chunk, content->hashes[chunk.value()],
+                           static_cast<uint32_t>(bytes.size()), ByteCount(content->bytes.size()));
+    if (is_new && have.Has(chunk)) {
+      EXPECT_TRUE(at->second.AddAll(AsBytes(bytes)).ok());
+    }
+    return at->second;
+  }
+  void ServeLeaves(PeerSession* s, const ChunkPart& part) {
+    const auto proof = TreeOf(part.chunk).Proof(part.first_leaf, part.leaf_count);
+    if (absl::IsInvalidArgument(proof.status())) return s->Refuse(part, 404, "no such leaves");
+    const bool here = have.Has(part.chunk) || parts.count(part) > 0;
+    if (!here || !proof.ok()) return s->Refuse(part, 409, "not there yet");
+    s->SendLeaves(part, *proof, SliceOf(content->BytesOf(part)));
+  }
+  void OnLeaves(const ChunkReceived& e) {
+    const Hash256 root = content::ChunkTree::RangeRoot(e.data.span(), e.part.leaf_count);
+    const absl::Status proven =
+        TreeOf(e.part.chunk).Add(e.part.first_leaf, e.part.leaf_count, root, e.proof);
+    EXPECT_TRUE(proven.ok()) << proven;
+    parts.insert(e.part);
+    log.push_back(absl::StrCat("leaves ", TextOf(e.part)));
+  }
+
+  absl::flat_hash_map<ChunkIndex, content::ChunkTree> trees_;
 
  public:
   uint64_t progress = 0;

@@ -19,13 +19,13 @@ std::unique_ptr<Harness> Asked(absl::string_view answer, uint32_t length = 100) 
 TEST(OriginalClient, TakesAChunkAndAsksForTheNext) {
   auto h = Asked("100\n" + Pattern(100));
   ChunkReceived chunk = h->Next<ChunkReceived>();
-  EXPECT_EQ(chunk.chunk, ChunkIndex(0));
+  EXPECT_EQ(chunk.part, ChunkIndex(0));
   EXPECT_EQ(std::string(reinterpret_cast<char*>(chunk.data.data()), chunk.data.size()),
             Pattern(100));
   EXPECT_EQ(h->session.requested(), 0);
   h->session.RequestOriginalChunk("some file", ChunkIndex(1), 5, h->now);
   h->Feed("5\nabcde");
-  EXPECT_EQ(h->Next<ChunkReceived>().chunk, ChunkIndex(1));
+  EXPECT_EQ(h->Next<ChunkReceived>().part, ChunkIndex(1));
 }
 
 TEST(OriginalClient, C01_RefusesMalformedHeaders) {
@@ -111,7 +111,7 @@ TEST(OriginalClient, PassesARefusalOnAndStaysUsable) {
   EXPECT_THAT(rejected.reason, HasSubstr("\\x1b"));
   h->session.RequestOriginalChunk("f", ChunkIndex(1), 1, h->now);
   h->Feed("1\nx");
-  EXPECT_EQ(h->Next<ChunkReceived>().chunk, ChunkIndex(1));
+  EXPECT_EQ(h->Next<ChunkReceived>().part, ChunkIndex(1));
   EXPECT_EQ(Asked("ERROR File not found\n")->Next<ChunkRejected>().code, 400);
 }
 
@@ -139,7 +139,7 @@ TEST(OriginalClient, AsksForOneLegalNameAtATime) {
   EXPECT_EQ(h.Next<ChunkRejected>().code, 422);
   h.session.RequestOriginalChunk("a", ChunkIndex(0), 1, h.now);
   h.session.RequestOriginalChunk("a", ChunkIndex(1), 1, h.now);
-  EXPECT_EQ(h.Next<ChunkRejected>().chunk, ChunkIndex(1));
+  EXPECT_EQ(h.Next<ChunkRejected>().part, ChunkIndex(1));
   EXPECT_EQ(h.Said(), "GET_CHUNK a 0\n");
 }
 

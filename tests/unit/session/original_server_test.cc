@@ -122,16 +122,30 @@ TEST(OriginalServer, P08_PreparesNoMoreThanTheWindowForAPeerThatDoesNotRead) {
   Harness h(Accepted());
   h.sends_at_once = false;
   std::string burst;
-  for (int i = 0; i < 20; ++i) absl::StrAppend(&burst, "GET_CHUNK f ", i, "\n");
+  for (int i = 0; i < 40; ++i) absl::StrAppend(&burst, "GET_CHUNK f ", i, "\n");
   h.Feed(burst);
-  int prepared = 0;
-  while (h.Count<ServeOriginalChunk>() > 0) {
-    h.Next<ServeOriginalChunk>();
-    h.session.SendOriginalChunk(SliceOf(Pattern(limits::kChunkBytes)));
-    h.Pump();
-    ++prepared;
+  const auto prepare = [&h] {
+    int prepared = 0;
+    while (h.Count<ServeOriginalChunk>() > 0) {
+      h.Next<ServeOriginalChunk>();
+      h.session.SendOriginalChunk(SliceOf(Pattern(limits::kChunkBytes)));
+      h.Pump();
+      ++prepared;
+    }
+    return prepared;
+  };
+  EXPECT_EQ(prepare(), 1) << "nothing is known of how fast it reads";
+  h.Send(limits::kChunkBytes + 7);
+  EXPECT_EQ(h.Count<ServeOriginalChunk>(), 1) << "it has left";
+  int most = 0;
+  for (int i = 0; i < 8; ++i) {
+    const int prepared = prepare();
+    EXPECT_GE(prepared, most) << "it reads at once";
+    most = prepared;
+    h.Send();
   }
-  EXPECT_EQ(prepared, PeerSession::kServeAhead);
+  EXPECT_EQ(most, PeerSession::kServeAhead);
+  prepare();
   h.Send(limits::kChunkBytes + 7);
   EXPECT_EQ(h.Count<ServeOriginalChunk>(), 1) << "one has left";
 }

@@ -66,8 +66,9 @@ inline PeerSessionOptions DialledOriginal() {
   return options;
 }
 
-inline std::string HelloLine(uint8_t id = 0xbb) {
-  return absl::StrCat("HELLO 2 id=", TestPeerId(id).Hex(), " port=9002 agent=other/1\n");
+inline std::string HelloLine(bool leaves = false) {
+  return absl::StrCat("HELLO 2 id=", TestPeerId(0xbb).Hex(), " port=9002", leaves ? " leaves" : "",
+                      " agent=other/1\n");
 }
 
 class Harness {
@@ -199,18 +200,19 @@ class Harness {
   size_t queued_bytes() const { return queue_.size(); }
   size_t unread_bytes() const { return unread_.size(); }
 
-  // Accepts or says HELLO, and opens content 0xcc of `chunks` chunks.
-  void OpenAsAccepter(uint32_t chunks) {
-    Feed(HelloLine() + "OPEN " + TestContentId(0xcc).Hex() + "\n");
+  // Accepts or says HELLO, and opens content 0xcc of `chunks` chunks; `leaves`: with a peer that
+  // knows of them.
+  void OpenAsAccepter(uint32_t chunks, bool leaves = false) {
+    Feed(HelloLine(leaves) + "OPEN " + TestContentId(0xcc).Hex() + "\n");
     Next<PeerHello>();
     Next<OpenAsked>();
     session.AcceptOpen(chunks);
     Said();
   }
-  void OpenAsDialler(uint32_t chunks) {
+  void OpenAsDialler(uint32_t chunks, bool leaves = false) {
     session.Open(TestContentId(0xcc));
     session.SetChunkCount(chunks);
-    Feed(HelloLine() + absl::StrCat("OPENED ", chunks, "\n"));
+    Feed(HelloLine(leaves) + absl::StrCat("OPENED ", chunks, "\n"));
     Next<PeerHello>();
     EXPECT_TRUE(Next<OpenAnswered>().accepted);
     Said();

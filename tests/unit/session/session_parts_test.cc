@@ -37,10 +37,10 @@ TEST(ServeQueue, GivesTheSameAsAPlainListWouldUnderRandomUse) {
           break;
         }
         case 2: {
-          const absl::optional<ChunkIndex> next = queue.TakeNext();
+          const absl::optional<ChunkPart> next = queue.TakeNext(nullptr);
           ASSERT_EQ(next.has_value(), !plain.empty());
           if (!next) break;
-          EXPECT_EQ(next->value(), plain.front());
+          EXPECT_EQ(next->chunk.value(), plain.front());
           plain.pop_front();
         }
       }

@@ -81,7 +81,7 @@ TEST(SessionPipe, BothSidesFetchTheSameHoweverTheBytesAreCut) {
     pipe.d.session.RequestChunks(ChunkIndex(0), Lengths(*SomeContent()), pipe.d.now);
     pipe.a.session.RequestChunks(ChunkIndex(3), std::vector<uint32_t>{limits::kChunkBytes},
                                  pipe.a.now);
-    pipe.d.session.CancelChunk(ChunkIndex(5));
+    pipe.d.session.Cancel(ChunkIndex(5));
     pipe.Run(&d_share, &a_share);
     EXPECT_EQ(d_share.have.count(), 5u);
     EXPECT_EQ(pipe.d.session.requested() + pipe.a.session.requested(), 0);

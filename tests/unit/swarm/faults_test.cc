@@ -13,7 +13,7 @@ TEST(SwarmFaults, C04_DropsALiarAtTheFirstBadChunkAndAsksElsewhere) {
   const uint32_t bad = h.Asked(1)[0];
   ASSERT_TRUE(h.Receive(1));
   h.AddSeed(2);
-  h.swarm.OnChunkFailed(LinkId(1), ChunkIndex(bad));
+  h.swarm.OnFailed(LinkId(1), ChunkIndex(bad));
   EXPECT_FALSE(h.swarm.have().Has(ChunkIndex(bad)));
   h.Decide();
   EXPECT_EQ(h.dropped[1], "sent a chunk with wrong bytes");
@@ -32,7 +32,7 @@ TEST(SwarmFaults, C04_ABannedPeerIsDroppedWhenItComesBack) {
   h.Decide();
   const uint32_t bad = h.Asked(1)[0];
   ASSERT_TRUE(h.Receive(1));
-  h.swarm.OnChunkFailed(LinkId(1), ChunkIndex(bad));
+  h.swarm.OnFailed(LinkId(1), ChunkIndex(bad));
   h.Decide();
   EXPECT_EQ(h.dropped.size(), 2u);
   h.AddSeed(3, 77);
@@ -50,7 +50,7 @@ TEST(SwarmFaults, C04_BlamesAPeerThatLeftBeforeItsChunkWasChecked) {
   ASSERT_TRUE(h.Receive(1));
   h.Remove(1);
   h.AddSeed(2, 78);
-  h.swarm.OnChunkFailed(LinkId(1), ChunkIndex(bad));
+  h.swarm.OnFailed(LinkId(1), ChunkIndex(bad));
   EXPECT_TRUE(h.swarm.IsBanned(77));
   EXPECT_FALSE(h.swarm.IsBanned(78));
 }
@@ -62,7 +62,7 @@ TEST(SwarmFaults, C04_TakesNothingMoreFromADroppedLink) {
   h.Decide();
   const uint32_t bad = h.Asked(1)[0];
   ASSERT_TRUE(h.Receive(1));
-  h.swarm.OnChunkFailed(LinkId(1), ChunkIndex(bad));
+  h.swarm.OnFailed(LinkId(1), ChunkIndex(bad));
   EXPECT_FALSE(h.Receive(1));
 }
 
@@ -85,7 +85,7 @@ TEST(SwarmFaults, C07_ATricklingLinksChunkIsAskedOfAnother) {
   h.Decide();
   ASSERT_EQ(h.last.cancels.size(), 1u);
   EXPECT_EQ(h.last.cancels[0].link, LinkId(1));
-  EXPECT_EQ(h.last.cancels[0].chunk, ChunkIndex(late));
+  EXPECT_EQ(h.last.cancels[0].part, ChunkIndex(late));
 }
 
 TEST(SwarmFaults, C08_TheSecondDeliveryOfAChunkIsDroppedAndCountedOnce) {
@@ -96,13 +96,13 @@ TEST(SwarmFaults, C08_TheSecondDeliveryOfAChunkIsDroppedAndCountedOnce) {
   h.Pass(limits::kSnubTimeout);
   h.Decide();
   ASSERT_EQ(h.Asked(1), h.Asked(2));
-  EXPECT_TRUE(h.ReceiveChunk(2, 0));
+  EXPECT_TRUE(h.ReceivePart(2, ChunkIndex(0)));
   // The cancel crosses the chunk on its way.
-  EXPECT_FALSE(h.ReceiveChunk(1, 0));
-  h.swarm.OnChunkVerified(ChunkIndex(0));
+  EXPECT_FALSE(h.ReceivePart(1, ChunkIndex(0)));
+  h.swarm.OnVerified(ChunkIndex(0));
   EXPECT_EQ(h.swarm.bytes_have(), ByteCount(limits::kChunkBytes));
-  EXPECT_FALSE(h.ReceiveChunk(1, 0));
-  h.swarm.OnChunkVerified(ChunkIndex(0));
+  EXPECT_FALSE(h.ReceivePart(1, ChunkIndex(0)));
+  h.swarm.OnVerified(ChunkIndex(0));
   EXPECT_EQ(h.swarm.bytes_have(), ByteCount(limits::kChunkBytes));
 }
 
@@ -113,10 +113,10 @@ TEST(SwarmFaults, C08_ACancelledChunkIsStillTakenWhenTheFirstOneWasBad) {
   h.AddSeed(2);
   h.Pass(limits::kSnubTimeout);
   h.Decide();
-  ASSERT_TRUE(h.ReceiveChunk(2, 0));
-  h.swarm.OnChunkFailed(LinkId(2), ChunkIndex(0));
-  EXPECT_TRUE(h.ReceiveChunk(1, 0));
-  h.swarm.OnChunkVerified(ChunkIndex(0));
+  ASSERT_TRUE(h.ReceivePart(2, ChunkIndex(0)));
+  h.swarm.OnFailed(LinkId(2), ChunkIndex(0));
+  EXPECT_TRUE(h.ReceivePart(1, ChunkIndex(0)));
+  h.swarm.OnVerified(ChunkIndex(0));
   EXPECT_TRUE(h.swarm.Complete());
 }
 
@@ -132,16 +132,16 @@ TEST(SwarmFaults, C09_CompletesFromTheHonestOneOfTenAtOneBadChunkALiar) {
       std::vector<std::pair<uint64_t, uint32_t>> received;
       for (uint64_t link = 1; link <= 10; ++link) {
         while (!h.queue[link].empty()) {
-          const uint32_t chunk = h.queue[link].front();
+          const uint32_t chunk = h.queue[link].front().chunk.value();
           if (h.Receive(link)) received.push_back({link, chunk});
           h.Decide();
         }
       }
       for (const auto& [link, chunk] : received) {
         if (link == 10) {
-          h.swarm.OnChunkVerified(ChunkIndex(chunk));
+          h.swarm.OnVerified(ChunkIndex(chunk));
         } else {
-          h.swarm.OnChunkFailed(LinkId(link), ChunkIndex(chunk));
+          h.swarm.OnFailed(LinkId(link), ChunkIndex(chunk));
           ++bad_chunks[link];
         }
       }
@@ -167,9 +167,9 @@ TEST(SwarmFaults, C10_WithOnlyLiarsItStaysIncompleteAndSleeps) {
   for (uint64_t link = 1; link <= 5; ++link) h.AddSeed(link);
   h.Decide();
   for (uint64_t link = 1; link <= 5; ++link) {
-    const uint32_t chunk = h.queue[link].front();
+    const uint32_t chunk = h.queue[link].front().chunk.value();
     ASSERT_TRUE(h.Receive(link));
-    h.swarm.OnChunkFailed(LinkId(link), ChunkIndex(chunk));
+    h.swarm.OnFailed(LinkId(link), ChunkIndex(chunk));
   }
   h.Decide();
   EXPECT_EQ(h.dropped.size(), 5u);
@@ -277,7 +277,8 @@ TEST(Endgame, AsksAnIdleLinkForALateChunkOnlyOnce) {
     for (uint64_t link = 2; link <= 3; ++link) {
       // The duplicates stay unanswered.
       while (!h.queue[link].empty() &&
-             std::find(held.begin(), held.end(), h.queue[link].front()) == held.end()) {
+             std::find(held.begin(), held.end(), h.queue[link].front().chunk.value()) ==
+                 held.end()) {
         h.Deliver(link);
       }
     }
@@ -322,7 +323,7 @@ TEST(Endgame, CancelsTheOtherRequestWhenOneArrives) {
   h.Decide();
   ASSERT_EQ(h.last.cancels.size(), 1u);
   EXPECT_EQ(h.last.cancels[0].link, LinkId(2));
-  h.swarm.OnChunkVerified(ChunkIndex(0));
+  h.swarm.OnVerified(ChunkIndex(0));
   EXPECT_TRUE(h.swarm.Complete());
   h.Decide();
   EXPECT_EQ(h.swarm.NextWake(), absl::InfiniteFuture());

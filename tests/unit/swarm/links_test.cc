@@ -12,7 +12,7 @@ TEST(Links, AreUsefulWhileTheyHaveSomethingWeLack) {
   EXPECT_EQ(h.swarm.useful_links(), 1);
   h.AddSeed(2);
   EXPECT_EQ(h.swarm.useful_links(), 2);
-  h.swarm.OnChunkVerified(ChunkIndex(2));
+  h.swarm.OnVerified(ChunkIndex(2));
   EXPECT_EQ(h.swarm.useful_links(), 1);
   h.swarm.OnChunkLostHere(ChunkIndex(2));
   EXPECT_EQ(h.swarm.useful_links(), 2);
@@ -45,7 +45,7 @@ TEST(Links, HaveBitsAndRangesBeyondTheShareAreIgnored) {
   h.Have(1, 4, 0xffffffff);
   h.Decide();
   EXPECT_EQ(h.Asked(1), std::vector<uint32_t>{4});
-  EXPECT_FALSE(h.swarm.OnChunkReceived(LinkId(1), ChunkIndex(7), h.now));
+  EXPECT_FALSE(h.swarm.OnReceived(LinkId(1), ChunkIndex(7), h.now));
   h.swarm.OnRejected(LinkId(1), ChunkIndex(7), h.now);
 }
 
@@ -146,7 +146,7 @@ TEST(Links, UnknownOnesAreIgnored) {
   h.swarm.OnProgress(LinkId(9), ByteCount(10), h.now);
   h.swarm.OnRejected(LinkId(9), ChunkIndex(0), h.now);
   h.swarm.RemoveLink(LinkId(9), h.now);
-  EXPECT_FALSE(h.swarm.OnChunkReceived(LinkId(9), ChunkIndex(0), h.now));
+  EXPECT_FALSE(h.swarm.OnReceived(LinkId(9), ChunkIndex(0), h.now));
   h.Decide();
   EXPECT_EQ(h.request_lines, 0);
 }

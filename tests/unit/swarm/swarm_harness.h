@@ -43,16 +43,19 @@ inline std::shared_ptr<const content::Layout> SmallFiles(uint32_t count, uint64_
 
 class Harness {
  public:
-  explicit Harness(std::shared_ptr<const content::Layout> layout_in, uint64_t seed = 1)
-      : Harness(layout_in, ChunkSet(layout_in->chunk_count()), seed) {}
-  Harness(std::shared_ptr<const content::Layout> layout_in, ChunkSet have, uint64_t seed)
-      : layout(layout_in), swarm(layout_in, std::move(have), seed) {}
+  explicit Harness(std::shared_ptr<const content::Layout> layout_in, uint64_t seed = 1,
+                   uint32_t unit_leaves = limits::kLeavesPerChunk)
+      : Harness(layout_in, ChunkSet(layout_in->chunk_count()), seed, unit_leaves) {}
+  Harness(std::shared_ptr<const content::Layout> layout_in, ChunkSet have, uint64_t seed,
+          uint32_t unit_leaves = limits::kLeavesPerChunk)
+      : layout(layout_in), swarm(layout_in, std::move(have), seed, unit_leaves) {}
 
   // A link to a peer of the same number.
   void Add(uint64_t link) { Add(link, link); }
   void Add(uint64_t link, uint64_t peer) {
     LinkTraits traits;
     traits.peer = peer;
+    traits.leaves = links_know_leaves;
     swarm.AddLink(LinkId(link), traits, now);
   }
   void AddSeed(uint64_t link) { AddSeed(link, link); }
@@ -69,63 +72,88 @@ class Harness {
   void Have(uint64_t link, uint32_t first, uint32_t count = 1) {
     swarm.OnHave(LinkId(link), ChunkIndex(first), count);
   }
+  void HaveLeaves(uint64_t link, const ChunkPart& part) { swarm.OnHaveLeaves(LinkId(link), part); }
   void Remove(uint64_t link) {
     swarm.RemoveLink(LinkId(link), now);
     queue.erase(link);
   }
 
-  // Decides and files the commands; a cancelled chunk is refused at once, as a peer that has not
+  // Decides and files the commands; what is cancelled is refused at once, as a peer that has not
   // begun it does.
   void Decide() {
     last = swarm.Decide(now);
     for (const RequestChunks& request : last.requests) {
       ++request_lines;
       for (uint32_t i = 0; i < request.count; ++i) {
-        queue[request.link.value()].push_back(request.first.value() + i);
+        queue[request.link.value()].push_back(ChunkIndex(request.first.value() + i));
       }
     }
-    for (const CancelChunk& cancel : last.cancels) {
-      auto& waiting = queue[cancel.link.value()];
-      waiting.erase(std::find(waiting.begin(), waiting.end(), cancel.chunk.value()));
-      swarm.OnRejected(cancel.link, cancel.chunk, now);
+    for (const RequestLeaves& request : last.leaf_requests) {
+      ++request_lines;
+      queue[request.link.value()].push_back(request.part);
+    }
+    if (refuses_cancelled) {
+      for (const CancelPart& cancel : last.cancels) RefuseCancelled(cancel);
     }
     for (const DropLink& drop : last.drops) {
       dropped[drop.link.value()] = drop.reason;
       Remove(drop.link.value());
     }
   }
-
-  // The link brings the first chunk asked of it. Returns whether the swarm took it.
-  bool Receive(uint64_t link) {
-    const ChunkIndex chunk(queue[link].front());
-    queue[link].pop_front();
-    return ReceiveChunk(link, chunk.value());
+  void RefuseCancelled(const CancelPart& cancel) {
+    auto& waiting = queue[cancel.link.value()];
+    const auto at = std::find(waiting.begin(), waiting.end(), cancel.part);
+    ASSERT_NE(at, waiting.end()) << "cancelled without being asked: " << cancel.part;
+    waiting.erase(at);
+    swarm.OnRejected(cancel.link, cancel.part, now);
   }
-  bool ReceiveChunk(uint64_t link, uint32_t chunk) {
-    const uint32_t length = layout->ChunkLength(ChunkIndex(chunk));
-    swarm.OnProgress(LinkId(link), ByteCount(length), now);
-    return swarm.OnChunkReceived(LinkId(link), ChunkIndex(chunk), now);
+
+  // The link brings the first thing asked of it. Returns whether the swarm took it.
+  bool Receive(uint64_t link) {
+    const ChunkPart part = queue[link].front();
+    queue[link].pop_front();
+    return ReceivePart(link, part);
+  }
+  bool ReceivePart(uint64_t link, const ChunkPart& part) {
+    swarm.OnProgress(LinkId(link), ByteCount(LengthOf(part)), now);
+    return swarm.OnReceived(LinkId(link), part, now);
   }
   // It is good, too. Returns the chunk.
-  uint32_t Deliver(uint64_t link) {
-    const uint32_t chunk = queue[link].front();
-    EXPECT_TRUE(Receive(link)) << "link " << link << " chunk " << chunk;
-    swarm.OnChunkVerified(ChunkIndex(chunk));
-    return chunk;
+  uint32_t Deliver(uint64_t link) { return DeliverPart(link).chunk.value(); }
+  ChunkPart DeliverPart(uint64_t link) {
+    const ChunkPart part = queue[link].front();
+    EXPECT_TRUE(Receive(link)) << "link " << link << " chunk " << part;
+    swarm.OnVerified(part);
+    return part;
   }
-  // The first chunk of a new peer is asked for alone; this gets it over with.
+  // What a new peer is asked for first is asked for alone; this gets it over with.
   void Prove(uint64_t link) {
     Decide();
     ASSERT_EQ(queue[link].size(), 1u);
     Deliver(link);
   }
   void Reject(uint64_t link) {
-    const ChunkIndex chunk(queue[link].front());
+    const ChunkPart part = queue[link].front();
     queue[link].pop_front();
-    swarm.OnRejected(LinkId(link), chunk, now);
+    swarm.OnRejected(LinkId(link), part, now);
   }
+  // In the order of the questions; of parts just the chunks that they are of.
   std::vector<uint32_t> Asked(uint64_t link) {
-    return std::vector<uint32_t>(queue[link].begin(), queue[link].end());
+    std::vector<uint32_t> chunks;
+    for (const ChunkPart& part : queue[link]) chunks.push_back(part.chunk.value());
+    return chunks;
+  }
+  std::vector<ChunkPart> AskedParts(uint64_t link) {
+    return std::vector<ChunkPart>(queue[link].begin(), queue[link].end());
+  }
+  bool IsAsked(uint64_t link, const ChunkPart& part) {
+    return std::find(queue[link].begin(), queue[link].end(), part) != queue[link].end();
+  }
+  uint32_t LengthOf(const ChunkPart& part) const {
+    const uint32_t length = layout->ChunkLength(part.chunk);
+    if (part.whole()) return length;
+    const uint32_t before = std::min(part.first_leaf * limits::kLeafBytes, length);
+    return std::min(part.leaf_count * limits::kLeafBytes, length - before);
   }
   void Pass(absl::Duration time) { now += time; }
 
@@ -133,9 +161,12 @@ class Harness {
   Swarm swarm;
   absl::Time now = absl::UnixEpoch() + absl::Hours(1);
   Commands last;
-  std::map<uint64_t, std::deque<uint32_t>> queue;
+  std::map<uint64_t, std::deque<ChunkPart>> queue;
   std::map<uint64_t, std::string> dropped;
   int request_lines = 0;
+  // Of the links that are added from now on.
+  bool links_know_leaves = false;
+  bool refuses_cancelled = true;
 };
 
 }  // namespace p2p::swarm
