@@ -77,7 +77,8 @@ void Fetch::Greet(Link& link) {
 
 void Fetch::OnPeerHello(Link& link) {
   if (swarm_ != nullptr && swarm_->IsBanned(PeerKey(link)))
-    link.io->Close("it sent wrong data before");
+    return link.io->Close("it sent wrong data before");
+  search_->OnHello(link);
 }
 
 void Fetch::OnAccepted(Link& link) {
@@ -156,7 +157,7 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
       search_->OnRefused(link, *opened);
     }
   } else if (const auto* peers = absl::get_if<session::PeersReceived>(&event)) {
-    search_->OnPeersTold(peers->addresses);
+    search_->OnPeersTold(link, peers->addresses);
   } else if (absl::holds_alternative<session::PeerIsOriginal>(event)) {
     search_->OnOriginal(link);
   } else {

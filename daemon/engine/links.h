@@ -31,6 +31,8 @@ struct Link {
   absl::optional<session::PeerHello> hello;
   std::weak_ptr<Transfer> transfer;
   bool opened = false;              // both sides agreed on the content
+  std::string refusal;              // the other side has no room, and this is what it said
+  bool surplus = false;             // is being closed: there is another one to the same peer
   bool subscribed = false;          // wants our have-set
   bool asked_subscription = false;  // we want its
 

@@ -15,6 +15,8 @@ constexpr size_t kFewCandidates = 30;
 // Dials that nobody answered before an address is forgotten: half a minute of waits, and longer
 // than a tracker keeps quiet about a peer that lives.
 constexpr int kMaxFailures = 5;
+// A peer that serves as many as it may does not have room again in a second.
+constexpr absl::Duration kBusyWait = absl::Seconds(10);
 
 bool MayBeDialled(const std::string& address) {
   const absl::StatusOr<net::Endpoint> endpoint = net::ParseEndpoint(address);
@@ -48,7 +50,7 @@ PeerBook::Candidate* PeerBook::Find(absl::string_view address) {
   return it == candidates_.end() ? nullptr : &it->second;
 }
 
-std::vector<PeerBook::Candidate*> PeerBook::Due(absl::Time now, int links_each) {
+std::vector<PeerBook::Candidate*> PeerBook::Due(absl::Time now, int links_each, int most_dialled) {
   std::vector<Candidate*> due;
   for (auto& [address, candidate] : candidates_) {
     if (MayTry(candidate, links_each) && candidate.next_try <= now) {
@@ -57,19 +59,34 @@ std::vector<PeerBook::Candidate*> PeerBook::Due(absl::Time now, int links_each) 
   }
   std::shuffle(due.begin(), due.end(), random_);
   std::stable_partition(due.begin(), due.end(), [](const Candidate* c) { return c->kept; });
+  int room = most_dialled - dialled_peers();
+  due.erase(std::remove_if(due.begin(), due.end(),
+                           [&room](const Candidate* c) { return c->dialled == 0 && room-- <= 0; }),
+            due.end());
   return due;
 }
 
-absl::Time PeerBook::NextDue(int links_each) const {
+absl::Time PeerBook::NextDue(int links_each, int most_dialled) const {
+  const bool is_full = dialled_peers() >= most_dialled;
   absl::Time next = absl::InfiniteFuture();
   for (const auto& [address, candidate] : candidates_) {
+    if (is_full && candidate.dialled == 0) continue;
     if (MayTry(candidate, links_each)) next = std::min(next, candidate.next_try);
   }
   return next;
 }
 
+int PeerBook::dialled_peers() const {
+  return static_cast<int>(
+      std::count_if(candidates_.begin(), candidates_.end(),
+                    [](const auto& entry) { return entry.second.dialled > 0; }));
+}
+
 void PeerBook::OnLinkGone(Candidate* candidate, absl::Time now, End end, std::string problem) {
   --candidate->links;
+  if (end == End::kAccepted) return;
+  --candidate->dialled;
+  if (end == End::kSurplus && candidate->links > 0) return;
   candidate->unreachable = end == End::kUnanswered;
   if (end == End::kUseful) {
     candidate->backoff.Reset();
@@ -79,6 +96,7 @@ void PeerBook::OnLinkGone(Candidate* candidate, absl::Time now, End end, std::st
   }
   candidate->problem = std::move(problem);
   candidate->next_try = now + candidate->backoff.Next(&random_);
+  if (end == End::kBusy) candidate->next_try += kBusyWait;
   if (end != End::kUnanswered) return;
   const bool may_go = !candidate->kept && !candidate->self && !candidate->banned;
   if (++candidate->failures >= kMaxFailures && may_go && candidate->links == 0 &&

@@ -23,7 +23,8 @@ class PeerBook {
     bool banned = false;       // it sent wrong data: not tried again
     bool kept = false;         // the user named it: never forgotten
     bool unreachable = false;  // nobody answered when it was dialled last
-    int links = 0;             // connections that stand or are on their way
+    int links = 0;             // connections that stand or are on their way, whoever dialled
+    int dialled = 0;           // of these, those dialled from here
     int failures = 0;          // times that nobody answered, since it was named last
     std::string problem;       // why the last one ended
     absl::Time next_try = absl::InfinitePast();
@@ -34,6 +35,9 @@ class PeerBook {
     kUseful,      // it brought something, or stood for long: the next one need not wait
     kUseless,     // waits grow
     kUnanswered,  // waits grow, and the address may be forgotten
+    kBusy,        // it has no room for another peer: waits are longer and grow
+    kSurplus,     // there is another one to the same peer
+    kAccepted,    // it was the other side's: nothing is known of what dialling would bring
   };
 
   explicit PeerBook(uint64_t random_seed) : random_(random_seed) {}
@@ -44,9 +48,12 @@ class PeerBook {
   bool Add(const std::string& address, bool keep = false);
   Candidate* Find(absl::string_view address);
   // Those that may be tried now and have fewer than `links_each` connections, in random order;
-  // those that the user named come first.
-  std::vector<Candidate*> Due(absl::Time now, int links_each);
-  absl::Time NextDue(int links_each) const;
+  // those that the user named come first. Only so many that no more than `most_dialled` peers are
+  // dialled in all.
+  std::vector<Candidate*> Due(absl::Time now, int links_each, int most_dialled);
+  absl::Time NextDue(int links_each, int most_dialled) const;
+  // Peers to which a connection stands, or is on its way, that was dialled from here.
+  int dialled_peers() const;
 
   // A connection ended. In a book of more than a few addresses, one that nobody answers at and that
   // nobody named again is forgotten: `candidate` may be gone afterwards.

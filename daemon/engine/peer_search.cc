@@ -7,12 +7,22 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
+#include "daemon/engine/crossed_links.h"
 #include "daemon/engine/transfer.h"
 
 namespace p2p::engine {
 namespace {
 
-constexpr int kMaxLinks = 60;
+// Peers that are dialled. A graph of random links holds together if each node has a few more than
+// ln N of them (Erdos and Renyi), and with those that dial this peer there are about twice as many:
+// enough for a million. Swarms of up to 16 peers are full meshes.
+constexpr int kDialledPeers = 15;
+// While fewer links than this have something of use, more peers are dialled, so many at a time and
+// in all.
+constexpr int kFewUsefulLinks = 4;
+constexpr int kDialledPeersStep = 5;
+constexpr int kMostDialledPeers = 30;
+// Enough for a swarm to hold together, whoever dialled.
 constexpr size_t kWantedPeers = 15;
 // With fewer peers than this or than I/O loops, several connections to each keep every loop busy.
 constexpr size_t kEnoughLinks = 4;
@@ -23,10 +33,15 @@ constexpr int kOriginalLinksEach = 2;
 constexpr absl::Duration kCalmWait = absl::Seconds(20);
 // However many peers go at once, trackers are asked no more often than this.
 constexpr absl::Duration kShortestHuntWait = absl::Seconds(1);
+// The code of REFUSED by a peer that has as many connections as it may.
+constexpr int kNoRoom = 503;
 // A connection that stood for so long was of use, whatever it brought.
 constexpr absl::Duration kLongLife = absl::Minutes(1);
 
 PeerBook::End EndOf(const Link& link, absl::Time now) {
+  if (!link.dialled) return PeerBook::End::kAccepted;
+  if (link.surplus) return PeerBook::End::kSurplus;
+  if (!link.refusal.empty()) return PeerBook::End::kBusy;
   if (link.chunks_down > 0 || (link.opened && now - link.since > kLongLife)) {
     return PeerBook::End::kUseful;
   }
@@ -49,7 +64,8 @@ PeerSearch::PeerSearch(Runtime* runtime, Links* links, Trackers* trackers,
       exchange_timer_(&runtime->engine_loop),
       dial_timer_(&runtime->engine_loop),
       hunt_backoff_(absl::Seconds(1), absl::Seconds(15)),
-      exchange_backoff_(absl::Seconds(1), kCalmWait) {}
+      exchange_backoff_(absl::Seconds(1), kCalmWait),
+      most_dialled_(kDialledPeers) {}
 
 void PeerSearch::Stop() {
   stopped_ = true;
@@ -97,6 +113,7 @@ void PeerSearch::Hunt() {
   } else {
     AskAPeer();
   }
+  AdjustMostDialled();
   DialMore();
   hunt_timer_.Arm(MonotonicNow() + (supplied ? AboutTwentySeconds() : hunt_backoff_.Next(&random_)),
                   [this] { Hunt(); });
@@ -126,7 +143,7 @@ void PeerSearch::AskAPeer() {
   if (stopped_ || by_original()) return;
   std::vector<Link*> open;
   ForEachLink([&open](Link& link) {
-    if (link.opened && link.hello.has_value()) open.push_back(&link);
+    if (link.opened && link.hello.has_value() && !link.surplus) open.push_back(&link);
   });
   exchange_timer_.Disarm();
   if (open.empty()) return;  // whoever comes is asked
@@ -149,7 +166,8 @@ void PeerSearch::Add(const std::vector<std::string>& addresses, bool keep) {
   }
 }
 
-void PeerSearch::OnPeersTold(const std::vector<std::string>& addresses) {
+void PeerSearch::OnPeersTold(Link& link, const std::vector<std::string>& addresses) {
+  if (!link.refusal.empty()) link.io->Close(link.refusal);
   Add(addresses, /*keep=*/false);
   DialMore();
 }
@@ -164,15 +182,21 @@ int PeerSearch::LinksEach() const {
   return static_cast<int>((wanted + peers - 1) / peers);
 }
 
+void PeerSearch::AdjustMostDialled() {
+  if (host_->useful_links() >= kFewUsefulLinks) {
+    most_dialled_ = kDialledPeers;
+  } else if (book_.dialled_peers() >= most_dialled_) {
+    most_dialled_ = std::min(most_dialled_ + kDialledPeersStep, kMostDialledPeers);
+  }
+}
+
 void PeerSearch::DialMore() {
   if (stopped_) return;
-  int standing = 0;
-  for (const auto& [address, candidate] : book_.all()) standing += candidate.links;
-  for (PeerBook::Candidate* candidate : book_.Due(MonotonicNow(), LinksEach())) {
-    if (standing++ >= kMaxLinks) break;
+  for (PeerBook::Candidate* candidate : book_.Due(MonotonicNow(), LinksEach(), most_dialled_)) {
     Dial(candidate);
   }
-  ArmDialTimer();
+  const absl::Time next = book_.NextDue(LinksEach(), most_dialled_);
+  dial_timer_.Arm(std::max(next, MonotonicNow() + absl::Milliseconds(50)), [this] { DialMore(); });
 }
 
 void PeerSearch::Dial(PeerBook::Candidate* candidate) {
@@ -180,24 +204,46 @@ void PeerSearch::Dial(PeerBook::Candidate* candidate) {
                             host_->SelfAsTransfer());
   if (link == nullptr) return;
   ++candidate->links;
+  ++candidate->dialled;
   counted_[link->id()] = candidate->address;
   host_->OnDialled(*link);
 }
 
-void PeerSearch::ArmDialTimer() {
-  const absl::Time next = book_.NextDue(LinksEach());
-  if (next == absl::InfiniteFuture()) return dial_timer_.Disarm();
-  // Those due now wait for a free link.
-  dial_timer_.Arm(std::max(next, MonotonicNow() + absl::Milliseconds(50)), [this] { DialMore(); });
-}
+void PeerSearch::OnHello(Link& link) { CloseSurplus(link.hello->peer_id); }
 
-void PeerSearch::OnOpened(Link&) {
+void PeerSearch::OnOpened(Link& link) {
+  if (!link.dialled && !link.listen_address.empty()) {
+    // It is connected: not to be dialled, too.
+    Add({link.listen_address}, /*keep=*/false);
+    if (PeerBook::Candidate* candidate = book_.Find(link.listen_address)) {
+      ++candidate->links;
+      counted_[link.id()] = candidate->address;
+    }
+  }
+  if (!link.dialled && link.hello.has_value()) CloseSurplus(link.hello->peer_id);
   exchange_backoff_.Reset();
   ArmExchangeTimer();
 }
 
+void PeerSearch::CloseSurplus(const PeerId& peer) {
+  std::vector<PairLink> pair;
+  ForEachLink([&](Link& link) {
+    if (!link.hello.has_value() || link.hello->peer_id != peer || link.surplus) return;
+    pair.push_back({link.id(), link.dialled, link.since, link.chunks_down});
+  });
+  for (LinkId id :
+       SurplusLinks(runtime_->self, peer, std::move(pair), LinksEach(), MonotonicNow())) {
+    Link* link = links_->Find(id);
+    link->surplus = true;
+    link->io->Close("there is another connection to this peer");
+  }
+}
+
 void PeerSearch::OnRefused(Link& link, const session::OpenAnswered& refusal) {
-  link.io->Close(absl::StrCat("it refused: ", Printable(refusal.reason)));
+  const std::string why = absl::StrCat("it refused: ", Printable(refusal.reason));
+  if (refusal.code != kNoRoom) return link.io->Close(why);
+  // It still tells whom it knows: GET-PEERS went along with OPEN.
+  link.refusal = why;
 }
 
 void PeerSearch::OnOriginal(Link& link) {
@@ -230,7 +276,7 @@ void PeerSearch::OnLinkClosed(Link& link, const std::string& reason) {
   }
   if (stopped_) return;
   // Not at the next tick: by then the rest may be gone, too.
-  if (link.opened && IsShortOfPeers()) HuntSoon();
+  if (link.opened && !link.surplus && IsShortOfPeers()) HuntSoon();
   DialMore();
 }
 

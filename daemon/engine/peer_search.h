@@ -1,5 +1,9 @@
 // Finds peers of one content and keeps connections to them: asks trackers, asks peers whom else
-// they know, and dials. Belongs to the engine loop; made by a Fetch.
+// they know, dials, and lets go of what both sides dialled. Belongs to the engine loop; made by a
+// Fetch.
+//
+// It dials a bounded number of peers, chosen at random, so that a swarm of any size holds together
+// while nobody has too many connections; those that peers dial come on top.
 #pragma once
 
 #include <memory>
@@ -43,10 +47,11 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void HuntNow();
   void DialMore();
 
+  void OnHello(Link& link);
   // A link that was accepted or dialled may be used now.
   void OnOpened(Link& link);
   void OnRefused(Link& link, const session::OpenAnswered& refusal);
-  void OnPeersTold(const std::vector<std::string>& addresses);
+  void OnPeersTold(Link& link, const std::vector<std::string>& addresses);
   void OnOriginal(Link& link);
   void OnBanned(Link& link, const std::string& reason);
   void OnSelfDialled(const std::string& address);
@@ -68,7 +73,9 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void AskAPeer();
   void ArmExchangeTimer();
   void Dial(PeerBook::Candidate* candidate);
-  void ArmDialTimer();
+  // More peers are dialled while those at hand have little of use, one step each time.
+  void AdjustMostDialled();
+  void CloseSurplus(const PeerId& peer);
   int LinksEach() const;
   absl::Duration AboutTwentySeconds();
 
@@ -88,6 +95,7 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   net::Timer dial_timer_;
   Backoff hunt_backoff_;
   Backoff exchange_backoff_;
+  int most_dialled_;  // peers
   absl::Time last_hunt_ = absl::InfinitePast();
   bool stopped_ = false;
 };

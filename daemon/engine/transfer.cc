@@ -272,16 +272,6 @@ void Transfer::OnPeerHello(Link& link) {
   if (fetch_ != nullptr) fetch_->OnPeerHello(link);
 }
 
-void Transfer::OnAccepted(Link& link) {
-  link.opened = true;
-  const uint32_t count = content_.layout == nullptr ? 0 : content_.layout->chunk_count();
-  link.io->Do([count, tally = content_.Tally()](session::PeerSession& s) {
-    s.UseSendTally(tally);
-    s.AcceptOpen(count);
-  });
-  if (fetch_ != nullptr) fetch_->OnAccepted(link);
-}
-
 void Transfer::OnLinkEvent(Link& link, session::PeerEvent& event) {
   if (lookup_ != nullptr && lookup_->OnLinkEvent(link, event)) return;
   if (fetch_ != nullptr && fetch_->OnLinkEvent(link, event)) return;
@@ -301,22 +291,6 @@ void Transfer::OnSelfDialled(const std::string& address) {
 
 void Transfer::ServeOriginal(Link& link, FileIndex file, uint64_t chunk_id) {
   serving_->ServeOriginal(link, file, chunk_id);
-}
-
-std::vector<Contact> Transfer::Contacts() {
-  std::vector<Contact> contacts;
-  links_->ForEachOf(this, [&contacts](Link& link) {
-    if (link.opened && link.hello.has_value()) {
-      contacts.push_back({link.hello->peer_id, link.listen_address});
-    }
-  });
-  return contacts;
-}
-
-std::vector<std::string> Transfer::KnownPeers(const Link& asking) {
-  if (!asking.hello.has_value()) return {};
-  return exchange_.Answer(Contacts(), {asking.hello->peer_id, asking.listen_address},
-                          fetch_ == nullptr ? nullptr : &fetch_->peers(), MonotonicNow());
 }
 
 }  // namespace p2p::engine

@@ -106,8 +106,10 @@ void ExtensionDialogue::AcceptOpen(uint32_t chunk_count) {
   Say(peer::Opened{chunk_count});
 }
 
-void ExtensionDialogue::RefuseOpen(int code, absl::string_view reason) {
+void ExtensionDialogue::RefuseOpen(int code, absl::string_view reason,
+                                   std::vector<std::string> peers) {
   if (core_->options.dialled || content_ != Content::kAsked) return;
+  peers_when_refused_ = std::move(peers);
   content_ = Content::kRefused;
   Say(peer::Refused{code, std::string(reason)});
 }

@@ -92,7 +92,7 @@ void ExtensionDialogue::On(const peer::Opened& message) {
     return core_->Fail(400, "OPENED states another number of chunks than the manifest");
   }
   content_ = Content::kOpen;
-  core_->Emit(OpenAnswered{true, ""});
+  core_->Emit(OpenAnswered{true, "", 0});
 }
 
 void ExtensionDialogue::On(const peer::Refused& message) {
@@ -100,7 +100,7 @@ void ExtensionDialogue::On(const peer::Refused& message) {
     return core_->Fail(400, "REFUSED answers nothing");
   }
   content_ = Content::kRefused;
-  core_->Emit(OpenAnswered{false, message.reason});
+  core_->Emit(OpenAnswered{false, message.reason, message.code});
 }
 
 void ExtensionDialogue::On(const peer::Which& message) {
@@ -210,7 +210,7 @@ void ExtensionDialogue::On(const peer::HaveBits& message) {
 
 void ExtensionDialogue::On(const peer::GetPeers&) {
   const Content content = ContentForOther();
-  if (content == Content::kRefused) Say(peer::Peers{});
+  if (content == Content::kRefused) Say(peer::Peers{peers_when_refused_});
   if (content != Content::kOpen) return;
   ++peers_wanted_;
   core_->Emit(PeersAsked{});

@@ -52,7 +52,7 @@ class ExtensionDialogue {
   void Ping();
 
   void AcceptOpen(uint32_t chunk_count);
-  void RefuseOpen(int code, absl::string_view reason);
+  void RefuseOpen(int code, absl::string_view reason, std::vector<std::string> peers);
   void AnswerWhich(absl::Span<const ContentId> content_ids);
   void SendManifest(std::shared_ptr<const std::string> info);
   void RefuseManifest(int code, absl::string_view reason);
@@ -166,6 +166,7 @@ class ExtensionDialogue {
   std::vector<HashesKey> hashes_wanted_;
   int which_wanted_ = 0;
   int peers_wanted_ = 0;
+  std::vector<std::string> peers_when_refused_;
   bool other_subscribed_ = false;
   ServeQueue waiting_;
   ServeWindow window_;

@@ -144,8 +144,8 @@ void PeerSession::RequestOriginalChunk(absl::string_view name, ChunkIndex chunk,
 void PeerSession::AcceptOpen(uint32_t chunk_count) {
   P2P_SESSION_COMMAND(extension.AcceptOpen(chunk_count));
 }
-void PeerSession::RefuseOpen(int code, absl::string_view reason) {
-  P2P_SESSION_COMMAND(extension.RefuseOpen(code, reason));
+void PeerSession::RefuseOpen(int code, absl::string_view reason, std::vector<std::string> peers) {
+  P2P_SESSION_COMMAND(extension.RefuseOpen(code, reason, std::move(peers)));
 }
 void PeerSession::AnswerWhich(absl::Span<const ContentId> content_ids) {
   P2P_SESSION_COMMAND(extension.AnswerWhich(content_ids));

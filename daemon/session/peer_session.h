@@ -48,6 +48,7 @@ struct OpenAsked {
 struct OpenAnswered {
   bool accepted = false;
   std::string reason;  // when not accepted
+  int code = 0;        // likewise, as in docs/protocol.md
 };
 // WHICH: which contents does this peer share under that name? Answer with AnswerWhich.
 struct WhichAsked {
@@ -223,7 +224,8 @@ class PeerSession {
 
   // --- Commands: answers
   void AcceptOpen(uint32_t chunk_count);  // bounds what the other side may ask for
-  void RefuseOpen(int code, absl::string_view reason);
+  // `peers`: addresses for the other side if it asks for peers all the same.
+  void RefuseOpen(int code, absl::string_view reason, std::vector<std::string> peers = {});
   void AnswerWhich(absl::Span<const ContentId> content_ids);
   void SendManifest(std::shared_ptr<const std::string> info);
   void RefuseManifest(int code, absl::string_view reason);

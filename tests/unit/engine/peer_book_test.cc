@@ -7,6 +7,7 @@ namespace p2p::engine {
 namespace {
 
 const absl::Time kStart = absl::UnixEpoch() + absl::Hours(1);
+constexpr int kMany = 1'000;
 
 TEST(PeerBook, C12_TakesNoAddressThatIsNoPlaceToConnectTo) {
   PeerBook book(1);
@@ -30,21 +31,23 @@ TEST(PeerBook, C12_HoldsABoundedNumberOfAddresses) {
 TEST(PeerBook, WaitsLongerAfterEachFailureAndNotAfterUse) {
   PeerBook book(1);
   book.Add("192.0.2.1:9001");
-  PeerBook::Candidate* candidate = book.Due(kStart, 1).at(0);
+  PeerBook::Candidate* candidate = book.Due(kStart, 1, kMany).at(0);
   absl::Duration former;
   for (int i = 0; i < 4; ++i) {
     ++candidate->links;
+    ++candidate->dialled;
     book.OnLinkGone(candidate, kStart, PeerBook::End::kUseless, "connection refused");
-    EXPECT_TRUE(book.Due(kStart, 1).empty());
-    const absl::Duration wait = book.NextDue(1) - kStart;
+    EXPECT_TRUE(book.Due(kStart, 1, kMany).empty());
+    const absl::Duration wait = book.NextDue(1, kMany) - kStart;
     EXPECT_GT(wait, former);
-    EXPECT_EQ(book.Due(kStart + wait, 1).size(), 1u);
+    EXPECT_EQ(book.Due(kStart + wait, 1, kMany).size(), 1u);
     former = wait;
   }
   EXPECT_EQ(candidate->problem, "connection refused");
   ++candidate->links;
+  ++candidate->dialled;
   book.OnLinkGone(candidate, kStart, PeerBook::End::kUseful, "closed");
-  EXPECT_EQ(book.Due(kStart, 1).size(), 1u);
+  EXPECT_EQ(book.Due(kStart, 1, kMany).size(), 1u);
 }
 
 TEST(PeerBook, GivesNoCandidateThatHasItsConnectionsOrIsUseless) {
@@ -52,11 +55,11 @@ TEST(PeerBook, GivesNoCandidateThatHasItsConnectionsOrIsUseless) {
   book.Add("192.0.2.1:1");
   book.Add("192.0.2.1:2");
   book.Find("192.0.2.1:1")->links = 1;
-  EXPECT_EQ(book.Due(kStart, 1).size(), 1u);
-  EXPECT_EQ(book.Due(kStart, 2).size(), 2u);
+  EXPECT_EQ(book.Due(kStart, 1, kMany).size(), 1u);
+  EXPECT_EQ(book.Due(kStart, 2, kMany).size(), 2u);
   book.Find("192.0.2.1:2")->banned = true;
-  EXPECT_TRUE(book.Due(kStart, 1).empty());
-  EXPECT_EQ(book.NextDue(1), absl::InfiniteFuture());
+  EXPECT_TRUE(book.Due(kStart, 1, kMany).empty());
+  EXPECT_EQ(book.NextDue(1, kMany), absl::InfiniteFuture());
 }
 
 TEST(PeerBook, GivesThoseThatTheUserNamedFirst) {
@@ -64,7 +67,7 @@ TEST(PeerBook, GivesThoseThatTheUserNamedFirst) {
   for (int i = 1; i <= 50; ++i) book.Add(absl::StrCat("192.0.2.1:", i));
   book.Add("192.0.2.9:1", /*keep=*/true);
   book.Add("192.0.2.1:7", /*keep=*/true);
-  const auto due = book.Due(kStart, 1);
+  const auto due = book.Due(kStart, 1, kMany);
   ASSERT_EQ(due.size(), 51u);
   EXPECT_TRUE(due[0]->kept && due[1]->kept);
 }
@@ -77,6 +80,7 @@ class ForgettingPeerBook : public ::testing::Test {
       PeerBook::Candidate* candidate = book_.Find(address);
       if (candidate == nullptr) return;
       ++candidate->links;
+      ++candidate->dialled;
       book_.OnLinkGone(candidate, kStart, PeerBook::End::kUnanswered, "connection refused");
     }
   }
@@ -126,9 +130,74 @@ TEST_F(ForgettingPeerBook, KnowsThatAPeerAnswersThatIsOfNoUse) {
   PeerBook::Candidate* candidate = book_.Find("198.51.100.1:1");
   for (int i = 0; i < 50; ++i) {
     ++candidate->links;
+    ++candidate->dialled;
     book_.OnLinkGone(candidate, kStart, PeerBook::End::kUseless, "it refused");
   }
   EXPECT_FALSE(book_.Find("198.51.100.1:1")->unreachable);
+}
+
+class BoundedPeerBook : public ::testing::Test {
+ protected:
+  BoundedPeerBook() {
+    for (int i = 1; i <= 40; ++i) book_.Add(absl::StrCat("192.0.2.1:", i));
+  }
+  void Dial(PeerBook::Candidate* candidate) {
+    ++candidate->links;
+    ++candidate->dialled;
+  }
+
+  PeerBook book_{1};
+};
+
+TEST_F(BoundedPeerBook, GivesOnlySoManyPeersToDialAtATime) {
+  for (PeerBook::Candidate* candidate : book_.Due(kStart, 1, 15)) Dial(candidate);
+  EXPECT_EQ(book_.dialled_peers(), 15);
+  EXPECT_TRUE(book_.Due(kStart, 1, 15).empty());
+  EXPECT_EQ(book_.NextDue(1, 15), absl::InfiniteFuture()) << "none until one of them goes";
+  EXPECT_EQ(book_.Due(kStart, 1, 20).size(), 5u);
+}
+
+TEST_F(BoundedPeerBook, GivesThoseThatAreDialledMoreConnectionsWhereSeveralAreWanted) {
+  PeerBook::Candidate* candidate = book_.Due(kStart, 1, 1).at(0);
+  Dial(candidate);
+  EXPECT_EQ(book_.Due(kStart, 2, 1), std::vector<PeerBook::Candidate*>{candidate});
+  EXPECT_LE(book_.NextDue(2, 1), kStart);
+}
+
+TEST_F(BoundedPeerBook, DialsNobodyWhoIsConnectedByHisOwnDoingAndCountsHimNotAsDialled) {
+  PeerBook::Candidate* candidate = book_.Find("192.0.2.1:7");
+  ++candidate->links;
+  EXPECT_EQ(book_.Due(kStart, 1, kMany).size(), 39u);
+  EXPECT_EQ(book_.dialled_peers(), 0);
+  book_.OnLinkGone(candidate, kStart, PeerBook::End::kAccepted, "closed");
+  EXPECT_EQ(book_.Due(kStart, 1, kMany).size(), 40u) << "and at once when that one has gone";
+}
+
+TEST_F(BoundedPeerBook, WaitsLongForAPeerThatIsBusyAndDoesNotTakeItForDead) {
+  PeerBook::Candidate* candidate = book_.Find("192.0.2.1:7");
+  absl::Duration former;
+  for (int i = 0; i < 4; ++i) {
+    Dial(candidate);
+    book_.OnLinkGone(candidate, kStart, PeerBook::End::kBusy, "it refused");
+    EXPECT_GT(candidate->next_try - kStart, absl::Seconds(10));
+    EXPECT_GT(candidate->next_try - kStart, former);
+    former = candidate->next_try - kStart;
+  }
+  EXPECT_FALSE(candidate->unreachable);
+}
+
+TEST_F(BoundedPeerBook, HoldsASurplusConnectionAgainstNobodyWhileThereIsAnother) {
+  PeerBook::Candidate* candidate = book_.Find("192.0.2.1:7");
+  ++candidate->links;
+  Dial(candidate);
+  book_.OnLinkGone(candidate, kStart, PeerBook::End::kSurplus, "surplus");
+  EXPECT_EQ(candidate->problem, "");
+  EXPECT_EQ(candidate->links, 1);
+  // Of a second address of the same peer there is no other: it is not dialled again and again.
+  PeerBook::Candidate* second = book_.Find("192.0.2.1:8");
+  Dial(second);
+  book_.OnLinkGone(second, kStart, PeerBook::End::kSurplus, "surplus");
+  EXPECT_GT(second->next_try, kStart);
 }
 
 }  // namespace

@@ -111,6 +111,15 @@ TEST(Extension, RefusesWhatFollowsARefusedOpenWithoutEnding) {
   EXPECT_FALSE(h.session.ended());
 }
 
+TEST(Extension, TellsPeersAlsoWhereItHasNoRoom) {
+  Harness h(Accepted());
+  h.Feed(HelloLine() + "OPEN " + TestContentId(5).Hex() + "\nGET-PEERS\nGET-MANIFEST 0\n");
+  h.session.RefuseOpen(503, "no room", {"192.0.2.1:9001", "[2001:db8::7]:9001"});
+  EXPECT_THAT(h.Said(), HasSubstr("REFUSED 503 no room\nPEERS 192.0.2.1:9001 [2001:db8::7]:9001\n"
+                                  "NO-MANIFEST 404 no such content\n"));
+  EXPECT_FALSE(h.session.ended());
+}
+
 TEST(Extension, NeedsOpenFirst) {
   for (const char* line : {"GET-MANIFEST 0\n", "GET-HASHES 0 0\n", "SUBSCRIBE\n", "REQUEST 0 1\n",
                            "CANCEL 0 1\n", "GET-PEERS\n"}) {
@@ -144,6 +153,7 @@ TEST(Extension, TellsWhyOpenWasRefused) {
   const auto answer = h.Next<OpenAnswered>();
   EXPECT_FALSE(answer.accepted);
   EXPECT_EQ(answer.reason, "never heard of it");
+  EXPECT_EQ(answer.code, 404);
 }
 
 TEST(Extension, EndsOnAnswersToNothing) {
