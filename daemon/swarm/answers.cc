@@ -109,6 +109,8 @@ void Swarm::Impl::Cancel(Link& link, uint32_t unit) {
   const uint32_t chunk = grid.ChunkOf(unit);
   const UnitGrid::Units units = grid.Of(chunk);
   for (uint32_t other = units.first; other < units.end(); ++other) {
+    // What was here when the chunk was asked for is not awaited.
+    if (IsHere(other)) continue;
     const auto asked_too = link.requests.find(other);
     if (asked_too != link.requests.end() && !asked_too->second.cancelled) return;
   }

@@ -69,6 +69,8 @@ Swarm::Impl::Run Swarm::Impl::ExtendByUnits(const Link& link, uint32_t first, ui
   const uint32_t level = rarity.LevelOfUnit(first);
   for (uint32_t unit = first; unit < end && run.count < most_units; ++unit) {
     if (!IsFree(link, unit) || rarity.LevelOfUnit(unit) != level) break;
+    // Behind chunks of one unit, one of several is a choice between its parts and the whole.
+    if (units.count == 1 && grid.divides() && grid.Of(grid.ChunkOf(unit)).count > 1) break;
     const uint32_t length = grid.Length(unit);
     // A unit may be larger than the whole window; then it goes alone.
     const bool alone = link.requests.empty() && run.count == 0;

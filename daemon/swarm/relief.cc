@@ -73,6 +73,8 @@ void Swarm::Impl::Relieve(Link& link, absl::Time now) {
     if (!link.Has(unit) || !link.MayBeAsked(unit)) continue;
     const Request& request = holder->requests.at(unit);
     if (request.cancelled || (request.whole_chunk && grid.divides())) continue;
+    // Cancels are said before requests: one of what is only now asked for would be lost.
+    if (request.asked == now) continue;
     const absl::Duration left = holder->TimeLeft(request, now);
     if (left > 2 * link.TimeFor(request.length) + kReliefMargin) {
       late.push_back({left, unit, holder});

@@ -45,6 +45,7 @@ struct DropLink {
   LinkId link;
   const char* reason;
 };
+// Cancels are of earlier requests, so they come first.
 struct Commands {
   std::vector<RequestChunks> requests;
   std::vector<RequestLeaves> leaf_requests;
