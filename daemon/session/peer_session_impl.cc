@@ -115,7 +115,8 @@ void PeerSession::Impl::OnHello(absl::string_view line) {
   if (mode == Mode::kAwaitsFirst) extension.SayHello();
   mode = Mode::kExtension;
   extension.OnHello(hello);
-  core.Emit(PeerHello{hello.peer_id, hello.listen_port, hello.leaves, hello.agent});
+  const bool leaves = hello.leaves && core.options.leaves;
+  core.Emit(PeerHello{hello.peer_id, hello.listen_port, leaves, hello.agent});
 }
 
 // The answer to HELLO was none.
