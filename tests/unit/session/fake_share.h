@@ -40,6 +40,7 @@ struct TestContent {
   std::string BytesOf(const ChunkPart& part) const {
     const std::string& chunk = chunks[part.chunk.value()];
     if (part.whole()) return chunk;
+    if (part.first_leaf * limits::kLeafBytes >= chunk.size()) return "";
     return chunk.substr(part.first_leaf * limits::kLeafBytes, part.leaf_count * limits::kLeafBytes);
   }
 
@@ -56,6 +57,19 @@ class FakeShare {
       : content(std::move(held)), have(content->chunk_count()) {
     if (has_all) have.AddAll();
     knows_manifest = has_all;
+  }
+
+  // It was given these leaves before, with what proves them.
+  void Learn(const ChunkPart& part) {
+    const std::string& chunk = content->chunks[part.chunk.value()];
+    content::ChunkTree whole = EmptyTree(part.chunk);
+    ASSERT_TRUE(whole.AddAll(AsBytes(chunk)).ok());
+    const std::string bytes = content->BytesOf(part);
+    const Hash256 root = content::ChunkTree::RangeRoot(AsBytes(bytes), part.leaf_count);
+    const auto proof = whole.Proof(part.first_leaf, part.leaf_count);
+    ASSERT_TRUE(proof.ok()) << proof.status();
+    ASSERT_TRUE(TreeOf(part.chunk).Add(part.first_leaf, part.leaf_count, root, *proof).ok());
+    parts.insert(part);
   }
 
   // Handles all events that are there.
@@ -130,6 +144,7 @@ class FakeShare {
   void On(PeerSession& s, SubscribeAsked&) {
     if (have.All()) return s.SendHave(ChunkIndex(0), have.size());
     if (!have.None()) s.SendHaveBits(ChunkIndex(0), have.ToBytes());
+    for (const ChunkPart& part : parts) s.SendHaveLeaves(part);
   }
   void On(PeerSession&, HaveReceived& e) {
     log.push_back(absl::StrCat("have ", e.first.value(), " ", e.count));
@@ -181,14 +196,15 @@ class FakeShare {
   }
   // What is known of a chunk's tree: all of it once the chunk is here.
   content::ChunkTree& TreeOf(ChunkIndex chunk) {
-    const std::string& bytes = content->chunks[chunk.value()];
-    const auto [at, is_new] =
-        trees_.try_emplace(chunk, content->hashes[chunk.value()],
-                           static_cast<uint32_t>(bytes.size()), ByteCount(content->bytes.size()));
+    const auto [at, is_new] = trees_.try_emplace(chunk, EmptyTree(chunk));
     if (is_new && have.Has(chunk)) {
-      EXPECT_TRUE(at->second.AddAll(AsBytes(bytes)).ok());
+      EXPECT_TRUE(at->second.AddAll(AsBytes(content->chunks[chunk.value()])).ok());
     }
     return at->second;
+  }
+  content::ChunkTree EmptyTree(ChunkIndex chunk) const {
+    const auto length = static_cast<uint32_t>(content->chunks[chunk.value()].size());
+    return {content->hashes[chunk.value()], length, ByteCount(content->bytes.size())};
   }
   void ServeLeaves(PeerSession* s, const ChunkPart& part) {
     const auto proof = TreeOf(part.chunk).Proof(part.first_leaf, part.leaf_count);

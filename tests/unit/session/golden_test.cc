@@ -32,6 +32,8 @@ struct Golden {
   bool replay_dialler = true;
   absl::optional<std::vector<uint32_t>> accepter_has;
   absl::optional<std::vector<uint32_t>> dialler_has;
+  std::vector<ChunkPart> accepter_leaves;
+  std::vector<ChunkPart> dialler_leaves;
   std::vector<Item> items;
 };
 
@@ -42,6 +44,11 @@ std::vector<uint32_t> ReadNumbers(absl::string_view text) {
     EXPECT_TRUE(absl::SimpleAtoi(word, &numbers.back())) << word;
   }
   return numbers;
+}
+
+ChunkPart ReadLeaves(absl::string_view text) {
+  const std::vector<uint32_t> numbers = ReadNumbers(text);
+  return {ChunkIndex(numbers.at(0)), numbers.at(1), numbers.at(2)};
 }
 
 std::string ReadPayload(absl::string_view text) {
@@ -85,6 +92,10 @@ Golden ReadGolden(const std::string& path) {
       golden.replay_dialler = false;
     } else if (rest == "only dialled") {
       golden.replay_accepter = false;
+    } else if (absl::ConsumePrefix(&rest, "accepter has leaves ")) {
+      golden.accepter_leaves.push_back(ReadLeaves(rest));
+    } else if (absl::ConsumePrefix(&rest, "dialler has leaves ")) {
+      golden.dialler_leaves.push_back(ReadLeaves(rest));
     } else if (absl::ConsumePrefix(&rest, "accepter has")) {
       golden.accepter_has = ReadNumbers(rest);
     } else if (absl::ConsumePrefix(&rest, "dialler has")) {
@@ -111,10 +122,15 @@ class Replay {
         share_(ContentOf(golden.content), side == 'A'),
         harness_(Options(golden, side)) {
     const auto& has = side == 'A' ? golden.accepter_has : golden.dialler_has;
-    if (!has) return;
-    share_.have.Clear();
-    for (uint32_t chunk : *has) share_.have.Add(ChunkIndex(chunk));
-    share_.knows_manifest = !has->empty();
+    if (has) {
+      share_.have.Clear();
+      for (uint32_t chunk : *has) share_.have.Add(ChunkIndex(chunk));
+      share_.knows_manifest = !has->empty();
+    }
+    for (const ChunkPart& part : side == 'A' ? golden.accepter_leaves : golden.dialler_leaves) {
+      share_.Learn(part);
+      share_.knows_manifest = true;
+    }
     if (share_.knows_manifest) harness_.session.SetChunkCount(share_.content->chunk_count());
   }
 
@@ -196,6 +212,13 @@ class Replay {
     }
     harness_.session.RequestChunks(m.first, lengths, harness_.now);
   }
+  void Command(const wire::peer::HaveLeaves& m) { harness_.session.SendHaveLeaves(m.part); }
+  void Command(const wire::peer::RequestLeaves& m) {
+    const size_t length = share_.content->BytesOf(m.part).size();
+    harness_.session.RequestLeaves(m.part, std::max(1u, static_cast<uint32_t>(length)),
+                                   harness_.now);
+  }
+  void Command(const wire::peer::CancelLeaves& m) { harness_.session.Cancel(m.part); }
   template <typename T>
   void Command(const T& m) {
     ADD_FAILURE() << "this side answers nothing here";

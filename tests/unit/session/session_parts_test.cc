@@ -1,53 +1,11 @@
 // The parts of a peer session that decide on their own.
-#include <random>
-
 #include "daemon/session/outbox.h"
 #include "daemon/session/request_ledger.h"
-#include "daemon/session/serve_queue.h"
 #include "gtest/gtest.h"
 #include "tests/unit/session/session_harness.h"
 
 namespace p2p::session {
 namespace {
-
-TEST(ServeQueue, GivesTheSameAsAPlainListWouldUnderRandomUse) {
-  std::mt19937 random(3);
-  for (int round = 0; round < 200; ++round) {
-    ServeQueue queue;
-    std::deque<uint32_t> plain;
-    for (int step = 0; step < 100; ++step) {
-      const ChunkRun run{static_cast<uint32_t>(random() % 30),
-                         static_cast<uint32_t>(random() % 8 + 1)};
-      switch (random() % 3) {
-        case 0: {
-          const uint32_t taken = queue.Add(run, 40);
-          EXPECT_EQ(taken, std::min<uint32_t>(run.count, 40 - plain.size()));
-          for (uint32_t i = 0; i < taken; ++i) plain.push_back(run.first + i);
-          break;
-        }
-        case 1: {
-          uint32_t cancelled = 0;
-          for (const ChunkRun& gone : queue.Cancel(run)) cancelled += gone.count;
-          const size_t before = plain.size();
-          plain.erase(std::remove_if(
-                          plain.begin(), plain.end(),
-                          [&](uint32_t c) { return c >= run.first && c < run.first + run.count; }),
-                      plain.end());
-          EXPECT_EQ(cancelled, before - plain.size());
-          break;
-        }
-        case 2: {
-          const absl::optional<ChunkPart> next = queue.TakeNext(nullptr);
-          ASSERT_EQ(next.has_value(), !plain.empty());
-          if (!next) break;
-          EXPECT_EQ(next->chunk.value(), plain.front());
-          plain.pop_front();
-        }
-      }
-      ASSERT_EQ(queue.size(), plain.size());
-    }
-  }
-}
 
 TEST(RequestLedger, KnowsTheMeanLengthOfWhatIsAskedFor) {
   RequestLedger ledger;
@@ -77,6 +35,23 @@ TEST(RequestLedger, CountsEveryRequestUntilItsAnswer) {
   EXPECT_EQ(ledger.OnRejected(ChunkIndex(1)), RequestLedger::Rejection::kNotAsked);
   EXPECT_EQ(ledger.size(), 0);
   EXPECT_EQ(ledger.Length(ChunkIndex(1)), absl::nullopt);
+}
+
+TEST(RequestLedger, TakesAChunkAndItsRangesForRequestsOfTheirOwn) {
+  RequestLedger ledger;
+  const ChunkPart low(ChunkIndex(1), 0, 16);
+  const ChunkPart lowest(ChunkIndex(1), 0, 8);
+  EXPECT_TRUE(ledger.Add(ChunkIndex(1), 100));
+  EXPECT_TRUE(ledger.Add(low, 50));
+  EXPECT_TRUE(ledger.Add(lowest, 25));
+  EXPECT_FALSE(ledger.Add(low, 50));
+  EXPECT_TRUE(ledger.Cancel(low));
+  EXPECT_EQ(ledger.Length(lowest), absl::optional<uint32_t>(25));
+  EXPECT_EQ(ledger.OnRejected(low), RequestLedger::Rejection::kOver);
+  EXPECT_EQ(ledger.Length(low), absl::nullopt);
+  ledger.OnArrived(ChunkIndex(1));
+  EXPECT_EQ(ledger.size(), 1);
+  EXPECT_EQ(ledger.MeanLength(), 25u);
 }
 
 TEST(Outbox, KeepsWhatMayOvertakeApart) {

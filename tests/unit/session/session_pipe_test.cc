@@ -97,6 +97,41 @@ TEST(SessionPipe, BothSidesFetchTheSameHoweverTheBytesAreCut) {
                                      "chunk 1", "chunk 2", "chunk 3", "chunk 4"));
 }
 
+// All of these parts of some content, one side of the other.
+void FetchLeaves(uint32_t seed, const std::vector<ChunkPart>& parts, FakeShare* to,
+                 FakeShare* from) {
+  Pipe pipe(Dialled(), seed, limits::kChunkPoolBytes);
+  pipe.d.session.Open(SomeContent()->manifest->content_id());
+  pipe.d.session.SetChunkCount(SomeContent()->chunk_count());
+  pipe.Run(to, from);
+  for (const ChunkPart& part : parts) {
+    const size_t length = SomeContent()->BytesOf(part).size();
+    pipe.d.session.RequestLeaves(part, static_cast<uint32_t>(length), pipe.d.now);
+  }
+  pipe.Run(to, from);
+  EXPECT_EQ(pipe.d.session.requested(), 0);
+  EXPECT_EQ(pipe.d.pool->leased_bytes(), 0u);
+}
+
+TEST(SessionPipe, PassesLeavesOnBeforeTheirChunkIsWhole) {
+  const ChunkPart half(ChunkIndex(2), 16, 16);
+  const ChunkPart eighth(ChunkIndex(2), 4, 4);
+  const ChunkPart last(ChunkIndex(5), 0, 8);  // of 12,345 bytes
+  const ChunkPart missing(ChunkIndex(2), 0, 4);
+  for (uint32_t seed = 0; seed < 6; ++seed) {
+    FakeShare everything(SomeContent(), true);
+    FakeShare between(SomeContent(), false);
+    FakeShare far(SomeContent(), false);
+    between.knows_manifest = true;
+    FetchLeaves(seed, {half, eighth, last}, &between, &everything);
+    EXPECT_EQ(between.parts, (std::set<ChunkPart>{half, eighth, last}));
+    FetchLeaves(seed, {half, eighth, last, missing}, &far, &between);
+    EXPECT_EQ(far.parts, between.parts);
+    EXPECT_THAT(far.log, ::testing::Contains("rejected 2 0 4 409"));
+    EXPECT_TRUE(far.have.None());
+  }
+}
+
 TEST(SessionPipe, FetchesThroughTheOriginalProtocolHoweverTheBytesAreCut) {
   for (uint32_t seed = 0; seed < 6; ++seed) {
     Pipe pipe(DialledOriginal(), seed, limits::kChunkBytes);
