@@ -141,12 +141,12 @@ inline constexpr uint64_t kMaxLostPerChunk = 4;
 
 // --- Who is connected to whom
 
-// Peers of one content that a daemon connects to, whoever dialled; it dials while there are fewer.
-// Well above ln N for any N, with peers chosen at random, so that swarms of thousands hang
-// together; swarms up to this size are full meshes.
+// Peers of one content that a download connects to; it dials while fewer are connected, whoever
+// dialled. A graph of random links holds together if each node has a few more than ln N of them
+// (Erdos and Renyi), so this is enough for any swarm; swarms up to this size are full meshes.
 inline constexpr int kWantedPeers = 24;
-// Beyond so many it makes room for a newcomer by dropping another at random, who dials elsewhere:
-// each then has about the same share of the others' uplinks, and nobody's is spread too thinly.
+// With more than so many it lets go of one that it dialled: all then have about as many, and the
+// same share of each other's uplinks.
 inline constexpr int kMostPeers = 32;
 
 // --- Sending

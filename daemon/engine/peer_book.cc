@@ -50,7 +50,7 @@ PeerBook::Candidate* PeerBook::Find(absl::string_view address) {
   return it == candidates_.end() ? nullptr : &it->second;
 }
 
-std::vector<PeerBook::Candidate*> PeerBook::Due(absl::Time now, int links_each, int most_dialled) {
+std::vector<PeerBook::Candidate*> PeerBook::Due(absl::Time now, int links_each, int most_peers) {
   std::vector<Candidate*> due;
   for (auto& [address, candidate] : candidates_) {
     if (MayTry(candidate, links_each) && candidate.next_try <= now) {
@@ -59,27 +59,26 @@ std::vector<PeerBook::Candidate*> PeerBook::Due(absl::Time now, int links_each, 
   }
   std::shuffle(due.begin(), due.end(), random_);
   std::stable_partition(due.begin(), due.end(), [](const Candidate* c) { return c->kept; });
-  int room = most_dialled - dialled_peers();
+  int room = most_peers - connected_peers();
   due.erase(std::remove_if(due.begin(), due.end(),
-                           [&room](const Candidate* c) { return c->dialled == 0 && room-- <= 0; }),
+                           [&room](const Candidate* c) { return c->links == 0 && room-- <= 0; }),
             due.end());
   return due;
 }
 
-absl::Time PeerBook::NextDue(int links_each, int most_dialled) const {
-  const bool is_full = dialled_peers() >= most_dialled;
+absl::Time PeerBook::NextDue(int links_each, int most_peers) const {
+  const bool is_full = connected_peers() >= most_peers;
   absl::Time next = absl::InfiniteFuture();
   for (const auto& [address, candidate] : candidates_) {
-    if (is_full && candidate.dialled == 0) continue;
+    if (is_full && candidate.links == 0) continue;
     if (MayTry(candidate, links_each)) next = std::min(next, candidate.next_try);
   }
   return next;
 }
 
-int PeerBook::dialled_peers() const {
-  return static_cast<int>(
-      std::count_if(candidates_.begin(), candidates_.end(),
-                    [](const auto& entry) { return entry.second.dialled > 0; }));
+int PeerBook::connected_peers() const {
+  return static_cast<int>(std::count_if(candidates_.begin(), candidates_.end(),
+                                        [](const auto& entry) { return entry.second.links > 0; }));
 }
 
 void PeerBook::OnLinkGone(Candidate* candidate, absl::Time now, End end, std::string problem) {

@@ -48,12 +48,12 @@ class PeerBook {
   bool Add(const std::string& address, bool keep = false);
   Candidate* Find(absl::string_view address);
   // Those that may be tried now and have fewer than `links_each` connections, in random order;
-  // those that the user named come first. Only so many that no more than `most_dialled` peers are
-  // dialled in all.
-  std::vector<Candidate*> Due(absl::Time now, int links_each, int most_dialled);
-  absl::Time NextDue(int links_each, int most_dialled) const;
-  // Peers to which a connection stands, or is on its way, that was dialled from here.
-  int dialled_peers() const;
+  // those that the user named come first. Only so many that no more than `most_peers` are connected
+  // in all.
+  std::vector<Candidate*> Due(absl::Time now, int links_each, int most_peers);
+  absl::Time NextDue(int links_each, int most_peers) const;
+  // Peers to which a connection stands or is on its way, whoever dialled.
+  int connected_peers() const;
 
   // A connection ended. In a book of more than a few addresses, one that nobody answers at and that
   // nobody named again is forgotten: `candidate` may be gone afterwards.

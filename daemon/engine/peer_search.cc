@@ -6,6 +6,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
+#include "core/base/limits.h"
 #include "core/base/text.h"
 #include "daemon/engine/crossed_links.h"
 #include "daemon/engine/transfer.h"
@@ -13,17 +14,9 @@
 namespace p2p::engine {
 namespace {
 
-// Peers that are dialled. A graph of random links holds together if each node has a few more than
-// ln N of them (Erdos and Renyi), and with those that dial this peer there are about twice as many:
-// enough for a million. Swarms of up to 16 peers are full meshes.
-constexpr int kDialledPeers = 15;
-// While fewer links than this have something of use, more peers are dialled, so many at a time and
-// in all.
+// While fewer links than this have something of use, more peers are dialled, so many at a time.
 constexpr int kFewUsefulLinks = 4;
-constexpr int kDialledPeersStep = 5;
-constexpr int kMostDialledPeers = 30;
-// Enough for a swarm to hold together, whoever dialled.
-constexpr size_t kWantedPeers = 15;
+constexpr int kMorePeersStep = 4;
 // With fewer peers than this or than I/O loops, several connections to each keep every loop busy.
 constexpr size_t kEnoughLinks = 4;
 constexpr uint64_t kSeveralLinksBytes = 32 << 20;
@@ -65,7 +58,7 @@ PeerSearch::PeerSearch(Runtime* runtime, Links* links, Trackers* trackers,
       dial_timer_(&runtime->engine_loop),
       hunt_backoff_(absl::Seconds(1), absl::Seconds(15)),
       exchange_backoff_(absl::Seconds(1), kCalmWait),
-      most_dialled_(kDialledPeers) {}
+      most_peers_(limits::kWantedPeers) {}
 
 void PeerSearch::Stop() {
   stopped_ = true;
@@ -88,7 +81,7 @@ size_t PeerSearch::CountOpenPeers() {
 }
 
 bool PeerSearch::IsShortOfPeers() {
-  return 2 * CountOpenPeers() < std::min(kWantedPeers, book_.usable_size());
+  return 2 * CountOpenPeers() < std::min<size_t>(limits::kWantedPeers, book_.usable_size());
 }
 
 absl::Duration PeerSearch::AboutTwentySeconds() {
@@ -113,7 +106,7 @@ void PeerSearch::Hunt() {
   } else {
     AskAPeer();
   }
-  AdjustMostDialled();
+  AdjustMostPeers();
   DialMore();
   hunt_timer_.Arm(MonotonicNow() + (supplied ? AboutTwentySeconds() : hunt_backoff_.Next(&random_)),
                   [this] { Hunt(); });
@@ -152,7 +145,7 @@ void PeerSearch::AskAPeer() {
 }
 
 void PeerSearch::ArmExchangeTimer() {
-  const bool enough = CountOpenPeers() >= kWantedPeers;
+  const bool enough = CountOpenPeers() >= static_cast<size_t>(limits::kWantedPeers);
   const absl::Time when =
       MonotonicNow() + (enough ? AboutTwentySeconds() : exchange_backoff_.Next(&random_));
   if (when < exchange_timer_.due()) exchange_timer_.Arm(when, [this] { AskAPeer(); });
@@ -182,20 +175,20 @@ int PeerSearch::LinksEach() const {
   return static_cast<int>((wanted + peers - 1) / peers);
 }
 
-void PeerSearch::AdjustMostDialled() {
+void PeerSearch::AdjustMostPeers() {
   if (host_->useful_links() >= kFewUsefulLinks) {
-    most_dialled_ = kDialledPeers;
-  } else if (book_.dialled_peers() >= most_dialled_) {
-    most_dialled_ = std::min(most_dialled_ + kDialledPeersStep, kMostDialledPeers);
+    most_peers_ = limits::kWantedPeers;
+  } else if (book_.connected_peers() >= most_peers_) {
+    most_peers_ = std::min(most_peers_ + kMorePeersStep, limits::kMostPeers);
   }
 }
 
 void PeerSearch::DialMore() {
   if (stopped_) return;
-  for (PeerBook::Candidate* candidate : book_.Due(MonotonicNow(), LinksEach(), most_dialled_)) {
+  for (PeerBook::Candidate* candidate : book_.Due(MonotonicNow(), LinksEach(), most_peers_)) {
     Dial(candidate);
   }
-  const absl::Time next = book_.NextDue(LinksEach(), most_dialled_);
+  const absl::Time next = book_.NextDue(LinksEach(), most_peers_);
   dial_timer_.Arm(std::max(next, MonotonicNow() + absl::Milliseconds(50)), [this] { DialMore(); });
 }
 
@@ -221,6 +214,7 @@ void PeerSearch::OnOpened(Link& link) {
     }
   }
   if (!link.dialled && link.hello.has_value()) CloseSurplus(link.hello->peer_id);
+  if (!link.dialled) ShedOne();
   exchange_backoff_.Reset();
   ArmExchangeTimer();
 }
@@ -237,6 +231,18 @@ void PeerSearch::CloseSurplus(const PeerId& peer) {
     link->surplus = true;
     link->io->Close("there is another connection to this peer");
   }
+}
+
+void PeerSearch::ShedOne() {
+  if (CountOpenPeers() <= static_cast<size_t>(limits::kMostPeers)) return;
+  std::vector<Link*> dialled;
+  ForEachLink([&dialled](Link& link) {
+    if (link.dialled && link.opened && !link.surplus) dialled.push_back(&link);
+  });
+  if (dialled.empty()) return;
+  Link* const one = dialled[random_() % dialled.size()];
+  one->surplus = true;
+  one->io->Close("this daemon has peers enough");
 }
 
 void PeerSearch::OnRefused(Link& link, const session::OpenAnswered& refusal) {

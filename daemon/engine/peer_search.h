@@ -74,8 +74,11 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void ArmExchangeTimer();
   void Dial(PeerBook::Candidate* candidate);
   // More peers are dialled while those at hand have little of use, one step each time.
-  void AdjustMostDialled();
+  void AdjustMostPeers();
   void CloseSurplus(const PeerId& peer);
+  // With more peers than one needs, lets go of one that was dialled from here, at random: those
+  // that come later are then linked with those that came early, and all have about as many.
+  void ShedOne();
   int LinksEach() const;
   absl::Duration AboutTwentySeconds();
 
@@ -95,7 +98,7 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   net::Timer dial_timer_;
   Backoff hunt_backoff_;
   Backoff exchange_backoff_;
-  int most_dialled_;  // peers
+  int most_peers_;  // that are dialled for, whoever dials
   absl::Time last_hunt_ = absl::InfinitePast();
   bool stopped_ = false;
 };

@@ -1,7 +1,6 @@
 #include "tests/sim/sim_peer.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -195,7 +194,7 @@ bool SimPeer::OnAnswer(SimLink* link, session::PeerEvent& event) {
 
 void SimPeer::OnQuestion(SimLink* link, const session::PeerEvent& event) {
   if (absl::holds_alternative<session::OpenAsked>(event)) {
-    if (static_cast<int>(links_.size()) > traits_.most_links) DropOneFor(link);
+    if (static_cast<int>(links_.size()) > traits_.most_links) ShedOne();
     link->Do([&](PeerSession& s) {
       s.UseSendTally(tally_);
       s.AcceptOpen(layout_->chunk_count());
@@ -212,13 +211,14 @@ void SimPeer::OnQuestion(SimLink* link, const session::PeerEvent& event) {
   }
 }
 
-// The dropped peer dials somebody else: who is linked to whom stays random.
-void SimPeer::DropOneFor(const SimLink* newcomer) {
-  SimLink* dropped = nullptr;
-  while (dropped == nullptr || dropped == newcomer) {
-    dropped = std::next(links_.begin(), random_() % links_.size())->second;
+// One that this peer dialled, at random: who dials later is linked with those that came early, and
+// all have about as many links.
+void SimPeer::ShedOne() {
+  std::vector<SimLink*> dialled;
+  for (const auto& [id, link] : links_) {
+    if (link->dialled) dialled.push_back(link);
   }
-  dropped->Close();
+  if (!dialled.empty()) dialled[random_() % dialled.size()]->Close();
 }
 
 // --- Asking

@@ -44,7 +44,7 @@ struct PeerCounters {
 struct PeerTraits {
   bool seed = false;  // has everything and dials nobody
   uint32_t unit_leaves = limits::kLeavesPerChunk;
-  // Dials until so many stand, whoever dialled them; drops one when more do.
+  // Dials until so many stand, whoever dialled them; lets go of one that it dialled when more do.
   int wanted_links = limits::kWantedPeers;
   int most_links = limits::kMostPeers;
   // From a fact to the decision that follows: a turn of the engine's loop, in which a chunk is
@@ -64,6 +64,7 @@ class SimPeer : public SimLinkUser, public EventHandler {
   void Vanish();
   void AddToBook(uint32_t other);
   void AddLink(SimLink* link) { links_[link->id] = link; }
+  bool HasRoom() const { return links_.size() < limits::kMaxAcceptedLinks; }
 
   bool online() const { return online_; }
   bool complete() const { return traits_.seed || swarm_->Complete(); }
@@ -98,7 +99,7 @@ class SimPeer : public SimLinkUser, public EventHandler {
   void OnQuestion(SimLink* link, const session::PeerEvent& event);
   bool fetching() const { return swarm_ != nullptr && !swarm_->Complete(); }
 
-  void DropOneFor(const SimLink* newcomer);
+  void ShedOne();
   void Hunt();
   void DialMore();
   Candidate* Find(uint32_t other);

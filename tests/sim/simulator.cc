@@ -169,7 +169,7 @@ std::vector<uint32_t> Simulator::AskTracker(uint32_t asking) {
 
 SimLink* Simulator::Dial(SimPeer* from, uint32_t to) {
   SimPeer* other = peers_[to].get();
-  if (!other->online()) return nullptr;
+  if (!other->online() || !other->HasRoom()) return nullptr;
   // The other side may have connected already: that connection serves both.
   for (const auto& [id, link] : from->links()) {
     if (link->remote == to) return nullptr;

@@ -149,9 +149,9 @@ class BoundedPeerBook : public ::testing::Test {
   PeerBook book_{1};
 };
 
-TEST_F(BoundedPeerBook, GivesOnlySoManyPeersToDialAtATime) {
+TEST_F(BoundedPeerBook, GivesOnlySoManyPeersToConnectTo) {
   for (PeerBook::Candidate* candidate : book_.Due(kStart, 1, 15)) Dial(candidate);
-  EXPECT_EQ(book_.dialled_peers(), 15);
+  EXPECT_EQ(book_.connected_peers(), 15);
   EXPECT_TRUE(book_.Due(kStart, 1, 15).empty());
   EXPECT_EQ(book_.NextDue(1, 15), absl::InfiniteFuture()) << "none until one of them goes";
   EXPECT_EQ(book_.Due(kStart, 1, 20).size(), 5u);
@@ -164,11 +164,12 @@ TEST_F(BoundedPeerBook, GivesThoseThatAreDialledMoreConnectionsWhereSeveralAreWa
   EXPECT_LE(book_.NextDue(2, 1), kStart);
 }
 
-TEST_F(BoundedPeerBook, DialsNobodyWhoIsConnectedByHisOwnDoingAndCountsHimNotAsDialled) {
+TEST_F(BoundedPeerBook, DialsNobodyWhoIsConnectedByHisOwnDoingAndCountsHim) {
   PeerBook::Candidate* candidate = book_.Find("192.0.2.1:7");
   ++candidate->links;
   EXPECT_EQ(book_.Due(kStart, 1, kMany).size(), 39u);
-  EXPECT_EQ(book_.dialled_peers(), 0);
+  EXPECT_EQ(book_.connected_peers(), 1);
+  EXPECT_EQ(book_.Due(kStart, 1, 15).size(), 14u);
   book_.OnLinkGone(candidate, kStart, PeerBook::End::kAccepted, "closed");
   EXPECT_EQ(book_.Due(kStart, 1, kMany).size(), 40u) << "and at once when that one has gone";
 }
