@@ -377,6 +377,10 @@ void Connection::SetNotSentLowWater(uint32_t bytes) {
   net::SetNotSentLowWater(impl_->fd, bytes);
 }
 
+void Connection::ChooseCongestionControlAgain() {
+  if (!impl_->closed) ApplyCongestionControl(impl_->fd, impl_->options.congestion_control);
+}
+
 size_t Connection::unsent_text_bytes() const { return impl_->unsent_text_bytes; }
 size_t Connection::unsent_bytes() const { return impl_->unsent_bytes; }
 void Connection::FinishSending() { impl_->FinishSending(); }

@@ -73,6 +73,8 @@ class Connection {
   void SendUrgentText(std::string text);
   // Changes what the options said. Cheap where it is about the same as before.
   void SetNotSentLowWater(uint32_t bytes);
+  // Chooses the congestion control again, by the round trip that there is now.
+  void ChooseCongestionControlAgain();
   // Bytes queued and not yet taken by the kernel: text alone, and all.
   size_t unsent_text_bytes() const;
   size_t unsent_bytes() const;

@@ -15,6 +15,12 @@ constexpr size_t kLineReadBytes = 16 << 10;
 // said later waits behind it, so slow connections have little.
 constexpr uint64_t kMinNotSentBytes = 16 << 10;
 constexpr uint64_t kMaxNotSentBytes = 512 << 10;
+// A slow connection whose round trip has become this long has a queue standing on its path: BBR
+// then keeps it short, where others fill it until packets are lost. Fast ones are left alone: their
+// round trips are long when the processor is busy.
+constexpr uint64_t kSlowAheadBytes = 512 << 10;
+constexpr absl::Duration kQueueRoundTrip = absl::Milliseconds(10);
+constexpr absl::Duration kQueueLookInterval = absl::Milliseconds(100);
 
 }  // namespace
 
@@ -141,10 +147,19 @@ void PeerLink::OnEndOfStream() {
 void PeerLink::OnSent(size_t sent_bytes) {
   const absl::Time now = MonotonicNow();
   session_->OnSent(sent_bytes, connection_->unsent_text_bytes(), connection_->unsent_bytes(), now);
-  const uint64_t not_sent = session_->send_ahead_bytes() / 4;
-  connection_->SetNotSentLowWater(static_cast<uint32_t>(
-      std::min(std::max(not_sent, kMinNotSentBytes), kMaxNotSentBytes)));
+  FollowSendRate(now);
   Pump();
+}
+
+void PeerLink::FollowSendRate(absl::Time now) {
+  const uint64_t ahead = session_->send_ahead_bytes();
+  connection_->SetNotSentLowWater(
+      static_cast<uint32_t>(std::min(std::max(ahead / 4, kMinNotSentBytes), kMaxNotSentBytes)));
+  if (queue_seen_ || ahead >= kSlowAheadBytes || now < next_queue_look_) return;
+  next_queue_look_ = now + kQueueLookInterval;
+  if (connection_->RoundTripTime() < kQueueRoundTrip) return;
+  queue_seen_ = true;
+  connection_->ChooseCongestionControlAgain();
 }
 
 void PeerLink::OnFileError(const absl::Status& status) {

@@ -56,6 +56,8 @@ class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_t
   void OnFileError(const absl::Status& status) override;
   void OnClosed(const absl::Status& status) override;
 
+  // Little is handed to a slow connection ahead, and BBR takes over where a queue stands.
+  void FollowSendRate(absl::Time now);
   void WaitForPool();
   void Begin(asio::ip::tcp::socket socket);
   void End(std::string reason);
@@ -84,6 +86,8 @@ class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_t
   std::vector<std::function<void(session::PeerSession&)>> early_commands_;
   std::vector<session::PeerEvent> events_;  // not yet told
   std::string close_reason_;
+  absl::Time next_queue_look_ = absl::InfinitePast();
+  bool queue_seen_ = false;
   bool reading_payload_ = false;
   bool waiting_for_pool_ = false;
   bool paused_ = false;
