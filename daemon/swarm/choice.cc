@@ -28,8 +28,7 @@ constexpr int kMostBegun = 64;
 
 bool Swarm::Impl::TakesWholeChunks(const Link& link) const {
   if (!grid.divides() || !link.traits.leaves) return true;
-  const double quick = crowded ? kQuickChunkSeconds : kQuickChunkSecondsAlone;
-  return link.window.busy_rate() * quick >= limits::kChunkBytes;
+  return !crowded || link.window.busy_rate() * kQuickChunkSeconds >= limits::kChunkBytes;
 }
 
 bool Swarm::Impl::IsFree(const Link& link, uint32_t unit) const {
