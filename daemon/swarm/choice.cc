@@ -16,9 +16,6 @@ constexpr uint64_t kRunBytes = 16 << 20;
 // A link that brings a chunk in this time or less is asked for whole ones: passing on parts would
 // save no more than that at each hop, and costs a message and a proof for each.
 constexpr double kQuickChunkSeconds = 0.004;
-// Likewise while nobody else fetches the content; a link that was not measured yet may be one of
-// many that begin together.
-constexpr double kQuickChunkSecondsAlone = 0.032;
 // Tries for a choice that is even over all candidates, before one that favours those behind a gap.
 constexpr int kEvenTries = 16;
 // Chunks here in part that are looked through for each choice.
