@@ -1,5 +1,5 @@
-// What is asked for, sent and verified in one piece: a chunk, or some of its leaves. Plain value; any
-// thread.
+// What is asked for, sent and verified in one piece: a chunk, or some of its leaves. Plain value;
+// any thread.
 #pragma once
 
 #include <cstdint>

@@ -211,7 +211,8 @@ void Fetch::TellHaves() {
       if (!part.whole()) {
         // The chunk may be whole by now.
         if (!swarm_->have().Has(part.chunk)) parts.push_back(part);
-      } else if (!runs.empty() && runs.back().first + ChunkIndex(runs.back().second) == part.chunk) {
+      } else if (!runs.empty() &&
+                 runs.back().first + ChunkIndex(runs.back().second) == part.chunk) {
         ++runs.back().second;
       } else {
         runs.emplace_back(part.chunk, 1);
