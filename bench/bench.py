@@ -72,6 +72,10 @@ def percentages(text):
     return words
 
 
+def kind_of(default):
+    return percentages if isinstance(default, str) else positive
+
+
 def folder(text):
     if not pathlib.Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"there is no directory {text}")
@@ -88,10 +92,20 @@ def read_options():
         one.add_argument("--json", metavar="FILE", type=file, help="also write all figures there")
         one.add_argument("--rounds", type=positive, default=5, help="default 5")
         one.add_argument("--dir", type=folder, default="/dev/shm", help="default: memory")
-        for option, default in work.sizes.items():
-            kind = percentages if isinstance(default, str) else positive
-            one.add_argument(f"--{option}", type=kind, default=default, help=f"default {default}")
-    return parser.parse_args()
+        words = " ".join(size.upper() for size in work.sizes)
+        one.add_argument("in_order", metavar=words, nargs="*", help="the same as the options of these names")
+        for size, default in work.sizes.items():
+            one.add_argument(f"--{size}", type=kind_of(default), default=default, help=f"default {default}")
+    options = parser.parse_args()
+    sizes = WORKS[options.work].sizes
+    if len(options.in_order) > len(sizes):
+        parser.error(f"{options.work} takes at most {len(sizes)} sizes: {' '.join(sizes)}")
+    for (size, default), text in zip(sizes.items(), options.in_order):
+        try:
+            setattr(options, size.replace("-", "_"), kind_of(default)(text))
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"{size}: {error}")
+    return options
 
 
 def main():

@@ -44,13 +44,21 @@ class Node:
     """A running program; ends with `with`."""
 
     def __init__(self, command, log, host=LOOPBACK):
+        self._command = [str(word) for word in [*host.prefix, *command]]
+        self._start(log)
+
+    def _start(self, log):
         self._log = open(log, "w+", encoding="utf-8")
         self.process = subprocess.Popen(
-            [str(word) for word in [*host.prefix, *command]],
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
+            self._command, stdout=self._log, stderr=subprocess.STDOUT
         )
         self.pid = self.process.pid
+
+    def kill_and_restart(self):
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+        self._start(self._log.name)
 
     def __enter__(self):
         return self
@@ -109,12 +117,15 @@ class Daemon(Node):
         super().__init__(command, directory / "log", host)
         self.wait_for("listening on")
 
-    def ctl(self, *words):
-        """The last object that `p2pctl --json WORDS` prints; none if it prints nothing."""
+    def run_ctl(self, *words):
         command = [BIN / "p2pctl", "--socket", self._socket, "--json", *words]
-        done = subprocess.run(
+        return subprocess.run(
             [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+    def ctl(self, *words):
+        """The last object that `p2pctl --json WORDS` prints; none if it prints nothing."""
+        done = self.run_ctl(*words)
         if done.returncode != 0:
             sys.exit(f"p2pctl {words[0]} failed: {done.stderr}\nthe end of its log:\n{self.last_output()}")
         lines = done.stdout.strip().splitlines()

@@ -20,6 +20,8 @@
 #                libtorrent, nginx+curl
 #   swarm        a file from one seed to many peers over shaped links, beside the fluid bound; needs root: --peers 8
 #                --mbit 100 (each host up and down) --mib 128 --seed-mbit 0 (upload of the seed; 0: like --mbit)
+#                --slow-peers 0 (so many of the peers) --slow-mbit 10 (upload only that) --kill-seconds 0 (one peer
+#                killed every so often, in turn, and started again; 0: none)
 #                libtorrent
 #   memory       anonymous memory of an idle daemon with many shares, and of both ends of a transfer: --shares 1000
 #                --file-kib 16 --mib 1024
@@ -30,11 +32,12 @@
 #   sim          a swarm of the daemon's own policy and sessions in virtual time, beside the fluid bound:
 #                --peers 10,100,1000 --chunks 256 --mbit 100 --trace 1; --help tells its faults. Prints one run each.
 #
+# SIZES are options, or their values in the order in which they stand here: swarm 16 50 64.
 # Without --vs a work is compared with all its peers; those that are not installed are named and left out, and
 # bench/install-peers.sh installs them. Nothing here is a test: figures depend on the machine.
 set -euo pipefail
 case "${1:--h}" in
-  -h | --help) exec sed -n '2,35s/^# \{0,1\}//p' "$0" ;;
+  -h | --help) exec sed -n '2,38s/^# \{0,1\}//p' "$0" ;;
   sim)
     shift
     root=$(cd "$(dirname "$0")/.." && pwd)

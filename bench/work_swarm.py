@@ -2,9 +2,12 @@
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import statistics
 import subprocess
+import sys
+import threading
 import time
 
 import nodes
@@ -14,10 +17,10 @@ from case import OURS, Work, check_same, one_file
 NETLAB = nodes.HERE / "netlab"
 
 
-def fluid_bound(file_bytes, count, seed_mbit, mbit):
-    """Seconds that no way to bring a file from one seed to `count` peers can be faster than."""
-    bits = file_bytes * 8 / 1e6
-    return max(bits / seed_mbit, bits / mbit, count * bits / (seed_mbit + count * mbit))
+def fluid_bound(megabits, seed_mbit, mbit, peer_mbits):
+    """Seconds that no way to bring `megabits` from one seed to all peers can be faster than; `mbit`: what each takes."""
+    swarm_mbit = seed_mbit + sum(peer_mbits)
+    return max(megabits / seed_mbit, megabits / mbit, len(peer_mbits) * megabits / swarm_mbit)
 
 
 @contextlib.contextmanager
@@ -35,7 +38,8 @@ def shaped_hosts(options):
     prefix = ["env", f"NETLAB_NAME={environment['NETLAB_NAME']}", NETLAB, "exec"]
     with contextlib.ExitStack() as ending:
         ending.callback(netlab, "down")
-        netlab("up", count, options.mbit, seed_mbit(options))
+        slow = [options.slow_peers, options.slow_mbit] if options.slow_peers else []
+        netlab("up", count, options.mbit, seed_mbit(options), *slow)
         yield [nodes.Host(netlab("ip", i), [*prefix, i]) for i in range(count)]
 
 
@@ -43,21 +47,67 @@ def seed_mbit(options):
     return options.seed_mbit or options.mbit
 
 
-def finished(case, seconds):
-    """The figures of a round, from the time that each peer took."""
+def finished(case, seconds, killed=frozenset()):
+    """The figures of a round, from the time that each peer took; `killed`: the numbers of those that were."""
     options = case.options
-    bound = fluid_bound(case.path.stat().st_size, options.peers, seed_mbit(options), options.mbit)
-    last, median = max(seconds), statistics.median(seconds)
-    return {
-        "last_seconds": last,
-        "last_bound_ratio": last / bound,
-        "median_seconds": median,
-        "median_bound_ratio": median / bound,
-    }
+    megabits = case.path.stat().st_size * 8 / 1e6
+    fast = options.peers - options.slow_peers
+    uploads = [options.mbit] * fast + [options.slow_mbit] * options.slow_peers
+
+    def figures_of(name, value, peer_mbits):
+        bound = fluid_bound(megabits, seed_mbit(options), options.mbit, peer_mbits)
+        return {f"{name}_seconds": value, f"{name}_bound_ratio": value / bound}
+
+    figures = figures_of("last", max(seconds), uploads)
+    figures.update(figures_of("median", statistics.median(seconds), uploads))
+    if options.slow_peers:
+        # Of a swarm that they would be by themselves.
+        figures.update(figures_of("last_fast", max(seconds[:fast]), uploads[:fast]))
+    if killed:
+        survivors = [value for number, value in enumerate(seconds) if number not in killed]
+        figures.update(figures_of("last_survivor", max(survivors), uploads))
+    return figures
+
+
+@contextlib.contextmanager
+def killing(daemons, every_seconds):
+    """Kills the daemons in turn, one every so many seconds (0: none), and starts each again at once. Gives the numbers
+    of those that were killed; one is always left."""
+    ended = threading.Event()
+    killed = set()
+
+    def kill():
+        for number in range(len(daemons) - 1):
+            if ended.wait(every_seconds):
+                return
+            killed.add(number)
+            daemons[number].kill_and_restart()
+
+    thread = threading.Thread(target=kill)
+    if every_seconds:
+        thread.start()
+    try:
+        yield killed
+    finally:
+        ended.set()
+        if every_seconds:
+            thread.join()
+
+
+def get(daemon, content_id, may_be_killed):
+    """Where the content is at the end of a `p2pctl get`, said again whenever the daemon was killed."""
+    deadline = time.monotonic() + peers.LONGEST_SECONDS
+    while may_be_killed and time.monotonic() < deadline:
+        done = daemon.run_ctl("get", content_id)
+        if done.returncode == 0:
+            return json.loads(done.stdout.strip().splitlines()[-1])["path"]
+        time.sleep(0.02)
+    return daemon.ctl("get", content_id)["path"]
 
 
 def by_p2pd(case, work):
     """`p2pctl get` at all peers together, command to exit."""
+    kill_seconds = case.options.kill_seconds
     with contextlib.ExitStack() as running:
         seed_host, *hosts = running.enter_context(shaped_hosts(case.options))
         tracker = running.enter_context(nodes.Tracker(work, seed_host))
@@ -67,21 +117,24 @@ def by_p2pd(case, work):
             for number, host in enumerate(hosts)
         ]
         content_id = seed.ctl("share", case.path)["content_id"]
+        threads = running.enter_context(concurrent.futures.ThreadPoolExecutor(len(fetching)))
         begin = time.monotonic()
 
-        def get(peer):
-            done = peer.ctl("get", content_id)
-            return time.monotonic() - begin, done["path"]
+        def get_timed(peer):
+            path = get(peer, content_id, kill_seconds > 0)
+            return time.monotonic() - begin, path
 
-        with concurrent.futures.ThreadPoolExecutor(len(fetching)) as threads:
-            ends = list(threads.map(get, fetching))
+        with killing(fetching, kill_seconds) as killed:
+            ends = list(threads.map(get_timed, fetching))
         for _, path in ends:
             check_same(case.path, path)
-    return finished(case, [seconds for seconds, _ in ends])
+    return finished(case, [seconds for seconds, _ in ends], killed)
 
 
 def by_libtorrent(case, work):
     """Every peer is told the addresses of all, as there is no tracker."""
+    if case.options.kill_seconds:
+        sys.exit("run.sh: libtorrent is not killed and restarted here; take --vs p2pd")
     torrent = work / "torrent"
     peers.make_torrent(case.path, torrent, work)
     with contextlib.ExitStack() as running:
@@ -119,7 +172,15 @@ def problem():
 
 WORKS = {
     "swarm": Work(
-        {"peers": 8, "mbit": 100, "mib": 128, "seed-mbit": 0},
+        {
+            "peers": 8,
+            "mbit": 100,
+            "mib": 128,
+            "seed-mbit": 0,
+            "slow-peers": 0,
+            "slow-mbit": 10,
+            "kill-seconds": 0,
+        },
         swarm_case,
         {OURS: by_p2pd, "libtorrent": by_libtorrent},
         problem,

@@ -9,8 +9,9 @@
 namespace p2p::control {
 namespace {
 
-// Changes that come together are told together.
-constexpr absl::Duration kLeastPause = absl::Milliseconds(20);
+// Changes that come together are told together. Whoever waits for the end of a transfer waits for
+// this, too.
+constexpr absl::Duration kLeastPause = absl::Milliseconds(4);
 // Pictures of very many transfers take at most this share of a core: the pause after one is so many
 // times its cost.
 constexpr int kPauseFactor = 4;

@@ -21,12 +21,13 @@ class Sweep : public std::enable_shared_from_this<Sweep> {
     const size_t batches = (work_.which.count() + kBatchChunks - 1) / kBatchChunks +
                            static_cast<size_t>(work_.layout->total_bytes().value() / kBatchBytes);
     const int most = OneReader() ? 1 : pool_->bulk_threads();
-    const int jobs = static_cast<int>(std::clamp<size_t>(batches, 1, static_cast<size_t>(most)));
+    jobs_ = std::clamp<size_t>(batches, 1, static_cast<size_t>(most));
     {
       absl::MutexLock lock(&mutex_);
-      running_ = jobs;
+      running_ = jobs_;
+      left_ = work_.which.count();
     }
-    for (int i = 0; i < jobs; ++i) Submit();
+    for (size_t i = 0; i < jobs_; ++i) Submit();
   }
 
  private:
@@ -62,13 +63,16 @@ class Sweep : public std::enable_shared_from_this<Sweep> {
     absl::MutexLock lock(&mutex_);
     if (work_.progress->cancelled && status_.ok()) status_ = absl::CancelledError("cancelled");
     if (!status_.ok()) return batch;
+    // Small ones at the end, so that all threads end at about the same time.
+    const size_t most = std::clamp<size_t>(left_ / (2 * jobs_), 1, kBatchChunks);
     uint64_t bytes = 0;
-    while (bytes < kBatchBytes && batch.size() < kBatchChunks) {
+    while (bytes < kBatchBytes && batch.size() < most) {
       next_ = work_.which.NextMember(next_);
       if (next_ >= work_.which.size()) break;
       bytes += work_.layout->ChunkLength(ChunkIndex(next_));
       batch.push_back(ChunkIndex(next_++));
     }
+    left_ -= batch.size();
     return batch;
   }
 
@@ -89,9 +93,11 @@ class Sweep : public std::enable_shared_from_this<Sweep> {
 
   WorkerPool* const pool_;
   const SweepWork work_;
+  size_t jobs_ = 0;  // constant from Start() on
   absl::Mutex mutex_;
   uint32_t next_ ABSL_GUARDED_BY(mutex_) = 0;
-  int running_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t left_ ABSL_GUARDED_BY(mutex_) = 0;  // chunks from `next_` on
+  size_t running_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 
