@@ -201,6 +201,13 @@ void Fetch::OnChunkStored(const StoredChunk& result) {
 void Fetch::TellHaves() {
   if (fresh_.empty()) return;
   std::vector<ChunkPart> fresh = std::exchange(fresh_, {});
+  // The chunk may be whole by now.
+  fresh.erase(std::remove_if(fresh.begin(), fresh.end(),
+                             [this](const ChunkPart& part) {
+                               return !part.whole() && (swarm_->have().Has(part.chunk) ||
+                                                        swarm_->IsCommon(part));
+                             }),
+              fresh.end());
   std::sort(fresh.begin(), fresh.end());
   links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
     if (!link.subscribed) return;
@@ -209,8 +216,7 @@ void Fetch::TellHaves() {
     for (const ChunkPart& part : fresh) {
       if (swarm_->LinkHas(link.id(), part)) continue;
       if (!part.whole()) {
-        // The chunk may be whole by now.
-        if (!swarm_->have().Has(part.chunk)) parts.push_back(part);
+        parts.push_back(part);
       } else if (!runs.empty() &&
                  runs.back().first + ChunkIndex(runs.back().second) == part.chunk) {
         ++runs.back().second;

@@ -42,7 +42,7 @@ void Swarm::Impl::OnRejected(Link& link, uint32_t unit, absl::Time now) {
   const auto found = link.requests.find(unit);
   if (found == link.requests.end()) return;
   const Request request = found->second;
-  link.EndRequest(unit);
+  link.EndRequest(unit, now);
   if (link.snubbed && link.requests.empty()) SetSnubbed(link, false);
   if (request.withdrawn) {
     link.OnWithdrawn(unit, now);

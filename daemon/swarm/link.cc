@@ -52,14 +52,16 @@ Request& Link::AddRequest(uint32_t unit, uint32_t length, absl::Time now) {
   return request;
 }
 
-void Link::EndRequest(uint32_t unit) {
+void Link::EndRequest(uint32_t unit, absl::Time now) {
   const auto it = requests.find(unit);
   assert(it != requests.end());
   const uint64_t length = it->second.length;
   bytes_in_flight -= length;
   bytes_answered_ += length;
   requests.erase(it);
-  if (requests.empty()) probe_sent_ = absl::InfinitePast();
+  if (!requests.empty()) return;
+  probe_sent_ = absl::InfinitePast();
+  window.OnIdle(now);
 }
 
 uint64_t Link::WindowBytes(bool crowded) const {
@@ -103,7 +105,7 @@ void Link::OnUnit(uint32_t unit, absl::Time now) {
   last_life = now;
   back_off_ = absl::ZeroDuration();
   back_off_until_ = absl::InfinitePast();
-  EndRequest(unit);
+  EndRequest(unit, now);
 }
 
 void Link::OnRefused(uint32_t unit, absl::Time now) {

@@ -40,7 +40,7 @@ class Link {
   // --- What is asked of it ---
   Request& AddRequest(uint32_t unit, uint32_t length, absl::Time now);
   // It was answered, or does not count any more.
-  void EndRequest(uint32_t unit);
+  void EndRequest(uint32_t unit, absl::Time now);
   // How many bytes may be asked for in all; 1 means a single unit. `crowded`: others fetch the same
   // content, so what waits here may soon be had elsewhere; then the window is short.
   uint64_t WindowBytes(bool crowded) const;

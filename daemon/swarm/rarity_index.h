@@ -24,6 +24,7 @@ class RarityIndex {
   uint32_t level_count() const { return static_cast<uint32_t>(levels_.size()); }
   const BlockBitmap& level(uint32_t i) const { return levels_[i]; }
 
+  uint16_t CountOf(uint32_t unit) const { return counts_.empty() ? 0 : counts_[unit]; }
   uint32_t LevelOfUnit(uint32_t unit) const { return LevelOf(CountOf(unit)); }
   bool IsWanted(uint32_t unit) const;
   // Return whether that changed anything.
@@ -35,7 +36,6 @@ class RarityIndex {
   void Decrement(uint32_t unit);
 
  private:
-  uint16_t CountOf(uint32_t unit) const { return counts_.empty() ? 0 : counts_[unit]; }
   BlockBitmap& LevelFor(uint16_t count);
   void ChangeCount(uint32_t unit, uint16_t count);
 

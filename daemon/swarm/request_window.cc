@@ -11,7 +11,9 @@ constexpr double kMeterSeconds = 2.0;
 constexpr double kMinMeterAgeSeconds = 0.25;
 // Shorter rounds measure the scheduler, not the link.
 constexpr absl::Duration kMinRound = absl::Milliseconds(20);
-// A slow link's rate is known after this even though its window is not half through.
+// Says enough of a link's rate, however large the window.
+constexpr uint64_t kEnoughBytes = 256 << 10;
+// A slow link's rate is known after this, however little came.
 constexpr absl::Duration kLongestRound = absl::Seconds(2);
 
 }  // namespace
@@ -36,10 +38,9 @@ double RateMeter::Rate(absl::Time now) const {
   return rate < 1 ? 0 : rate;
 }
 
-void RequestWindow::OnBusy(absl::Time now) {
-  round_started_ = now;
-  round_bytes_ = 0;
-}
+void RequestWindow::OnBusy(absl::Time now) { round_started_ = now - busy_before_; }
+
+void RequestWindow::OnIdle(absl::Time now) { busy_before_ = now - round_started_; }
 
 void RequestWindow::OnRoundTrip(absl::Duration sample) {
   if (sample > absl::ZeroDuration()) round_trip_ = std::min(round_trip_, sample);
@@ -53,7 +54,7 @@ void RequestWindow::OnBytes(uint64_t bytes, absl::Time now) {
   const absl::Duration shortest = timed ? std::max(round_trip_, kMinRound) : kMinRound;
   const absl::Duration elapsed = now - round_started_;
   if (elapsed < shortest) return;
-  if (round_bytes_ < bytes_ / 2 && elapsed < kLongestRound) return;
+  if (round_bytes_ < std::min(bytes_ / 2, kEnoughBytes) && elapsed < kLongestRound) return;
   busy_rate_ = round_bytes_ / absl::ToDoubleSeconds(elapsed);
   round_started_ = now;
   round_bytes_ = 0;

@@ -28,8 +28,9 @@ class RateMeter {
 class RequestWindow {
  public:
   uint64_t bytes() const { return bytes_; }
-  // The link had nothing asked of it until `now`.
+  // From `now` on something is asked of the link, or nothing: idle time does not count.
   void OnBusy(absl::Time now);
+  void OnIdle(absl::Time now);
   void OnBytes(uint64_t bytes, absl::Time now);
   // The time from a request to its first byte, or anything that is longer.
   void OnRoundTrip(absl::Duration sample);
@@ -45,7 +46,10 @@ class RequestWindow {
   uint64_t bytes_ = limits::kStartRequestWindowBytes;
   absl::Duration round_trip_ = absl::InfiniteDuration();
   double busy_rate_ = 0;
+  // A round is busy time, which may be in several pieces: of the current one, as if in one piece.
   absl::Time round_started_ = absl::InfinitePast();
+  // Of the round, up to the last OnIdle.
+  absl::Duration busy_before_ = absl::ZeroDuration();
   uint64_t round_bytes_ = 0;
 };
 

@@ -12,6 +12,7 @@ namespace {
 // Up to these sizes a content has so few chunks that the time to pass the last ones on is felt.
 constexpr uint64_t kEighthsUpToBytes = 128 << 20;
 constexpr uint64_t kQuartersUpToBytes = 1 << 30;
+constexpr uint16_t kCommonLinks = 3;
 
 }  // namespace
 
@@ -229,6 +230,14 @@ bool Swarm::LinkHas(LinkId link, const ChunkPart& part) const {
   const UnitGrid::Units units = impl_->grid.Within(part);
   for (uint32_t unit = units.first; unit < units.end(); ++unit) {
     if (!found->Has(unit)) return false;
+  }
+  return true;
+}
+
+bool Swarm::IsCommon(const ChunkPart& part) const {
+  const UnitGrid::Units units = impl_->grid.Within(part);
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) {
+    if (impl_->rarity.CountOf(unit) < kCommonLinks) return false;
   }
   return true;
 }

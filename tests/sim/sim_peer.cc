@@ -303,7 +303,7 @@ void SimPeer::TellHaves(const std::vector<ChunkPart>& fresh) {
         if (swarm_->LinkHas(link->id, part)) continue;
         if (part.whole()) {
           s.SendHave(part.chunk, 1);
-        } else if (!swarm_->have().Has(part.chunk)) {
+        } else if (!swarm_->have().Has(part.chunk) && !swarm_->IsCommon(part)) {
           s.SendHaveLeaves(part);
         }
       }

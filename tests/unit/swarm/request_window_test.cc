@@ -38,6 +38,19 @@ TEST(RequestWindow, DoublesEachRoundWhileTheRateGrows) {
   EXPECT_GT(WindowAfter(1e12, trip, 2 * trip), 3 * limits::kStartRequestWindowBytes);
 }
 
+TEST(RequestWindow, KnowsTheRateOfALinkThatIsOftenIdle) {
+  RequestWindow window;
+  absl::Time now = kStart;
+  for (int unit = 0; unit < 5; ++unit) {
+    window.OnBusy(now);
+    now += absl::Milliseconds(100);
+    window.OnBytes(64 << 10, now);
+    window.OnIdle(now);
+    now += absl::Seconds(1);
+  }
+  EXPECT_NEAR(window.busy_rate(), 10 * (64 << 10), 1);
+}
+
 TEST(RequestWindow, NeverExceedsItsCap) {
   EXPECT_EQ(WindowAfter(1e12, absl::Milliseconds(300), absl::Minutes(1)),
             limits::kMaxRequestWindowBytes);
