@@ -11,6 +11,7 @@ _UNITS = {
     "mbit": ("Mbit/s", "goodput"),
     "link_share": ("of the link", None),
     "bound_ratio": ("x the bound", None),
+    "round_trips": ("round trips", None),
 }
 
 

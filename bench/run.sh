@@ -18,6 +18,7 @@
 #   wan          goodput between two network namespaces joined by a slow link; needs root: --mib 200 --mbit 200 --rtt 60
 #                (ms) --loss 0,1 (percent)
 #                libtorrent, nginx+curl
+#   first-chunk  how soon the first chunk of a file is there over such a link; needs root: --mib 16 --mbit 100 --rtt 20
 #   swarm        a file from one seed to many peers over shaped links, beside the fluid bound; needs root: --peers 8
 #                --mbit 100 (each host up and down) --mib 128 --seed-mbit 0 (upload of the seed; 0: like --mbit)
 #                --slow-peers 0 (so many of the peers) --slow-mbit 10 (upload only that) --kill-seconds 0 (one peer
@@ -37,7 +38,7 @@
 # bench/install-peers.sh installs them. Nothing here is a test: figures depend on the machine.
 set -euo pipefail
 case "${1:--h}" in
-  -h | --help) exec sed -n '2,38s/^# \{0,1\}//p' "$0" ;;
+  -h | --help) exec sed -n '2,39s/^# \{0,1\}//p' "$0" ;;
   sim)
     shift
     root=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,13 +1,17 @@
-"""Goodput over a slow, long and lossy link between two network namespaces."""
+"""What a slow, long and lossy link between two network namespaces lets through, and how soon it begins."""
 
+import concurrent.futures
 import contextlib
 import os
 import subprocess
+import time
 
 import moves
 import nodes
 import peers
 from case import OURS, Work, one_file
+
+CHUNK_BYTES = 512 << 10
 
 
 @contextlib.contextmanager
@@ -44,15 +48,39 @@ def over_losses(move):
     return measure
 
 
+def first_chunk(case, work):
+    """From `p2pctl get` to the first verified chunk, the seed and the tracker at the other end of the link."""
+    options = case.options
+    with contextlib.ExitStack() as running:
+        far, near = running.enter_context(wide_link(options, 0, work))
+        tracker = running.enter_context(nodes.Tracker(work, far))
+        seed = running.enter_context(nodes.Daemon(work / "seed", tracker, far))
+        peer = running.enter_context(nodes.Daemon(work / "peer", tracker, near))
+        content_id = seed.ctl("share", case.path)["content_id"]
+        begin = time.monotonic()
+        threads = running.enter_context(concurrent.futures.ThreadPoolExecutor(1))
+        fetched = threads.submit(peer.ctl, "get", content_id)
+        while (peer.ctl("list") or {"bytes_done": 0})["bytes_done"] == 0:
+            pass
+        seconds = time.monotonic() - begin
+        fetched.result()
+    chunk_seconds = CHUNK_BYTES * 8 / 1e6 / options.mbit
+    return {
+        "first_chunk_ms": seconds * 1e3,
+        "beyond_a_chunk's_time_round_trips": (seconds - chunk_seconds) / (options.rtt / 1e3),
+        "whole_seconds": time.monotonic() - begin,
+    }
+
+
 def long_case(options, directory):
     return one_file(options, directory)._replace(bytes=0)
 
 
 def problem():
     if os.geteuid() != 0:
-        return "wan needs root, because it makes network namespaces; run it with sudo"
+        return "this needs root, because it makes network namespaces; run it with sudo"
     if not peers.find("ip") or not os.path.exists("/dev/net/tun"):
-        return "wan needs the command ip and /dev/net/tun, to make network namespaces"
+        return "this needs the command ip and /dev/net/tun, to make network namespaces"
     return None
 
 
@@ -66,5 +94,8 @@ WORKS = {
             "nginx+curl": over_losses(moves.by_curl),
         },
         problem,
+    ),
+    "first-chunk": Work(
+        {"mib": 16, "mbit": 100, "rtt": 20}, long_case, {OURS: first_chunk}, problem
     ),
 }

@@ -14,9 +14,30 @@
 namespace p2p::engine {
 namespace {
 
+// Of what peers say of their chunks before the manifest is known here.
+constexpr size_t kMaxEarlyHaveBytes = 1 << 20;
+
 uint64_t PeerKey(const Link& link) {
   return link.hello.has_value() ? absl::HashOf(link.hello->peer_id)
                                 : absl::HashOf(absl::string_view(link.address));
+}
+
+// Behind the last chunk that an event about a peer's have-set names; 0: it is no such event.
+uint64_t EndOfHave(const session::PeerEvent& event) {
+  if (const auto* have = absl::get_if<session::HaveReceived>(&event)) {
+    return uint64_t{have->first.value()} + have->count;
+  }
+  if (const auto* lost = absl::get_if<session::LostReceived>(&event)) {
+    return uint64_t{lost->first.value()} + lost->count;
+  }
+  if (const auto* bits = absl::get_if<session::HaveBitsReceived>(&event)) {
+    // The last byte may have bits beyond the last chunk; they mean nothing.
+    return uint64_t{bits->first.value()} + 8 * (bits->bits.size() - 1) + 1;
+  }
+  if (const auto* leaves = absl::get_if<session::HaveLeavesReceived>(&event)) {
+    return uint64_t{leaves->part.chunk.value()} + 1;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -111,6 +132,42 @@ void Fetch::AddToSwarm(Link& link) {
   SchedulePump();
 }
 
+void Fetch::OnHave(Link& link, session::PeerEvent& event) {
+  if (swarm_ == nullptr) {
+    // It follows the manifest, which is still being checked.
+    const auto* bits = absl::get_if<session::HaveBitsReceived>(&event);
+    early_have_bytes_ += sizeof event + (bits == nullptr ? 0 : bits->bits.size());
+    if (early_have_bytes_ > kMaxEarlyHaveBytes) {
+      return link.io->Close("it says too much of its chunks before the manifest is known");
+    }
+    early_haves_.emplace_back(link.id(), std::move(event));
+    return;
+  }
+  if (const auto* have = absl::get_if<session::HaveReceived>(&event)) {
+    swarm_->OnHave(link.id(), have->first, have->count);
+  } else if (const auto* lost = absl::get_if<session::LostReceived>(&event)) {
+    swarm_->OnLost(link.id(), lost->first, lost->count);
+  } else if (const auto* bits = absl::get_if<session::HaveBitsReceived>(&event)) {
+    swarm_->OnHaveBits(link.id(), bits->first, bits->bits);
+  } else if (const auto* leaves = absl::get_if<session::HaveLeavesReceived>(&event)) {
+    swarm_->OnHaveLeaves(link.id(), leaves->part);
+  }
+  SchedulePump();
+}
+
+void Fetch::TakeEarlyHaves() {
+  early_have_bytes_ = 0;
+  for (auto& [id, event] : std::exchange(early_haves_, {})) {
+    Link* link = links_->Find(id);
+    if (link == nullptr) continue;
+    if (EndOfHave(event) > content_->layout->chunk_count()) {
+      link->io->Close("its have-set goes beyond the last chunk");
+    } else {
+      OnHave(*link, event);
+    }
+  }
+}
+
 bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
   if (stopped_) return false;
   const absl::Time now = MonotonicNow();
@@ -124,18 +181,8 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
   } else if (const auto* rejected = absl::get_if<session::ChunkRejected>(&event)) {
     if (swarm_ != nullptr) swarm_->OnRejected(link.id(), rejected->part, now);
     SchedulePump();
-  } else if (const auto* have = absl::get_if<session::HaveReceived>(&event)) {
-    if (swarm_ != nullptr) swarm_->OnHave(link.id(), have->first, have->count);
-    SchedulePump();
-  } else if (const auto* lost = absl::get_if<session::LostReceived>(&event)) {
-    if (swarm_ != nullptr) swarm_->OnLost(link.id(), lost->first, lost->count);
-    SchedulePump();
-  } else if (const auto* bits = absl::get_if<session::HaveBitsReceived>(&event)) {
-    if (swarm_ != nullptr) swarm_->OnHaveBits(link.id(), bits->first, bits->bits);
-    SchedulePump();
-  } else if (const auto* leaves = absl::get_if<session::HaveLeavesReceived>(&event)) {
-    if (swarm_ != nullptr) swarm_->OnHaveLeaves(link.id(), leaves->part);
-    SchedulePump();
+  } else if (EndOfHave(event) > 0) {
+    OnHave(link, event);
   } else if (auto* manifest = absl::get_if<session::ManifestReceived>(&event)) {
     OnManifestReceived(link, std::move(manifest->info));
   } else if (absl::holds_alternative<session::ManifestRefused>(event)) {

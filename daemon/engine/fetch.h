@@ -128,6 +128,8 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   void AskForManifest();
   void Join(Link& link);  // once the content is known and the link open
   void AddToSwarm(Link& link);
+  void OnHave(Link& link, session::PeerEvent& event);
+  void TakeEarlyHaves();
   void Ban(Link& link, const std::string& reason);
 
   // Manifest and hashes.
@@ -171,6 +173,9 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   absl::flat_hash_set<LinkId> manifest_refused_;
   bool manifest_in_check_ = false;
   std::vector<std::pair<FileIndex, content::HashRange>> early_hashes_;
+  // What peers said of their chunks before there was a swarm.
+  std::vector<std::pair<LinkId, session::PeerEvent>> early_haves_;
+  size_t early_have_bytes_ = 0;
   absl::flat_hash_map<std::pair<FileIndex, uint32_t>, LinkId> hashes_asked_;
   absl::flat_hash_set<LinkId> slow_with_hashes_;
   net::Timer hashes_timer_;

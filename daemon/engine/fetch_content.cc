@@ -43,7 +43,11 @@ void Fetch::AskForManifest() {
     return;
   }
   manifest_from_ = best->id();
-  best->io->Do([](session::PeerSession& s) { s.AskManifest(limits::kMaxHashesPerMessage); });
+  best->io->Do([](session::PeerSession& s) {
+    s.AskManifest(limits::kMaxHashesPerMessage);
+    // Its have-set comes right behind the manifest: no round trip is waited for.
+    s.Subscribe();
+  });
   manifest_timer_.Arm(MonotonicNow() + kManifestPatience, [this] {
     if (content_->manifest != nullptr) return;
     manifest_refused_.insert(manifest_from_);
@@ -171,6 +175,7 @@ void Fetch::MakeSwarm(ChunkSet have) {
     if (!link.original) Join(link);
     AddToSwarm(link);
   });
+  TakeEarlyHaves();
   search_->DialMore();  // how much there is to fetch is known now
 }
 

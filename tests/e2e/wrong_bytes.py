@@ -3,8 +3,8 @@ import os
 
 from p2p_content import CHUNK, MIB, make_file, sha256
 from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
-from p2p_proxy import (NewIdentity, Proxy, WrongBytes, WrongChunkNumber, WrongHashes, WrongLength,
-                       WrongManifest)
+from p2p_proxy import (BoundlessHaveSet, NewIdentity, Proxy, WrongBytes, WrongChunkNumber,
+                       WrongHashes, WrongLength, WrongManifest)
 
 SIZE = 16 * MIB + 3
 
@@ -79,6 +79,10 @@ class WrongBytesTest(P2pTest):
 
     def test_wrong_chunk_hashes_are_refused(self):
         self.check_liar_and_honest(WrongHashes)
+
+    def test_a_have_set_that_goes_beyond_the_last_chunk_ends_the_connection(self):
+        self.check_liar_and_honest(BoundlessHaveSet)
+        self.assertIn("beyond the last chunk", self.getter.log())
 
     def test_C05_a_peer_that_dies_after_any_number_of_bytes_costs_only_what_was_in_flight(self):
         for k in (0, 1, 1000, CHUNK, 3 * CHUNK + 17):

@@ -242,3 +242,13 @@ class WrongLength(NewIdentity):
         if match:
             line = b"CHUNK %s +%d" % (match.group(1), int(match.group(2)) + 1)
         return super().line(line)
+
+
+class BoundlessHaveSet(NewIdentity):
+    """Says that it has chunks beyond the last one."""
+
+    def line(self, line):
+        match = re.fullmatch(rb"HAVE 0 (\d+)", line)
+        if match:
+            line = b"HAVE 0 %d" % (int(match.group(1)) + 1)
+        return super().line(line)
