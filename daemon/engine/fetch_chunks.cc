@@ -12,7 +12,15 @@ namespace p2p::engine {
 
 void Fetch::OnStoreReady(ChunkSet have) {
   if (stopped_) return;
-  if (swarm_ == nullptr || !have.None()) MakeSwarm(have);
+  if (swarm_ == nullptr) {
+    MakeSwarm(have);
+  } else {
+    // Links may have joined meanwhile: what they said of their chunks is kept, and they are told.
+    for (uint32_t i = have.NextMember(0); i < have.size(); i = have.NextMember(i + 1)) {
+      swarm_->OnVerified(ChunkIndex(i));
+      fresh_.emplace_back(ChunkIndex(i));
+    }
+  }
   store_ready_ = true;
   journal_ = std::make_shared<HaveJournal>(
       runtime_, id_, content_->store, std::move(have),

@@ -12,6 +12,8 @@ namespace {
 // Up to these sizes a content has so few chunks that the time to pass the last ones on is felt.
 constexpr uint64_t kEighthsUpToBytes = 128 << 20;
 constexpr uint64_t kQuartersUpToBytes = 1 << 30;
+// With so many sources each of the others is as well served as with more, and parts are many: most
+// messages would be about them.
 constexpr uint16_t kCommonLinks = 3;
 
 }  // namespace

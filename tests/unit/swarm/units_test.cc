@@ -301,7 +301,30 @@ TEST(LinkHas, TellsWhatAPeerNeedNotBeTold) {
   EXPECT_FALSE(h.swarm.LinkHas(LinkId(9), Part(3, 8)));
 }
 
+TEST(IsCommon, OnceThreeLinksBesidesThoseThatHaveEverythingHaveIt) {
+  Units h(10);
+  h.AddSeed(1);
+  for (uint32_t link = 2; link <= 4; ++link) {
+    EXPECT_FALSE(h.swarm.IsCommon(Part(3, 8)));
+    h.Add(link);
+    h.HaveLeaves(link, Part(3, 8));
+  }
+  EXPECT_TRUE(h.swarm.IsCommon(Part(3, 8)));
+  EXPECT_FALSE(h.swarm.IsCommon(Part(3, 12)));
+  EXPECT_FALSE(h.swarm.IsCommon(Part(3, 8, 8))) << "not all of it";
+}
+
 // --- What is here
+
+TEST(VerifiedHere, WithoutBeingAskedForKeepsWhatLinksHave) {
+  Units h(4);
+  h.Add(1);
+  h.Have(1, 0, 4);
+  h.swarm.OnVerified(ChunkIndex(2));
+  EXPECT_TRUE(h.swarm.have().Has(ChunkIndex(2)));
+  EXPECT_TRUE(h.swarm.LinkHas(LinkId(1), ChunkIndex(3)));
+  EXPECT_EQ(h.swarm.useful_links(), 1);
+}
 
 TEST(PartialChunks, BecomeWholeWithTheirLastUnit) {
   Units h(10);
