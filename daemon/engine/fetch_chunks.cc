@@ -212,8 +212,8 @@ void Fetch::TellHaves() {
   // The chunk may be whole by now.
   fresh.erase(std::remove_if(fresh.begin(), fresh.end(),
                              [this](const ChunkPart& part) {
-                               return !part.whole() && (swarm_->have().Has(part.chunk) ||
-                                                        swarm_->IsCommon(part));
+                               return !part.whole() &&
+                                      (swarm_->have().Has(part.chunk) || swarm_->IsCommon(part));
                              }),
               fresh.end());
   std::sort(fresh.begin(), fresh.end());

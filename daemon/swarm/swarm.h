@@ -108,8 +108,8 @@ class Swarm {
   ByteCount bytes_have() const;
   // The peer has that; it need not be told of it.
   bool LinkHas(LinkId link, const ChunkPart& part) const;
-  // So many links have these leaves, besides those that have everything, that others need not be told
-  // of them before the chunk is whole.
+  // So many links have these leaves, besides those that have everything, that others need not be
+  // told of them before the chunk is whole.
   bool IsCommon(const ChunkPart& part) const;
   bool Complete() const;
   // The peer sent wrong bytes. Its links are dropped, also those that are added later.
