@@ -316,11 +316,13 @@ TEST_F(RegistryTest, CountsTheFirst64BitsOfAnIpv6AddressAsItsNetwork) {
 
 TEST_F(RegistryTest, GivesAtMostHalfOfAFullAnswerForBeingNearAndTheRestAtRandom) {
   constexpr uint32_t kNear = 200;
+  // A far one is missing in a round with 0.944, in all of them with 1e-15.
+  constexpr int kRounds = 600;
   for (uint32_t n = 0; n < kNear; ++n) Register("f", 1, Host(n));
   for (uint32_t n = 256; n < 256 + 400; ++n) Register("f", 1, Host(n));
   std::set<std::string> seen;
   size_t far_count = 0;
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < kRounds; ++round) {
     const Strings peers = LookUp("f", kStart, Host(250).ip);
     ASSERT_EQ(peers.size(), 64u);
     ASSERT_EQ(std::set<std::string>(peers.begin(), peers.end()).size(), 64u) << "no peer twice";
@@ -330,7 +332,7 @@ TEST_F(RegistryTest, GivesAtMostHalfOfAFullAnswerForBeingNearAndTheRestAtRandom)
   }
   EXPECT_EQ(seen.size(), 600u) << "each of them in time";
   // 32 places, to which 400 of the 568 that are left are far: 22.5 each time.
-  EXPECT_NEAR(static_cast<double>(far_count) / 200, 22.5, 1.5);
+  EXPECT_NEAR(static_cast<double>(far_count) / kRounds, 22.5, 1.5);
   // The shuffling kept each registration findable.
   for (uint32_t n = 0; n < kNear; ++n) EXPECT_EQ(registry_.Unregister(Host(n), kStart), 1u);
   EXPECT_EQ(LookUp("f", kStart, Host(250).ip).size(), 64u);
