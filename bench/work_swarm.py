@@ -159,6 +159,8 @@ def by_libtorrent(case, work):
 
 
 def swarm_case(options, directory):
+    if options.slow_peers >= options.peers:
+        sys.exit("run.sh: --slow-peers leaves none of the --peers fast")
     return one_file(options, directory)._replace(bytes=0)
 
 
