@@ -85,8 +85,14 @@ def percentages(text):
     return words
 
 
+def none_or_more(text):
+    return 0 if text == "0" else positive(text)
+
+
 def kind_of(default):
-    return percentages if isinstance(default, str) else positive
+    if isinstance(default, str):
+        return percentages
+    return none_or_more if default == 0 else positive
 
 
 def folder(text):
