@@ -14,7 +14,7 @@
 namespace p2p::engine {
 namespace {
 
-// Of what peers say of their chunks before the manifest is known here.
+// Of what a peer says of its chunks before the manifest is known here.
 constexpr size_t kMaxEarlyHaveBytes = 1 << 20;
 
 uint64_t PeerKey(const Link& link) {
@@ -135,12 +135,13 @@ void Fetch::AddToSwarm(Link& link) {
 void Fetch::OnHave(Link& link, session::PeerEvent& event) {
   if (swarm_ == nullptr) {
     // It follows the manifest, which is still being checked.
+    EarlyHaves& early = early_haves_[link.id()];
     const auto* bits = absl::get_if<session::HaveBitsReceived>(&event);
-    early_have_bytes_ += sizeof event + (bits == nullptr ? 0 : bits->bits.size());
-    if (early_have_bytes_ > kMaxEarlyHaveBytes) {
+    early.bytes += sizeof event + (bits == nullptr ? 0 : bits->bits.size());
+    if (early.bytes > kMaxEarlyHaveBytes) {
       return link.io->Close("it says too much of its chunks before the manifest is known");
     }
-    early_haves_.emplace_back(link.id(), std::move(event));
+    early.events.push_back(std::move(event));
     return;
   }
   if (const auto* have = absl::get_if<session::HaveReceived>(&event)) {
@@ -156,13 +157,14 @@ void Fetch::OnHave(Link& link, session::PeerEvent& event) {
 }
 
 void Fetch::TakeEarlyHaves() {
-  early_have_bytes_ = 0;
-  for (auto& [id, event] : std::exchange(early_haves_, {})) {
+  for (auto& [id, early] : std::exchange(early_haves_, {})) {
     Link* link = links_->Find(id);
     if (link == nullptr) continue;
-    if (EndOfHave(event) > content_->layout->chunk_count()) {
-      link->io->Close("its have-set goes beyond the last chunk");
-    } else {
+    for (session::PeerEvent& event : early.events) {
+      if (EndOfHave(event) > content_->layout->chunk_count()) {
+        Ban(*link, "its have-set goes beyond the last chunk");
+        break;
+      }
       OnHave(*link, event);
     }
   }
@@ -216,6 +218,7 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
 void Fetch::OnLinkClosed(Link& link, const std::string& reason) {
   const absl::Time now = MonotonicNow();
   if (swarm_ != nullptr) swarm_->RemoveLink(link.id(), now);
+  early_haves_.erase(link.id());
   for (auto it = hashes_asked_.begin(); it != hashes_asked_.end();) {
     if (it->second == link.id()) {
       hashes_asked_.erase(it++);

@@ -107,6 +107,12 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
     absl::optional<ProvenLeaves> leaves;
   };
 
+  // What a peer said of its chunks before there was a swarm.
+  struct EarlyHaves {
+    std::vector<session::PeerEvent> events;
+    size_t bytes = 0;
+  };
+
   bool by_original() const { return !source_.original_name.empty(); }
   // Wraps a callback so that it does nothing once this fetch is gone or has stopped.
   template <typename F>
@@ -173,9 +179,7 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   absl::flat_hash_set<LinkId> manifest_refused_;
   bool manifest_in_check_ = false;
   std::vector<std::pair<FileIndex, content::HashRange>> early_hashes_;
-  // What peers said of their chunks before there was a swarm.
-  std::vector<std::pair<LinkId, session::PeerEvent>> early_haves_;
-  size_t early_have_bytes_ = 0;
+  absl::flat_hash_map<LinkId, EarlyHaves> early_haves_;
   absl::flat_hash_map<std::pair<FileIndex, uint32_t>, LinkId> hashes_asked_;
   absl::flat_hash_set<LinkId> slow_with_hashes_;
   net::Timer hashes_timer_;
