@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import json
 import os
 import statistics
 import subprocess
@@ -98,9 +97,9 @@ def get(daemon, content_id, may_be_killed):
     """Where the content is at the end of a `p2pctl get`, said again whenever the daemon was killed."""
     deadline = time.monotonic() + peers.LONGEST_SECONDS
     while may_be_killed and time.monotonic() < deadline:
-        done = daemon.run_ctl("get", content_id)
-        if done.returncode == 0:
-            return json.loads(done.stdout.strip().splitlines()[-1])["path"]
+        done = daemon.ctl("get", content_id, may_fail=True)
+        if done:
+            return done["path"]
         time.sleep(0.02)
     return daemon.ctl("get", content_id)["path"]
 

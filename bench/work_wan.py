@@ -67,7 +67,7 @@ def first_chunk(case, work):
     chunk_seconds = CHUNK_BYTES * 8 / 1e6 / options.mbit
     return {
         "first_chunk_ms": seconds * 1e3,
-        "beyond_a_chunk's_time_round_trips": (seconds - chunk_seconds) / (options.rtt / 1e3),
+        "beyond_one_chunk_round_trips": (seconds - chunk_seconds) / (options.rtt / 1e3),
         "whole_seconds": time.monotonic() - begin,
     }
 
