@@ -144,6 +144,10 @@ void Fetch::OnHave(Link& link, session::PeerEvent& event) {
     early.events.push_back(std::move(event));
     return;
   }
+  // It may have come before the session was told how many chunks there are.
+  if (EndOfHave(event) > content_->layout->chunk_count()) {
+    return Ban(link, "its have-set goes beyond the last chunk");
+  }
   if (const auto* have = absl::get_if<session::HaveReceived>(&event)) {
     swarm_->OnHave(link.id(), have->first, have->count);
   } else if (const auto* lost = absl::get_if<session::LostReceived>(&event)) {
@@ -160,13 +164,7 @@ void Fetch::TakeEarlyHaves() {
   for (auto& [id, early] : std::exchange(early_haves_, {})) {
     Link* link = links_->Find(id);
     if (link == nullptr) continue;
-    for (session::PeerEvent& event : early.events) {
-      if (EndOfHave(event) > content_->layout->chunk_count()) {
-        Ban(*link, "its have-set goes beyond the last chunk");
-        break;
-      }
-      OnHave(*link, event);
-    }
+    for (session::PeerEvent& event : early.events) OnHave(*link, event);
   }
 }
 
