@@ -10,6 +10,16 @@ namespace {
 
 constexpr size_t kPageBytes = 4'096;
 
+uint8_t* Allocate(size_t size) {
+  return static_cast<uint8_t*>(std::aligned_alloc(kPageBytes, size));
+}
+
+bool SystemHasMemory() {
+  uint8_t* const probe = Allocate(limits::kChunkBytes);
+  std::free(probe);
+  return probe != nullptr;
+}
+
 size_t RoundUp(size_t size) { return (size + kPageBytes - 1) / kPageBytes * kPageBytes; }
 
 }  // namespace
@@ -61,7 +71,11 @@ ChunkBuffer ChunkPool::TryLease(size_t size) {
     }
   }
   for (uint8_t* dropped : surplus) std::free(dropped);
-  if (data == nullptr) data = static_cast<uint8_t*>(std::aligned_alloc(kPageBytes, rounded));
+  if (data == nullptr) data = Allocate(rounded);
+  if (data == nullptr) {
+    Trim();  // buffers of other sizes
+    data = Allocate(rounded);
+  }
   if (data == nullptr) {
     absl::MutexLock lock(&mutex_);
     leased_bytes_ -= rounded;
@@ -85,7 +99,9 @@ std::vector<uint8_t*> ChunkPool::TakeSurplus() {
 void ChunkPool::WhenFree(std::function<void()> wake) {
   {
     absl::MutexLock lock(&mutex_);
-    if (leased_bytes_ + limits::kChunkBytes > cap_bytes_) {
+    // Where the system has no memory it is one of the leased buffers that will do.
+    const bool is_short = leased_bytes_ > 0 && !SystemHasMemory();
+    if (is_short || leased_bytes_ + limits::kChunkBytes > cap_bytes_) {
       waiting_.push_back(std::move(wake));
       return;
     }

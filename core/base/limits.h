@@ -106,8 +106,9 @@ inline constexpr int kMaxAcceptedLinks = 64;
 inline constexpr int kMaxConnections = 100'000;
 // Registrations of one address at a tracker. Beyond it ERROR 429.
 inline constexpr int kMaxRegistrationsPerAddress = 1'000;
-// Memory of a tracker's registry, estimated (450 bytes for each registration, 550 and the name for
-// each name). Beyond it ERROR 503: nobody's registration is dropped for a newcomer's.
+// Memory of a tracker's registry, estimated (56 bytes for each registration; 160 and the name for
+// each name; 72 for each content id, 40 for each address in each part of the registry that knows
+// it). Beyond it ERROR 503: nobody's registration is dropped for a newcomer's.
 inline constexpr size_t kMaxRegistryBytes = size_t{1} << 30;
 
 // --- Asking for chunks
@@ -138,6 +139,11 @@ inline constexpr size_t kMaxRejectedChunks = 256;
 // A link may withdraw each chunk this often; beyond it the link is dropped: each change costs us
 // work.
 inline constexpr uint64_t kMaxLostPerChunk = 4;
+// A link may tell of the content so often in all, counted in the chunks (or parts of them) that it
+// names, and at least so often of any content; beyond it the link is dropped, for the same reason.
+// A peer that tells each leaf of each chunk as it comes needs half of it.
+inline constexpr uint64_t kMaxToldPerChunk = 64;
+inline constexpr uint64_t kMinMaxTold = 4'096;
 
 // --- Who is connected to whom
 
@@ -154,6 +160,12 @@ inline constexpr int kMostPeers = 32;
 // Bytes that a connection may have ready beyond what is on the wire, at least: the smallest range
 // of leaves that is asked for. Faster links have more.
 inline constexpr uint64_t kMinSendAheadBytes = 64 << 10;
+
+// --- Log
+
+// Lines a second about faults of others, of each kind; more are counted, and the next line tells
+// how many there were.
+inline constexpr int kMaxFaultLinesPerSecond = 10;
 
 // --- Memory
 

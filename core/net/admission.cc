@@ -67,6 +67,11 @@ void AdmissionControl::Release(const Key& key) {
   --sources_[key].connections;
 }
 
+void AdmissionControl::SetOptions(const ListenerOptions& options) {
+  absl::MutexLock lock(&mutex_);
+  options_ = options;
+}
+
 uint64_t AdmissionControl::refused() const {
   absl::MutexLock lock(&mutex_);
   return refused_;

@@ -18,6 +18,8 @@ struct ListenerOptions {
   int max_connections_per_address;     // limits::kMaxConnectionsPerAddress by default
   int max_new_connections_per_second;  // per address
   int max_connections;                 // of this listener
+  // Descriptors that it leaves to others; where it is not said, half of the process's.
+  int spare_descriptors = -1;
   ListenerOptions();
 };
 
@@ -31,6 +33,8 @@ class AdmissionControl : public std::enable_shared_from_this<AdmissionControl> {
   // Null when a limit is reached: the newcomer is to be closed.
   Admission TryAdmit(const asio::ip::address& from, absl::Time now);
 
+  // For newcomers from now on; who is connected stays.
+  void SetOptions(const ListenerOptions& options);
   uint64_t refused() const;
   // Addresses remembered: those with a connection, and those that had a new one within the last
   // seconds.
@@ -48,11 +52,11 @@ class AdmissionControl : public std::enable_shared_from_this<AdmissionControl> {
   explicit AdmissionControl(const ListenerOptions& options) : options_(options) {}
   static Key KeyOf(const asio::ip::address& address);
   void Release(const Key& key);
-  void Refill(Source& source, absl::Time now) const;
+  void Refill(Source& source, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetIdle(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const ListenerOptions options_;
   mutable absl::Mutex mutex_;
+  ListenerOptions options_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<Key, Source> sources_ ABSL_GUARDED_BY(mutex_);
   int connections_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -14,6 +14,7 @@
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/net/socket.h"
+#include "core/net/waiting_text.h"
 
 namespace p2p::net {
 namespace {
@@ -134,7 +135,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     const size_t bytes = item.text.size() + (item.file.has_value() ? item.file->length : 0);
     if (closed || finishing || !broken.ok() || bytes == 0) return;
     unsent_bytes += bytes;
-    unsent_text_bytes += item.text.size();
+    unsent_text.Set(unsent_text.bytes() + item.text.size());
     auto at = queue.end();
     while (urgent && at != queue.begin() && MayWait(at - 1)) --at;
     queue.insert(at, std::move(item));
@@ -216,7 +217,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     const ssize_t sent = SendPieces(fd, {pieces.data(), count}, file_follows);
     if (sent < 0) return SocketRefused(static_cast<int>(-sent));
     unsent_bytes -= static_cast<size_t>(sent);
-    unsent_text_bytes -= static_cast<size_t>(sent);
+    unsent_text.Set(unsent_text.bytes() - static_cast<size_t>(sent));
     front_sent += static_cast<size_t>(sent);
     while (!queue.empty() && !queue.front().file.has_value() &&
            front_sent >= queue.front().text.size()) {
@@ -295,7 +296,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     queue.clear();
     front_sent = 0;
     unsent_bytes = 0;
-    unsent_text_bytes = 0;
+    unsent_text.Set(0);
   }
 
   void CloseWith(const absl::Status& status) {
@@ -332,7 +333,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   std::deque<Item> queue;
   size_t front_sent = 0;  // bytes of the text at the front
   size_t unsent_bytes = 0;
-  size_t unsent_text_bytes = 0;
+  WaitingText unsent_text;
   uint64_t sent_since_check = 0;
   int send_error = 0;
   absl::Status file_status;
@@ -381,7 +382,8 @@ void Connection::ChooseCongestionControlAgain() {
   if (!impl_->closed) ApplyCongestionControl(impl_->fd, impl_->options.congestion_control);
 }
 
-size_t Connection::unsent_text_bytes() const { return impl_->unsent_text_bytes; }
+size_t Connection::unsent_text_bytes() const { return impl_->unsent_text.bytes(); }
+size_t Connection::BacklogLimit() { return WaitingText::Limit(); }
 size_t Connection::unsent_bytes() const { return impl_->unsent_bytes; }
 void Connection::FinishSending() { impl_->FinishSending(); }
 void Connection::Close() { impl_->CloseWith(absl::OkStatus()); }

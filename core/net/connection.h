@@ -77,6 +77,10 @@ class Connection {
   void ChooseCongestionControlAgain();
   // Bytes queued and not yet taken by the kernel: text alone, and all.
   size_t unsent_text_bytes() const;
+  // How much text should wait in one connection before its handler stops reading what makes more:
+  // limits::kMaxSendBacklogBytes, and little while all connections of the process hold much. Any
+  // thread.
+  static size_t BacklogLimit();
   size_t unsent_bytes() const;
 
   // Sends what is queued, then ends the sending side. What comes in from now on is read and

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/net/congestion_control.h"
+#include "core/net/descriptors.h"
 #include "core/net/socket.h"
 
 namespace p2p::net {
@@ -20,6 +22,14 @@ namespace {
 
 // Newcomers taken before the other handlers of the loop have their turn.
 constexpr int kAcceptsPerTurn = 64;
+
+// Others are for files, control and who is dialled.
+ListenerOptions WithinDescriptors(ListenerOptions options) {
+  const int limit = DescriptorLimit();
+  const int spare = options.spare_descriptors < 0 ? limit - limit / 2 : options.spare_descriptors;
+  options.max_connections = std::min(options.max_connections, std::max(1, limit - spare));
+  return options;
+}
 
 int OpenReserve() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
@@ -76,7 +86,7 @@ struct Listener::Impl : std::enable_shared_from_this<Listener::Impl> {
       : loop(its_loop),
         acceptor(its_loop->context()),
         pause(its_loop),
-        admissions(AdmissionControl::Create(options)),
+        admissions(AdmissionControl::Create(WithinDescriptors(options))),
         reserve_fd(OpenReserve()) {}
   ~Impl() {
     if (reserve_fd >= 0) CloseSocket(reserve_fd);
@@ -191,7 +201,13 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Listen(
   return std::unique_ptr<Listener>(new Listener(std::move(impl), Unmapped(local)));
 }
 
-Listener::~Listener() { impl_->Stop(); }
+Listener::~Listener() { Stop(); }
+
+void Listener::Stop() { impl_->Stop(); }
+
+void Listener::SetOptions(const ListenerOptions& options) {
+  impl_->admissions->SetOptions(options);
+}
 
 uint64_t Listener::refused() const { return impl_->admissions->refused(); }
 

@@ -25,13 +25,17 @@ class Listener {
       EventLoop* loop, const Endpoint& at, const ListenerOptions& options,
       std::function<EventLoop*()> pick_loop,
       std::function<void(EventLoop*, asio::ip::tcp::socket, Admission)> accept);
-  // Stops accepting. Call on the loop's thread or when the loop has stopped.
+  // Stops. Call on the loop's thread or when the loop has stopped.
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
   // The address with the real port.
   const Endpoint& local() const { return local_; }
+  // Other limits, for newcomers from now on. Any thread.
+  void SetOptions(const ListenerOptions& options);
+  // Accepts no more. On the loop's thread.
+  void Stop();
   // Newcomers closed because of a limit. Any thread.
   uint64_t refused() const;
 

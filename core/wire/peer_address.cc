@@ -31,6 +31,38 @@ absl::optional<IpAddress> ParseIp(absl::string_view text, int family) {
   return ip;
 }
 
+// A number of an IPv4 address with the dot after it.
+struct OctetText {
+  char text[4];
+  uint8_t length;
+};
+
+constexpr std::array<OctetText, 256> MakeOctetTexts() {
+  std::array<OctetText, 256> texts{};
+  for (unsigned i = 0; i < texts.size(); ++i) {
+    OctetText& octet = texts[i];
+    if (i >= 100) octet.text[octet.length++] = static_cast<char>('0' + i / 100);
+    if (i >= 10) octet.text[octet.length++] = static_cast<char>('0' + i / 10 % 10);
+    octet.text[octet.length++] = static_cast<char>('0' + i % 10);
+    octet.text[octet.length++] = '.';
+  }
+  return texts;
+}
+
+constexpr std::array<OctetText, 256> kOctetTexts = MakeOctetTexts();
+
+// Returns the end of it.
+char* WriteDecimal(unsigned number, char* to) {
+  char digits[5];
+  int count = 0;
+  do {
+    digits[count++] = static_cast<char>('0' + number % 10);
+    number /= 10;
+  } while (number > 0);
+  while (count > 0) *to++ = digits[--count];
+  return to;
+}
+
 }  // namespace
 
 IpAddress IpAddress::FromV4(const std::array<uint8_t, 4>& v4) {
@@ -86,8 +118,24 @@ absl::optional<PeerAddress> PeerAddress::Parse(absl::string_view text) {
 }
 
 std::string PeerAddress::ToString() const {
-  return ip.IsV4() ? absl::StrCat(ip.ToString(), ":", port)
-                   : absl::StrCat("[", ip.ToString(), "]:", port);
+  char text[kMaxTextBytes];
+  return std::string(text, WriteTo(text));
+}
+
+// Trackers write up to 64 of them an answer, so IPv4 has a way of its own.
+char* PeerAddress::WriteTo(char* to) const {
+  if (!ip.IsV4()) {
+    const std::string text = absl::StrCat("[", ip.ToString(), "]:", port);
+    return std::copy(text.begin(), text.end(), to);
+  }
+  char* end = to;
+  for (size_t i = kV4Prefix.size(); i < ip.bytes.size(); ++i) {
+    const OctetText& octet = kOctetTexts[ip.bytes[i]];
+    std::memcpy(end, octet.text, sizeof octet.text);
+    end += octet.length;
+  }
+  end[-1] = ':';
+  return WriteDecimal(port, end);
 }
 
 }  // namespace p2p::wire

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <ostream>
 #include <string>
@@ -43,6 +44,10 @@ struct PeerAddress {
   // refused: each address has one text.
   static absl::optional<PeerAddress> Parse(absl::string_view text);
   std::string ToString() const;
+  // Writes the text to where kMaxTextBytes have room; returns its end.
+  static constexpr size_t kMaxTextBytes =
+      sizeof "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535";
+  char* WriteTo(char* to) const;
 
   friend bool operator==(const PeerAddress& a, const PeerAddress& b) {
     return a.ip == b.ip && a.port == b.port;

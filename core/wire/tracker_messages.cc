@@ -1,5 +1,9 @@
 #include "core/wire/tracker_messages.h"
 
+#include <cstddef>
+#include <iterator>
+#include <limits>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -121,6 +125,20 @@ Fault ReadWithdraw(absl::string_view rest, TrackerRequest* request) {
   return absl::nullopt;
 }
 
+Fault ReadRenew(absl::string_view rest, TrackerRequest* request) {
+  RenewRequest out;
+  const absl::string_view word = TakeFirstWord(&rest);
+  if (word.empty()) return Missing("count");
+  const absl::optional<uint64_t> count = ParseDecimal(word, std::numeric_limits<uint32_t>::max());
+  if (!count.has_value()) {
+    return Malformed(422, "count must be a plain decimal number of registrations");
+  }
+  out.count = *count;
+  if (Fault fault = ReadAddress(TakeFirstWord(&rest), &out.address)) return fault;
+  *request = out;
+  return absl::nullopt;
+}
+
 template <typename Request>
 Fault ReadNameOnly(absl::string_view rest, TrackerRequest* request) {
   Request out;
@@ -133,6 +151,12 @@ Fault ReadPeers(absl::string_view rest, TrackerRequest* request) {
   PeersRequest out;
   if (Fault fault = ReadContentId(TakeFirstWord(&rest), &out.content_id)) return fault;
   *request = out;
+  return absl::nullopt;
+}
+
+Fault ReadStats(absl::string_view rest, TrackerRequest* request) {
+  if (!rest.empty()) return Malformed(400, "there is a word after STATS");
+  *request = StatsRequest{};
   return absl::nullopt;
 }
 
@@ -169,10 +193,21 @@ absl::StatusOr<PeerList> ReadPeerList(absl::string_view rest) {
   return list;
 }
 
-void AppendPeerList(const PeerList& list, std::string* out) {
+void AppendList(const PeerList& list, std::string* out) {
   absl::StrAppend(out, list.size.value(), " ", list.peers.size());
-  for (const PeerAddress& peer : list.peers) absl::StrAppend(out, " ", peer.ToString());
-  out->push_back('\n');
+  // Few appends: this is most of what a tracker does.
+  char text[1'024];
+  char* end = text;
+  for (const PeerAddress& peer : list.peers) {
+    if (std::end(text) - end < static_cast<ptrdiff_t>(PeerAddress::kMaxTextBytes) + 2) {
+      out->append(text, end);
+      end = text;
+    }
+    *end++ = ' ';
+    end = peer.WriteTo(end);
+  }
+  *end++ = '\n';
+  out->append(text, end);
 }
 
 }  // namespace
@@ -186,9 +221,11 @@ absl::optional<RequestFault> ParseTrackerRequest(absl::string_view line, Tracker
   }
   if (verb == "UNREGISTER") return ReadUnregister(rest, request);
   if (verb == "WITHDRAW") return ReadWithdraw(rest, request);
+  if (verb == "RENEW") return ReadRenew(rest, request);
   if (verb == "LOOKUP") return ReadNameOnly<LookupRequest>(rest, request);
   if (verb == "FIND") return ReadNameOnly<FindRequest>(rest, request);
   if (verb == "PEERS") return ReadPeers(rest, request);
+  if (verb == "STATS") return ReadStats(rest, request);
   return UnknownVerb(verb, line);
 }
 
@@ -212,6 +249,10 @@ std::string FormatWithdraw(const ContentId& content_id, absl::string_view addres
   return absl::StrCat("WITHDRAW ", content_id.Hex(), " ", address, "\n");
 }
 
+std::string FormatRenew(uint64_t count, absl::string_view address) {
+  return absl::StrCat("RENEW ", count, " ", address, "\n");
+}
+
 std::string FormatLookup(absl::string_view name) { return absl::StrCat("LOOKUP ", name, "\n"); }
 
 std::string FormatFind(absl::string_view name) { return absl::StrCat("FIND ", name, "\n"); }
@@ -219,6 +260,8 @@ std::string FormatFind(absl::string_view name) { return absl::StrCat("FIND ", na
 std::string FormatPeers(const ContentId& content_id) {
   return absl::StrCat("PEERS ", content_id.Hex(), "\n");
 }
+
+std::string FormatStatsRequest() { return "STATS\n"; }
 
 std::string FormatHelloAnswer(absl::string_view agent) {
   return absl::StrCat("HELLO 2 ", agent, "\n");
@@ -229,7 +272,13 @@ bool IsHello(absl::string_view line) {
   return TakeFirstWord(&line) == "HELLO" && !ReadHello(line, &request).has_value();
 }
 
-std::string FormatOk(uint64_t number) { return absl::StrCat("OK ", number, "\n"); }
+std::string FormatOk(uint64_t number) {
+  std::string out;
+  AppendOk(number, &out);
+  return out;
+}
+
+void AppendOk(uint64_t number, std::string* out) { absl::StrAppend(out, "OK ", number, "\n"); }
 
 absl::StatusOr<uint64_t> ParseOk(absl::string_view line) {
   if (!absl::ConsumePrefix(&line, "OK ")) return Bad("it does not start with OK");
@@ -239,9 +288,14 @@ absl::StatusOr<uint64_t> ParseOk(absl::string_view line) {
 }
 
 std::string FormatPeerList(const PeerList& list) {
-  std::string out = "OK ";
+  std::string out;
   AppendPeerList(list, &out);
   return out;
+}
+
+void AppendPeerList(const PeerList& list, std::string* out) {
+  out->append("OK ");
+  AppendList(list, out);
 }
 
 absl::StatusOr<PeerList> ParsePeerList(absl::string_view line) {
@@ -249,12 +303,30 @@ absl::StatusOr<PeerList> ParsePeerList(absl::string_view line) {
   return ReadPeerList(line);
 }
 
+std::string FormatStats(const Figures& figures) {
+  std::string out = "OK";
+  for (const auto& [name, value] : figures) absl::StrAppend(&out, " ", name, "=", value);
+  out.push_back('\n');
+  return out;
+}
+
+absl::StatusOr<Figures> ParseStats(absl::string_view line) {
+  if (!absl::ConsumePrefix(&line, "OK")) return Bad("it does not start with OK");
+  Figures figures;
+  for (absl::string_view word : absl::StrSplit(line, ' ', absl::SkipEmpty())) {
+    const size_t equals = word.find('=');
+    if (equals == absl::string_view::npos) continue;
+    figures.emplace_back(word.substr(0, equals), word.substr(equals + 1));
+  }
+  return figures;
+}
+
 std::string FormatFound(absl::Span<const FoundVersion> versions) {
   std::string payload;
   for (const FoundVersion& version : versions) {
     absl::StrAppend(&payload, version.content_id.has_value() ? version.content_id->Hex() : "-",
                     " ");
-    AppendPeerList(version.list, &payload);
+    AppendList(version.list, &payload);
   }
   return absl::StrCat("FOUND ", versions.size(), " +", payload.size(), "\n", payload);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -34,6 +35,11 @@ struct WithdrawRequest {
   ContentId content_id;
   PeerAddress address;
 };
+// Of everything that the address has registered.
+struct RenewRequest {
+  uint64_t count = 0;  // of registrations, as the peer counts them
+  PeerAddress address;
+};
 struct LookupRequest {
   absl::string_view name;
 };
@@ -43,9 +49,11 @@ struct FindRequest {
 struct PeersRequest {
   ContentId content_id;
 };
+struct StatsRequest {};
 
-using TrackerRequest = absl::variant<HelloRequest, RegisterRequest, UnregisterRequest,
-                                     WithdrawRequest, LookupRequest, FindRequest, PeersRequest>;
+using TrackerRequest =
+    absl::variant<HelloRequest, RegisterRequest, UnregisterRequest, WithdrawRequest, RenewRequest,
+                  LookupRequest, FindRequest, PeersRequest, StatsRequest>;
 
 // Why a line is no request.
 struct RequestFault {
@@ -69,9 +77,11 @@ std::string FormatRegister(absl::string_view name, ByteCount size,
                            absl::string_view address);
 std::string FormatUnregister(absl::string_view address);
 std::string FormatWithdraw(const ContentId& content_id, absl::string_view address);
+std::string FormatRenew(uint64_t count, absl::string_view address);
 std::string FormatLookup(absl::string_view name);
 std::string FormatFind(absl::string_view name);
 std::string FormatPeers(const ContentId& content_id);
+std::string FormatStatsRequest();
 
 // --- Answers
 
@@ -90,19 +100,29 @@ struct FoundHeader {
   size_t payload_bytes = 0;
 };
 
+// Each Append adds to `out` what the Format of its name returns.
+//
 // "HELLO 2 <agent>".
 std::string FormatHelloAnswer(absl::string_view agent);
 bool IsHello(absl::string_view line);
 
 // "OK <number>": the ttl in seconds, or how many registrations were removed.
 std::string FormatOk(uint64_t number);
+void AppendOk(uint64_t number, std::string* out);
 absl::StatusOr<uint64_t> ParseOk(absl::string_view line);
 
 // "OK <size> <count> <address>...". When parsed, at most limits::kMaxPeersPerAnswer addresses are
 // kept and what is no literal address is left out, but a count that does not match refuses the
 // answer.
 std::string FormatPeerList(const PeerList& list);
+void AppendPeerList(const PeerList& list, std::string* out);
 absl::StatusOr<PeerList> ParsePeerList(absl::string_view line);
+
+// "OK <name>=<value>...": figures about the tracker. Names and values have no space; when parsed,
+// words without "=" are left out.
+using Figures = std::vector<std::pair<std::string, std::string>>;
+std::string FormatStats(const Figures& figures);
+absl::StatusOr<Figures> ParseStats(absl::string_view line);
 
 // The header line and its payload, one line a version.
 std::string FormatFound(absl::Span<const FoundVersion> versions);

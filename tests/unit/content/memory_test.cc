@@ -1,9 +1,6 @@
 // That nothing is allocated because of a number that a manifest states. A program of its own,
 // because it counts every byte that operator new hands out.
-#include <atomic>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -11,29 +8,17 @@
 #include "core/content/bencode.h"
 #include "core/content/manifest.h"
 #include "gtest/gtest.h"
+#include "tests/support/allocated_bytes.h"
 #include "tests/unit/content/content_fixtures.h"
-
-namespace {
-std::atomic<size_t> allocated_bytes{0};
-}  // namespace
-
-void* operator new(size_t size) {
-  allocated_bytes += size;
-  void* memory = std::malloc(size);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace p2p::content {
 namespace {
 
 template <typename Work>
 size_t BytesAllocatedBy(Work work) {
-  const size_t before = allocated_bytes;
+  const size_t before = testing_support::AllocatedBytes();
   work();
-  return allocated_bytes - before;
+  return testing_support::AllocatedBytes() - before;
 }
 
 TEST(Memory, TheCounterCounts) {

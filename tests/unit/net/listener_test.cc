@@ -199,5 +199,22 @@ TEST_F(ListenerTest, Q04_WithoutDescriptorsNewcomersAreClosedAndNothingSpins) {
   EXPECT_TRUE(Admitted(last));
 }
 
+TEST_F(ListenerTest, Q04_TakesNoMoreThanHalfOfTheDescriptors) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 40;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  const absl::Status status = Listen(Local("127.0.0.1:0"));
+  setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_TRUE(status.ok()) << status;
+  std::vector<RawSocket> admitted;
+  for (int i = 0; i < 20; ++i) {
+    admitted.push_back(RawSocket::To(listener_->local()));
+    ASSERT_TRUE(Admitted(admitted.back())) << i;
+  }
+  EXPECT_EQ(RawSocket::To(listener_->local()).ReadToEnd(), "");
+}
+
 }  // namespace
 }  // namespace p2p::net

@@ -60,6 +60,9 @@ TEST(TrackerLines, ReadEveryOtherVerb) {
       absl::get<WithdrawRequest>(Parsed(absl::StrCat("WITHDRAW ", kId, " 192.0.2.1:9")));
   EXPECT_EQ(withdraw.content_id.Hex(), kId);
   EXPECT_EQ(withdraw.address.port, 9);
+  const auto renew = absl::get<RenewRequest>(Parsed("RENEW 10000 192.0.2.1:9"));
+  EXPECT_EQ(renew.count, 10'000u);
+  EXPECT_EQ(renew.address.port, 9);
 }
 
 TEST(TrackerLines, IgnoreFeaturesAndWordsOfLaterVersions) {
@@ -67,6 +70,7 @@ TEST(TrackerLines, IgnoreFeaturesAndWordsOfLaterVersions) {
   EXPECT_TRUE(absl::holds_alternative<HelloRequest>(Parsed("HELLO 3 zip=1 whatever")));
   Parsed(absl::StrCat("PEERS ", kId, " limit=3"));
   Parsed(absl::StrCat("WITHDRAW ", kId, " 192.0.2.1:9 soon"));
+  Parsed("RENEW 1 192.0.2.1:9 soon");
   EXPECT_EQ(CodeOf("HELLO"), 400);
   EXPECT_EQ(CodeOf("HELLO 1"), 400);
   EXPECT_EQ(CodeOf("HELLO two"), 400);
@@ -88,6 +92,7 @@ TEST(TrackerLines, AreReadBackAsTheyWereFormatted) {
   Parsed(chomp(FormatHelloRequest()));
   Parsed(chomp(FormatUnregister("192.0.2.1:9")));
   Parsed(chomp(FormatWithdraw(id, "192.0.2.1:9")));
+  Parsed(chomp(FormatRenew(3, "192.0.2.1:9")));
   Parsed(chomp(FormatLookup("a b")));
   Parsed(chomp(FormatFind("a b")));
   Parsed(chomp(FormatPeers(id)));
@@ -120,6 +125,8 @@ TEST(TrackerLines, T04_NamesTheVerbOrFieldThatIsWrong) {
       {"UNREGISTER 192.0.2.1:1 more", "after peer_address"},
       {"PEERS", "content_id"},
       {absl::StrCat("WITHDRAW ", kId), "peer_address"},
+      {"RENEW", "count"},
+      {"RENEW 1", "peer_address"},
   };
   for (const auto& [line, field] : cases) {
     EXPECT_EQ(CodeOf(line), 400) << line;
@@ -356,6 +363,18 @@ TEST(TrackerAnswers, TellErrorsWithAndWithoutANumber) {
   EXPECT_EQ(ParseErrorLine("ERROR 5 x\x1b")->text, "5 x\\x1b");
   EXPECT_FALSE(ParseErrorLine("ERRORS").has_value());
   EXPECT_FALSE(ParseErrorLine("OK 1").has_value());
+}
+
+TEST(TrackerStats, WritesFiguresAndReadsThoseOfLaterVersionsToo) {
+  TrackerRequest request;
+  EXPECT_FALSE(ParseTrackerRequest("STATS", &request).has_value());
+  EXPECT_TRUE(absl::holds_alternative<StatsRequest>(request));
+  EXPECT_TRUE(ParseTrackerRequest("STATS now", &request).has_value());
+  EXPECT_EQ(FormatStatsRequest(), "STATS\n");
+  EXPECT_EQ(FormatStats({{"a", "1"}, {"b", "x=y"}}), "OK a=1 b=x=y\n");
+  EXPECT_EQ(*ParseStats("OK a=1 word b=x=y"), (Figures{{"a", "1"}, {"b", "x=y"}}));
+  EXPECT_EQ(*ParseStats("OK"), Figures{});
+  EXPECT_FALSE(ParseStats("HELLO 2").ok());
 }
 
 }  // namespace
