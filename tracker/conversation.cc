@@ -13,6 +13,7 @@ Conversation::Conversation(const ConversationOptions* options, Service* service,
     : options_(options),
       service_(service),
       source_(source),
+      backlog_limit_(options->max_backlog_bytes),
       started_(now),
       last_bytes_(now),
       last_activity_(now) {}
@@ -41,7 +42,7 @@ void Conversation::OnSent(size_t sent_bytes, size_t unsent_bytes, absl::Time now
 void Conversation::OnTime(absl::Time now) {
   if (state_ != State::kOpen) return;
   const bool no_request = !had_request_ && now >= started_ + options_->first_request_timeout;
-  const bool idle = now >= last_activity_ + options_->idle_timeout;
+  const bool idle = now >= IdleUntil();
   if (no_request || idle || (now >= must_take_by_ && taken_ < limits::kMinTransferBytes)) {
     state_ = State::kTimedOut;
     return;
@@ -61,17 +62,23 @@ std::string Conversation::TakeOutput() {
 
 absl::Time Conversation::WakeUpTime() const {
   if (state_ != State::kOpen) return absl::InfiniteFuture();
-  absl::Time wake_up = std::min(last_activity_ + options_->idle_timeout, must_take_by_);
+  absl::Time wake_up = std::min(IdleUntil(), must_take_by_);
   if (!had_request_) wake_up = std::min(wake_up, started_ + options_->first_request_timeout);
   if (HasUnendedLine()) wake_up = std::min(wake_up, last_bytes_ + options_->line_pause);
   return wake_up;
+}
+
+absl::Time Conversation::IdleUntil() const {
+  const absl::Duration ttl = service_->registry().options().ttl;
+  return last_activity_ + std::max(options_->idle_timeout, ttl + ttl / 4);
 }
 
 bool Conversation::HasUnendedLine() const { return !said_hello_ && reader_.HasPartial(); }
 
 // `input` follows what is held; one of them is empty.
 void Conversation::Process(absl::string_view input, absl::Time now) {
-  const std::string held = std::exchange(held_, std::string());
+  std::string held;
+  held.swap(held_);
   if (!held.empty()) input = held;
   while (state_ == State::kOpen && !input.empty() && !Backlogged()) TakeLine(&input, now);
   if (state_ == State::kOpen) held_.assign(input.data(), input.size());
@@ -120,7 +127,12 @@ void Conversation::OnLine(absl::string_view line, absl::Time now) {
   if (fault.has_value()) return OnFault(line, *fault);
   had_request_ = true;
   if (absl::holds_alternative<wire::HelloRequest>(request)) said_hello_ = true;
-  output_ += service_->Answer(request, source_, now);
+  ++uncounted_requests_;
+  const size_t before = output_.size();
+  service_->Answer(request, source_, now, &output_);
+  if (options_->on_request) {
+    options_->on_request(source_, line, absl::string_view(output_).substr(before));
+  }
 }
 
 void Conversation::OnFault(absl::string_view line, const wire::RequestFault& fault) {

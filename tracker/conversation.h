@@ -6,8 +6,11 @@
 // false.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -22,6 +25,7 @@ namespace p2p::tracker {
 
 struct ConversationOptions {
   absl::Duration first_request_timeout = limits::kFirstRequestTimeout;
+  // At least; a client that comes only to renew is kept through its ttl and a quarter more.
   absl::Duration idle_timeout = limits::kIdleTimeout;
   absl::Duration line_pause = limits::kLinePause;
   absl::Duration slow_reader_timeout = limits::kSlowReaderTimeout;
@@ -30,6 +34,10 @@ struct ConversationOptions {
   std::function<void(const wire::IpAddress& source, absl::string_view line,
                      const wire::WireError& error)>
       on_fault;
+  // Told of each request with its answer, for the access log. May be empty.
+  std::function<void(const wire::IpAddress& source, absl::string_view line,
+                     absl::string_view answer)>
+      on_request;
 };
 
 class Conversation {
@@ -40,11 +48,17 @@ class Conversation {
 
   void OnBytes(absl::string_view bytes, absl::Time now);
   void OnEndOfStream(absl::Time now);
+  // From now on no more than so many bytes wait to be sent, where the options allow as many.
+  void LimitBacklog(size_t bytes) { backlog_limit_ = std::min(bytes, options_->max_backlog_bytes); }
   // `sent_bytes` left; the connection still holds `unsent_bytes`.
   void OnSent(size_t sent_bytes, size_t unsent_bytes, absl::Time now);
   void OnTime(absl::Time now);
 
+  // `spare` is empty, but may have room for the answers to come. Output must have been taken.
+  void LendBuffer(std::string spare) { output_ = std::move(spare); }
   std::string TakeOutput();
+  // Requests answered since the last call.
+  uint64_t TakeRequestCount() { return std::exchange(uncounted_requests_, 0); }
   absl::Time WakeUpTime() const;
   bool WantsRead() const { return state_ == State::kOpen && held_.empty() && !Backlogged(); }
 
@@ -56,7 +70,8 @@ class Conversation {
   State state() const { return state_; }
 
  private:
-  bool Backlogged() const { return output_.size() + unsent_ >= options_->max_backlog_bytes; }
+  absl::Time IdleUntil() const;
+  bool Backlogged() const { return output_.size() + unsent_ >= backlog_limit_; }
   void Process(absl::string_view input, absl::Time now);
   void WatchBacklog(absl::Time now);
   // Takes one line, or all of `input` when it holds no whole one.
@@ -78,7 +93,9 @@ class Conversation {
   std::string held_;  // read, and waiting for the client to read its answers
   std::string output_;
   size_t unsent_ = 0;
+  size_t backlog_limit_;
   size_t payload_to_skip_ = 0;
+  uint64_t uncounted_requests_ = 0;
   int bad_lines_ = 0;
   bool said_hello_ = false;
   bool had_request_ = false;

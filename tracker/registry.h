@@ -1,63 +1,64 @@
-// Who shares what: the registrations of all peers, with quotas and expiry. Pure: no clock, socket
-// or thread; `now` comes with each call and never goes back. Owned by the server, which guards it
-// with a mutex.
+// Who shares what: the registrations of all peers, with quotas and expiry. No clock, socket or
+// thread; `now` comes with each call. Owned by the server's service; every call is thread-safe: the
+// names are spread over shards by a keyed hash, each with a lock of its own, so that two loops
+// rarely wait for each other.
 //
 // A version is (name, size, content id or none); LOOKUP, FIND and PEERS answer in versions, so that
 // peers of different content are never mixed. A peer that is not whole yet is partial: FIND and
 // PEERS give it to peers that ask it what it has, LOOKUP does not give it to original clients.
-// Every call costs the same however many peers a version has (a sample takes 64 steps). The hash
-// tables are Abseil's, whose hash is seeded anew in each process: names cannot be chosen to collide
-// (FAULTS T17).
+// The hash key is random in each registry: nothing can be chosen to collide (FAULTS T17).
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <set>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/node_hash_map.h"
-#include "absl/random/random.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "core/base/ids.h"
-#include "core/base/limits.h"
 #include "core/wire/peer_address.h"
 #include "core/wire/tracker_messages.h"
+#include "tracker/keyed_hash.h"
+#include "tracker/registry_shard.h"
 
 namespace p2p::tracker {
 
-struct RegistryOptions {
-  absl::Duration ttl = limits::kRegistrationTtl;
-  int max_registrations_per_ip = limits::kMaxRegistrationsPerAddress;
-  size_t max_bytes = limits::kMaxRegistryBytes;
-};
-
 class Registry {
  public:
-  enum class Outcome {
-    kRegistered,
-    kQuota,  // the address has as many registrations as it may
-    kFull,   // the registry has used its memory
-  };
+  using Outcome = RegisterOutcome;
 
-  explicit Registry(const RegistryOptions& options);
+  explicit Registry(const RegistryOptions& options, const HashKey& key = HashKey::Random());
   ~Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
+
+  // For what is registered from now on.
+  void SetOptions(const RegistryOptions& options);
+  RegistryOptions options() const;
 
   // Adds or renews a registration, for options().ttl from `now`. One address has one registration
   // of a name for each content id, and one without: another size takes the place of the former one.
   Outcome Register(absl::string_view name, ByteCount size,
                    const absl::optional<ContentId>& content_id, bool partial,
                    const wire::PeerAddress& address, absl::Time now);
-  // Return how many registrations went.
-  size_t Unregister(const wire::PeerAddress& address, absl::Time now);
-  size_t Withdraw(const ContentId& content_id, const wire::PeerAddress& address, absl::Time now);
+  // Renews all that the address has registered. False when that is not exactly `count`
+  // registrations; nothing is renewed then.
+  bool Renew(const wire::PeerAddress& address, uint64_t count, absl::Time now);
+  // Return how many registrations went. `removed` is shown the name of each, and must not ask the
+  // registry.
+  size_t Unregister(const wire::PeerAddress& address, absl::Time now) {
+    return UnregisterUntil(address, now, now);
+  }
+  size_t Withdraw(
+      const ContentId& content_id, const wire::PeerAddress& address, absl::Time now,
+      absl::FunctionRef<void(absl::string_view name)> removed = [](absl::string_view) {});
 
   // Each answer is a random sample. Peers of the asker's own network (/24 of IPv4, /64 of IPv6)
   // come first in it, in random order; where not all peers fit, it has at most half of the places
@@ -73,64 +74,73 @@ class Registry {
   absl::optional<wire::PeerList> Peers(const ContentId& content_id, const wire::IpAddress& asker,
                                        absl::Time now);
 
-  // Removes what has outlived its ttl. Every call above does so too; this one keeps an idle
-  // registry small.
+  // Removes what has outlived its ttl. No call above shows such a registration, and each removes
+  // some; this keeps an idle registry small. ExpireSome takes at most a few milliseconds, and is
+  // false when there may be more.
+  bool ExpireSome(absl::Time now);
   void Expire(absl::Time now);
 
-  const RegistryOptions& options() const { return options_; }
-  size_t registration_count() const { return registrations_.size(); }
+  // Shows every registration that is there all the time; one that comes or goes meanwhile may be
+  // left out or shown. `visit` holds up others, so it only takes note; every few hundred, `between`
+  // does not.
+  void Visit(absl::Time now, absl::FunctionRef<void(const RegistrationView&)> visit,
+             absl::FunctionRef<void()> between) const;
+  // The same in turns: shows a few hundred from `cursor` on, and moves it. False at the end.
+  struct Cursor {
+    size_t part = 0;
+    RegistryShard::Cursor in_part;
+  };
+  bool VisitSome(Cursor* cursor, absl::Time now,
+                 absl::FunctionRef<void(const RegistrationView&)> visit) const;
+
+  // What is known from elsewhere, by the quotas: what expires after options().ttl expires then,
+  // what has expired is left out, and what is here and lives as long or longer stays as it is.
+  void Restore(const RegistrationView& registration, absl::Time now);
+  // All that the address has lives until `expires`, or as long as it would have.
+  void RenewUntil(const wire::PeerAddress& address, absl::Time expires, absl::Time now);
+  // What was registered or renewed until `at` goes; `at` is not after `now`. Returns how many went.
+  size_t UnregisterUntil(const wire::PeerAddress& address, absl::Time at, absl::Time now);
+  void RemoveUntil(const RegistrationKey& key, absl::Time at, absl::Time now);
+
+  // One registration (its name is that of `key`), how many an address has, and all of them; `visit`
+  // holds up others, so it only takes note.
+  absl::optional<RegistrationView> Get(const RegistrationKey& key, absl::Time now) const;
+  size_t CountOf(const wire::PeerAddress& address, absl::Time now) const;
+  void VisitAddress(const wire::PeerAddress& address, absl::Time now,
+                    absl::FunctionRef<void(const RegistrationView&)> visit) const;
+
+  // What there is, counted one shard after the other.
+  struct Counts {
+    size_t registrations = 0;
+    size_t names = 0;
+    size_t hosts = 0;  // addresses without their ports
+  };
+  Counts counts() const;
+  size_t registration_count() const { return counts().registrations; }
   // The estimate that max_bytes bounds.
-  size_t bytes() const { return bytes_; }
+  size_t bytes() const { return commons_.bytes.load(std::memory_order_relaxed); }
+  // The most records in one bucket of a table: what the slowest look into one costs.
+  size_t longest_chain() const;
 
  private:
-  struct Version;
-  struct Registration;
-  template <auto kIndex>
-  struct Pool;
-  // Most shared first.
-  struct ByRank {
-    bool operator()(const Version* a, const Version* b) const;
+  static constexpr size_t kShards = 16;
+  struct Part {
+    mutable absl::Mutex mutex;
+    std::unique_ptr<RegistryShard> shard ABSL_PT_GUARDED_BY(mutex);
   };
-  using Group = std::set<Version*, ByRank>;
-  using NameMap = absl::node_hash_map<std::string, Group>;
-  using ContentMap = absl::node_hash_map<ContentId, Group>;
-  // Names are compared by the address of their one NameMap entry.
-  using VersionKey = std::tuple<const NameMap::value_type*, ByteCount, absl::optional<ContentId>>;
-  using RegistrationKey =
-      std::tuple<wire::PeerAddress, const NameMap::value_type*, absl::optional<ContentId>>;
 
-  Outcome CheckRoom(absl::string_view name, const wire::IpAddress& ip) const;
-  Version* FindOrAddVersion(NameMap::value_type* name, ByteCount size,
-                            const absl::optional<ContentId>& content_id);
-  void RemoveVersion(Version* version);
-  void AddPeer(Version* version, Registration* registration);
-  void RemovePeer(Registration* registration);
-  // To the version of another size, or to the other part of its own.
-  void Move(Registration* registration, ByteCount size, bool partial);
-  // Takes a version out of its orders while its peer count changes, and back in.
-  void Unrank(Version* version);
-  void Rank(Version* version);
-  void LinkByAddress(Registration* registration);
-  void UnlinkByAddress(Registration* registration);
-  void LinkByExpiry(Registration* registration);
-  void UnlinkByExpiry(Registration* registration);
-  void Renew(Registration* registration, absl::Time now);
-  void Remove(Registration* registration);
-  wire::PeerList Sample(Version* version, bool whole_only, const wire::IpAddress& asker);
+  // By other bits than the table in it takes.
+  Part& PartOf(uint64_t hash) { return parts_[hash >> 60]; }
+  const Part& PartOf(uint64_t hash) const { return parts_[hash >> 60]; }
+  // When what was registered or renewed until `at` ends at last.
+  absl::Time LastEnd(absl::Time at, absl::Time now) const;
+  absl::Time LatestExpiry(absl::Time now) const {
+    return now + absl::Milliseconds(ttl_ms_.load(std::memory_order_relaxed));
+  }
 
-  const RegistryOptions options_;
-  absl::InsecureBitGen random_;
-  NameMap names_;
-  ContentMap contents_;
-  absl::flat_hash_map<VersionKey, std::unique_ptr<Version>> versions_;
-  absl::flat_hash_map<RegistrationKey, std::unique_ptr<Registration>> registrations_;
-  absl::flat_hash_map<wire::PeerAddress, Registration*> by_address_;  // head of a list
-  absl::flat_hash_map<wire::IpAddress, int> count_by_ip_;
-  // The ttl is the same for all, so a renewed registration always goes to the end: the list is in
-  // order of expiry.
-  Registration* expires_first_ = nullptr;
-  Registration* expires_last_ = nullptr;
-  size_t bytes_ = 0;
+  ShardCommons commons_;
+  std::atomic<int64_t> ttl_ms_{0};
+  std::array<Part, kShards> parts_;
 };
 
 }  // namespace p2p::tracker

@@ -1,35 +1,39 @@
 #include "tracker/server.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/base/line_limit.h"
 #include "core/base/text.h"
-#include "core/net/connection.h"
 #include "core/net/event_loop.h"
 #include "spdlog/spdlog.h"
+#include "tracker/client.h"
 
 namespace p2p::tracker {
 namespace {
 
-// Registrations also expire with every request; this only keeps an idle tracker small.
-constexpr absl::Duration kSweepInterval = absl::Seconds(5);
-constexpr int kMaxLogLinesPerSecond = 10;
+// Registrations also expire with every request; this only keeps an idle tracker small, and little
+// from being over at once.
+constexpr absl::Duration kSweepInterval = absl::Milliseconds(250);
+constexpr absl::Duration kCountInterval = absl::Seconds(1);
+constexpr int kMaxLoops = 16;
 constexpr size_t kMaxLoggedLineBytes = 80;
 
-wire::IpAddress IpOf(const net::Endpoint& endpoint) {
-  wire::IpAddress ip;
-  if (endpoint.address().is_v4()) {
-    return wire::IpAddress::FromV4(endpoint.address().to_v4().to_bytes());
-  }
-  ip.bytes = endpoint.address().to_v6().to_bytes();
-  return ip;
+// Memory of this process; 0 where the system does not tell it here.
+uint64_t ResidentBytes() {
+  uint64_t all_pages = 0;
+  uint64_t resident_pages = 0;
+  std::ifstream("/proc/self/statm") >> all_pages >> resident_pages;
+  return resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace
@@ -37,117 +41,36 @@ wire::IpAddress IpOf(const net::Endpoint& endpoint) {
 // One log line for each line that was no request, as long as there are not too many. Thread-safe.
 class Server::FaultLog {
  public:
-  void Add(const wire::IpAddress& source, absl::string_view line, const wire::WireError& error)
-      ABSL_LOCKS_EXCLUDED(mutex_) {
-    int left_out = 0;
-    if (!MayLog(MonotonicNow(), &left_out)) return;
-    if (left_out > 0) spdlog::warn("{} refused requests were not logged", left_out);
-    spdlog::warn("{}: refused with {} ({}): {}", source.ToString(), error.code, error.text,
-                 Printable(line, kMaxLoggedLineBytes));
+  void Add(const wire::IpAddress& source, absl::string_view line, const wire::WireError& error) {
+    const auto logged =
+        limit_.Pass(absl::StrCat(source.ToString(), ": refused with ", error.code, " (", error.text,
+                                 "): ", Printable(line, kMaxLoggedLineBytes)),
+                    MonotonicNow());
+    if (logged.has_value()) spdlog::warn("{}", *logged);
   }
 
  private:
-  bool MayLog(absl::Time now, int* left_out) {
-    absl::MutexLock lock(&mutex_);
-    if (now >= second_ + absl::Seconds(1)) {
-      *left_out = std::max(0, lines_ - kMaxLogLinesPerSecond);
-      second_ = now;
-      lines_ = 0;
-    }
-    return ++lines_ <= kMaxLogLinesPerSecond;
-  }
-
-  absl::Mutex mutex_;
-  absl::Time second_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
-  int lines_ ABSL_GUARDED_BY(mutex_) = 0;
+  LineLimit limit_{limits::kMaxFaultLinesPerSecond};
 };
 
-// One loop and its connections, which belong to the loop's thread.
-struct Server::Worker {
-  explicit Worker(std::string thread_name) : loop(std::move(thread_name)) {}
-
-  net::EventLoop loop;
-  absl::flat_hash_map<Client*, std::unique_ptr<Client>> clients;
-};
-
-// One connection. Belongs to its worker's loop.
-class Server::Client : public net::ConnectionHandler {
- public:
-  Client(Worker* worker, const ConversationOptions* options, Service* service,
-         asio::ip::tcp::socket socket, net::Admission admission)
-      : worker_(worker),
-        admission_(std::move(admission)),
-        connection_(&worker->loop, std::move(socket), net::ConnectionOptions(), this),
-        conversation_(options, service, IpOf(connection_.remote()), MonotonicNow()),
-        timer_(&worker->loop) {}
-
-  void Start() {
-    connection_.Start();
-    Follow();
-  }
-
-  absl::Span<uint8_t> ReadBuffer() override {
-    paused_ = !conversation_.WantsRead();
-    return paused_ ? absl::Span<uint8_t>() : worker_->loop.Scratch();
-  }
-
-  void OnRead(size_t size) override {
-    const auto* bytes = reinterpret_cast<const char*>(worker_->loop.Scratch().data());
-    conversation_.OnBytes(absl::string_view(bytes, size), MonotonicNow());
-    Follow();
-  }
-
-  void OnEndOfStream() override {
-    conversation_.OnEndOfStream(MonotonicNow());
-    Follow();
-  }
-
-  void OnSent(size_t sent_bytes) override {
-    conversation_.OnSent(sent_bytes, connection_.unsent_bytes(), MonotonicNow());
-    Follow();
-  }
-
-  void OnFileError(const absl::Status&) override {}  // no file is ever sent
-
-  void OnClosed(const absl::Status&) override { worker_->clients.erase(this); }
-
- private:
-  // Does what the conversation wants after each of its inputs.
-  void Follow() {
-    std::string output = conversation_.TakeOutput();
-    if (!output.empty()) connection_.SendText(std::move(output));
-    switch (conversation_.state()) {
-      case Conversation::State::kOpen:
-        break;
-      case Conversation::State::kFinished:
-        return connection_.FinishSending();
-      case Conversation::State::kTimedOut:
-        return connection_.Close();
-    }
-    if (paused_ && conversation_.WantsRead()) connection_.ResumeReading();
-    timer_.Arm(conversation_.WakeUpTime(), [this] {
-      conversation_.OnTime(MonotonicNow());
-      Follow();
-    });
-  }
-
-  Worker* const worker_;
-  const net::Admission admission_;
-  net::Connection connection_;
-  Conversation conversation_;
-  net::Timer timer_;
-  bool paused_ = false;
-};
-
-Server::Server(const ServerOptions& options)
+Server::Server(const ServerOptions& options, std::function<wire::Figures()> figures)
     : options_(options),
       fault_log_(std::make_unique<FaultLog>()),
+      access_log_(options.access_log),
+      started_(MonotonicNow()),
+      more_figures_(std::move(figures)),
       service_(options.registry, options.trust_addresses) {
+  service_.SetPublicStats(options.public_stats);
+  service_.SetFigures([this] { return Figures(); });
   options_.conversation.on_fault =
       [log = fault_log_.get()](const wire::IpAddress& source, absl::string_view line,
                                const wire::WireError& error) { log->Add(source, line, error); };
+  options_.conversation.on_request = [this](const wire::IpAddress& source, absl::string_view line,
+                                            absl::string_view answer) {
+    if (access_log_.load(std::memory_order_relaxed)) LogRequest(source, line, answer);
+  };
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  const int loops = options.loops > 0 ? options.loops : std::clamp(cores, 1, 2);
+  const int loops = options.loops > 0 ? options.loops : std::clamp(cores, 1, kMaxLoops);
   for (int i = 0; i < loops; ++i) {
     workers_.push_back(std::make_unique<Worker>(absl::StrCat("tracker-", i)));
     workers_.back()->loop.Start();
@@ -156,7 +79,7 @@ Server::Server(const ServerOptions& options)
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(absl::Span<const net::Endpoint> at,
                                                       const ServerOptions& options) {
-  std::unique_ptr<Server> server(new Server(options));
+  auto server = std::make_unique<Server>(options);
   const absl::Status status = server->Listen(at);
   if (!status.ok()) return status;
   return server;
@@ -177,7 +100,7 @@ absl::Status Server::Listen(absl::Span<const net::Endpoint> at) {
       listener_ = *std::move(listener);
       loop->RunAndWait([this, loop] {
         sweep_timer_ = std::make_unique<net::Timer>(loop);
-        SweepLater();
+        Sweep();
       });
       return status;
     }
@@ -186,9 +109,13 @@ absl::Status Server::Listen(absl::Span<const net::Endpoint> at) {
   return status;
 }
 
-Server::~Server() {
+Server::~Server() { Stop(); }
+
+void Server::Stop() {
+  if (std::exchange(stopped_, true)) return;
+  // Clients on other loops may still ask how much the listener refused.
   workers_.front()->loop.RunAndWait([this] {
-    listener_.reset();
+    if (listener_ != nullptr) listener_->Stop();
     sweep_timer_.reset();
   });
   for (auto& worker : workers_) {
@@ -197,25 +124,75 @@ Server::~Server() {
   }
 }
 
+void Server::SetOptions(const ServerOptions& options) {
+  service_.registry().SetOptions(options.registry);
+  service_.SetTrustAddresses(options.trust_addresses);
+  service_.SetPublicStats(options.public_stats);
+  access_log_ = options.access_log;
+  listener_->SetOptions(options.listener);
+}
+
 void Server::Accept(net::EventLoop* loop, asio::ip::tcp::socket socket, net::Admission admission) {
   const auto worker = std::find_if(workers_.begin(), workers_.end(),
                                    [loop](const auto& w) { return &w->loop == loop; });
   // std::function wants to be copied; a socket does not.
   auto moved = std::make_shared<asio::ip::tcp::socket>(std::move(socket));
   loop->Post([this, to = worker->get(), moved, admission = std::move(admission)] {
-    auto client = std::make_unique<Client>(to, &options_.conversation, &service_, std::move(*moved),
-                                           admission);
-    Client* const raw = client.get();
-    to->clients.emplace(raw, std::move(client));
-    raw->Start();
+    Client::Add(to, &options_.conversation, &service_, std::move(*moved), admission);
   });
 }
 
-void Server::SweepLater() {
-  sweep_timer_->Arm(MonotonicNow() + kSweepInterval, [this] {
-    service_.Expire(MonotonicNow());
-    SweepLater();
-  });
+void Server::Sweep() {
+  const absl::Time now = MonotonicNow();
+  const bool done = service_.registry().ExpireSome(now);
+  if (now - counted_at_ >= kCountInterval) {
+    const uint64_t requests = RequestCount();
+    requests_per_second_ = static_cast<uint64_t>(static_cast<double>(requests - counted_) /
+                                                 absl::ToDoubleSeconds(now - counted_at_));
+    counted_ = requests;
+    counted_at_ = now;
+  }
+  // While more is over, other handlers of the loop have their turn in between.
+  sweep_timer_->Arm(done ? now + kSweepInterval : now, [this] { Sweep(); });
+}
+
+void Server::LogRequest(const wire::IpAddress& source, absl::string_view line,
+                        absl::string_view answer) const {
+  spdlog::info("{}: {} -> {}", source.ToString(), Printable(line, kMaxLoggedLineBytes),
+               Printable(answer.substr(0, answer.find('\n')), kMaxLoggedLineBytes));
+}
+
+uint64_t Server::RequestCount() const {
+  uint64_t requests = 0;
+  for (const auto& worker : workers_) requests += worker->requests.load(std::memory_order_relaxed);
+  return requests;
+}
+
+wire::Figures Server::Figures() const {
+  const Registry::Counts counts = service_.registry().counts();
+  size_t connections = 0;
+  for (const auto& worker : workers_) {
+    connections += worker->client_count.load(std::memory_order_relaxed);
+  }
+  wire::Figures figures;
+  const auto add = [&figures](const char* name, uint64_t value) {
+    figures.emplace_back(name, absl::StrCat(value));
+  };
+  figures.emplace_back("version", P2P_VERSION);
+  add("uptime_seconds", static_cast<uint64_t>(absl::ToInt64Seconds(MonotonicNow() - started_)));
+  add("hosts", counts.hosts);
+  add("names", counts.names);
+  add("registrations", counts.registrations);
+  add("connections", connections);
+  add("refused_connections", listener_->refused());
+  add("requests", RequestCount());
+  add("requests_per_second", requests_per_second_);
+  add("registry_bytes", service_.registry().bytes());
+  add("max_registry_bytes", service_.registry().options().max_bytes);
+  add("resident_bytes", ResidentBytes());
+  if (!more_figures_) return figures;
+  for (auto& figure : more_figures_()) figures.push_back(std::move(figure));
+  return figures;
 }
 
 }  // namespace p2p::tracker

@@ -28,103 +28,100 @@ struct Service::Visitor {
   Service* service;
   const wire::IpAddress& source;
   absl::Time now;
+  std::string* out;
 
-  std::string operator()(const wire::HelloRequest&) const {
-    return wire::FormatHelloAnswer("p2p-tracker/" P2P_VERSION);
+  void operator()(const wire::HelloRequest&) const {
+    out->append(wire::FormatHelloAnswer("p2p-tracker/" P2P_VERSION));
   }
-  std::string operator()(const wire::RegisterRequest& request) const;
-  std::string operator()(const wire::UnregisterRequest& request) const;
-  std::string operator()(const wire::WithdrawRequest& request) const;
-  std::string operator()(const wire::LookupRequest& request) const;
-  std::string operator()(const wire::FindRequest& request) const;
-  std::string operator()(const wire::PeersRequest& request) const;
+  void operator()(const wire::RegisterRequest& request) const;
+  void operator()(const wire::UnregisterRequest& request) const {
+    if (Refuse(request.address)) return;
+    wire::AppendOk(service->registry_.Unregister(request.address, now), out);
+    // Others may know of more than was known here.
+    if (service->listener_ != nullptr) service->listener_->OnUnregistered(request.address, now);
+  }
+  void operator()(const wire::WithdrawRequest& request) const;
+  void operator()(const wire::RenewRequest& request) const;
+  void operator()(const wire::LookupRequest& request) const {
+    AnswerPeers(service->registry_.Lookup(request.name, source, now),
+                "no peer shares a file of this name");
+  }
+  void operator()(const wire::FindRequest& request) const {
+    out->append(wire::FormatFound(service->registry_.Find(request.name, source, now)));
+  }
+  void operator()(const wire::PeersRequest& request) const {
+    AnswerPeers(service->registry_.Peers(request.content_id, source, now),
+                "no peer shares this content");
+  }
 
-  absl::optional<std::string> Refuse(const wire::PeerAddress& address) const {
+  void operator()(const wire::StatsRequest&) const {
+    if (!source.IsLoopback() && !service->public_stats_) {
+      return Error(403, "STATS is answered on the tracker's own host only");
+    }
+    out->append(wire::FormatStats(service->figures_ ? service->figures_() : wire::Figures()));
+  }
+
+  void Error(int code, absl::string_view text) const { out->append(wire::FormatError(code, text)); }
+  // True when it did.
+  bool Refuse(const wire::PeerAddress& address) const {
     const auto error = CheckPeerAddress(address, source, service->trust_addresses_);
-    if (!error.has_value()) return absl::nullopt;
-    return wire::FormatError(error->code, error->text);
+    if (error.has_value()) Error(error->code, error->text);
+    return error.has_value();
+  }
+  void AnswerTtl() const {
+    const absl::Duration ttl = service->registry_.options().ttl;
+    wire::AppendOk(static_cast<uint64_t>(absl::ToInt64Seconds(ttl)), out);
+  }
+  void AnswerPeers(const absl::optional<wire::PeerList>& found, absl::string_view none) const {
+    if (found.has_value()) return wire::AppendPeerList(*found, out);
+    Error(404, none);
   }
 };
 
-std::string Service::Visitor::operator()(const wire::RegisterRequest& request) const {
-  if (auto refusal = Refuse(request.address)) return *refusal;
-  Registry::Outcome outcome;
-  absl::Duration ttl;
-  {
-    absl::MutexLock lock(&service->mutex_);
-    outcome = service->registry_.Register(request.name, request.size, request.content_id,
-                                          request.partial, request.address, now);
-    ttl = service->registry_.options().ttl;
-  }
+void Service::Visitor::operator()(const wire::RegisterRequest& request) const {
+  if (Refuse(request.address)) return;
+  const Registry::Outcome outcome = service->registry_.Register(
+      request.name, request.size, request.content_id, request.partial, request.address, now);
   switch (outcome) {
     case Registry::Outcome::kRegistered:
-      return wire::FormatOk(static_cast<uint64_t>(absl::ToInt64Seconds(ttl)));
+      if (service->listener_ != nullptr) {
+        service->listener_->OnChanged({request.name, request.content_id, request.address});
+      }
+      return AnswerTtl();
     case Registry::Outcome::kQuota:
-      return wire::FormatError(
-          429, "this address has as many registrations as it may; unregister some first");
+      return Error(429, "this address has as many registrations as it may; unregister some first");
     case Registry::Outcome::kFull:
-      break;
+      return Error(503, "the tracker is full; try again later or use another one");
   }
-  return wire::FormatError(503, "the tracker is full; try again later or use another one");
 }
 
-std::string Service::Visitor::operator()(const wire::UnregisterRequest& request) const {
-  if (auto refusal = Refuse(request.address)) return *refusal;
-  absl::MutexLock lock(&service->mutex_);
-  return wire::FormatOk(service->registry_.Unregister(request.address, now));
+void Service::Visitor::operator()(const wire::WithdrawRequest& request) const {
+  if (Refuse(request.address)) return;
+  const size_t removed = service->registry_.Withdraw(
+      request.content_id, request.address, now, [&](absl::string_view name) {
+        if (service->listener_ == nullptr) return;
+        service->listener_->OnChanged({name, request.content_id, request.address});
+      });
+  wire::AppendOk(removed, out);
 }
 
-std::string Service::Visitor::operator()(const wire::WithdrawRequest& request) const {
-  if (auto refusal = Refuse(request.address)) return *refusal;
-  absl::MutexLock lock(&service->mutex_);
-  return wire::FormatOk(service->registry_.Withdraw(request.content_id, request.address, now));
-}
-
-std::string Service::Visitor::operator()(const wire::LookupRequest& request) const {
-  absl::optional<wire::PeerList> found;
-  {
-    absl::MutexLock lock(&service->mutex_);
-    found = service->registry_.Lookup(request.name, source, now);
+void Service::Visitor::operator()(const wire::RenewRequest& request) const {
+  if (Refuse(request.address)) return;
+  if (!service->registry_.Renew(request.address, request.count, now)) {
+    return Error(404, "this address has another number of registrations; announce them again");
   }
-  if (!found.has_value()) return wire::FormatError(404, "no peer shares a file of this name");
-  return wire::FormatPeerList(*found);
-}
-
-std::string Service::Visitor::operator()(const wire::FindRequest& request) const {
-  std::vector<wire::FoundVersion> found;
-  {
-    absl::MutexLock lock(&service->mutex_);
-    found = service->registry_.Find(request.name, source, now);
+  if (service->listener_ != nullptr) {
+    service->listener_->OnRenewed(request.address, now + service->registry_.options().ttl);
   }
-  return wire::FormatFound(found);
-}
-
-std::string Service::Visitor::operator()(const wire::PeersRequest& request) const {
-  absl::optional<wire::PeerList> found;
-  {
-    absl::MutexLock lock(&service->mutex_);
-    found = service->registry_.Peers(request.content_id, source, now);
-  }
-  if (!found.has_value()) return wire::FormatError(404, "no peer shares this content");
-  return wire::FormatPeerList(*found);
+  AnswerTtl();
 }
 
 Service::Service(const RegistryOptions& options, bool trust_addresses)
     : trust_addresses_(trust_addresses), registry_(options) {}
 
-std::string Service::Answer(const wire::TrackerRequest& request, const wire::IpAddress& source,
-                            absl::Time now) {
-  return absl::visit(Visitor{this, source, now}, request);
-}
-
-void Service::Expire(absl::Time now) {
-  absl::MutexLock lock(&mutex_);
-  registry_.Expire(now);
-}
-
-size_t Service::registration_count() const {
-  absl::MutexLock lock(&mutex_);
-  return registry_.registration_count();
+void Service::Answer(const wire::TrackerRequest& request, const wire::IpAddress& source,
+                     absl::Time now, std::string* out) {
+  absl::visit(Visitor{this, source, now, out}, request);
 }
 
 }  // namespace p2p::tracker

@@ -2,15 +2,17 @@
 // every call is thread-safe. Knows neither sockets nor lines.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <string>
+#include <utility>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "core/wire/error_line.h"
 #include "core/wire/peer_address.h"
 #include "core/wire/tracker_messages.h"
+#include "tracker/change_listener.h"
 #include "tracker/registry.h"
 
 namespace p2p::tracker {
@@ -26,18 +28,28 @@ class Service {
  public:
   Service(const RegistryOptions& options, bool trust_addresses);
 
-  // The whole answer: one line, and for FIND its payload.
-  std::string Answer(const wire::TrackerRequest& request, const wire::IpAddress& source,
-                     absl::Time now) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Expire(absl::Time now) ABSL_LOCKS_EXCLUDED(mutex_);
-  size_t registration_count() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // For requests from now on.
+  void SetTrustAddresses(bool trust) { trust_addresses_ = trust; }
+  // STATS is answered with what `figures` tells, to loopback, or to everybody. Before any request.
+  void SetFigures(std::function<wire::Figures()> figures) { figures_ = std::move(figures); }
+  void SetPublicStats(bool is_public) { public_stats_ = is_public; }
+  // Is told of what requests change. Before any request; may be null.
+  void SetChangeListener(ChangeListener* listener) { listener_ = listener; }
+
+  // Appends the whole answer: one line, and for FIND its payload.
+  void Answer(const wire::TrackerRequest& request, const wire::IpAddress& source, absl::Time now,
+              std::string* out);
+  Registry& registry() { return registry_; }
+  const Registry& registry() const { return registry_; }
 
  private:
   struct Visitor;
 
-  const bool trust_addresses_;
-  mutable absl::Mutex mutex_;
-  Registry registry_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<bool> trust_addresses_;
+  std::atomic<bool> public_stats_{false};
+  std::function<wire::Figures()> figures_;
+  ChangeListener* listener_ = nullptr;
+  Registry registry_;
 };
 
 }  // namespace p2p::tracker

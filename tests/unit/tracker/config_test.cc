@@ -23,8 +23,42 @@ TEST(TrackerConfig, TakesEveryKey) {
       ParseConfig("listen = \"127.0.0.1:0\"\nttl = 60\ntrust_addresses = true\n", "x");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->listen, "127.0.0.1:0");
-  EXPECT_EQ(config->ttl, absl::Seconds(60));
+  EXPECT_EQ(config->ttl, 60);
   EXPECT_EQ(config->trust_addresses, true);
+}
+
+TEST(TrackerConfig, HasAKeyForEveryLimit) {
+  const auto config = ParseConfig(
+      "max_connections = 11\nmax_connections_per_address = 12\n"
+      "max_new_connections_per_second = 13\nmax_registrations_per_address = 14\n"
+      "max_memory = 15\npublic_stats = true\naccess_log = true\nstate = \"s\"\nttl = 16\n",
+      "x");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->state, "s");
+  const ServerOptions options = OptionsOf(*config);
+  EXPECT_EQ(options.listener.max_connections, 11);
+  EXPECT_EQ(options.listener.max_connections_per_address, 12);
+  EXPECT_EQ(options.listener.max_new_connections_per_second, 13);
+  EXPECT_EQ(options.registry.max_registrations_per_ip, 14);
+  EXPECT_EQ(options.registry.max_bytes, size_t{15} << 20);
+  EXPECT_EQ(options.registry.ttl, absl::Seconds(16));
+  EXPECT_TRUE(options.public_stats);
+  EXPECT_TRUE(options.access_log);
+  EXPECT_FALSE(options.trust_addresses);
+}
+
+TEST(TrackerConfig, AFlagComesBeforeTheFile) {
+  Config flags;
+  flags.ttl = 5;
+  Config file;
+  file.ttl = 6;
+  file.max_memory = 7;
+  file.trust_addresses = true;
+  const Config merged = Merge(flags, file);
+  EXPECT_EQ(merged.ttl, 5);
+  EXPECT_EQ(merged.max_memory, 7);
+  EXPECT_EQ(merged.trust_addresses, true);
+  EXPECT_FALSE(merged.listen.has_value());
 }
 
 TEST(TrackerConfig, F01_RefusesWhatIsNoTomlWithItsPlace) {
@@ -54,6 +88,13 @@ TEST(TrackerConfig, F03_RefusesNumbersOutOfRange) {
   EXPECT_TRUE(ParseConfig("ttl = 1", "x").ok());
   EXPECT_TRUE(ParseConfig("ttl = 86400", "x").ok());
   EXPECT_THAT(ErrorOf("listen = \"127.0.0.1:70000\""), HasSubstr("65535"));
+  for (const NumberSetting& setting : NumberSettings()) {
+    EXPECT_THAT(ErrorOf(absl::StrCat(setting.key, " = ", setting.min - 1)),
+                HasSubstr(absl::StrCat(setting.key, ": must be ", setting.min, " to ", setting.max,
+                                       ", not ", setting.min - 1)));
+    EXPECT_FALSE(ParseConfig(absl::StrCat(setting.key, " = ", setting.max + 1), "x").ok());
+    EXPECT_TRUE(ParseConfig(absl::StrCat(setting.key, " = ", setting.max), "x").ok());
+  }
 }
 
 }  // namespace

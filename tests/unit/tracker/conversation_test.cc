@@ -128,11 +128,24 @@ TEST_F(ConversationTest, T15_GivesAClientThatSendsAByteNowAndThenTenSecondsInAll
 
 TEST_F(ConversationTest, T15_StartsTheIdleTimeWithEachWholeLine) {
   Say("HELLO 2\n");
-  EXPECT_EQ(UntilTimedOut(absl::Seconds(119)), absl::InfiniteDuration());
+  EXPECT_EQ(UntilTimedOut(absl::Seconds(149)), absl::InfiniteDuration());
   Say("LOOKUP f\n");
   EXPECT_EQ(UntilTimedOut(absl::Seconds(60)), absl::InfiniteDuration());
   Say("L");  // after HELLO no pause ends a line, and a byte is no sign of life
-  EXPECT_EQ(UntilTimedOut(absl::Hours(1)), absl::Seconds(60));
+  EXPECT_EQ(UntilTimedOut(absl::Hours(1)), absl::Seconds(90));
+}
+
+TEST_F(ConversationTest, AClientThatComesOnlyToRenewIsKeptHoweverLongTheTtlIs) {
+  Say("HELLO 2\n");
+  RegistryOptions options;
+  options.ttl = absl::Seconds(1000);
+  service_.registry().SetOptions(options);
+  EXPECT_EQ(UntilTimedOut(absl::Hours(1)), absl::Seconds(1250));
+  options.ttl = absl::Seconds(10);
+  service_.registry().SetOptions(options);
+  Restart();
+  Say("HELLO 2\n");
+  EXPECT_EQ(UntilTimedOut(absl::Hours(1)), absl::Seconds(120));
 }
 
 TEST_F(ConversationTest, EndsALineByAPauseBeforeHello) {
@@ -228,6 +241,25 @@ TEST_F(SlowReaderTest, T19_LivesAsLongAsItTakesItsShareEveryThirtySeconds) {
   }
   Take(limits::kMinTransferBytes - 1);
   EXPECT_EQ(UntilTimedOut(absl::Hours(1)), absl::Seconds(30));
+}
+
+TEST_F(SlowReaderTest, Q03_IsReadLessWhileManyOthersAreSlow) {
+  conversation_->LimitBacklog(10'000);
+  const size_t before = unsent_;
+  // Nothing is added until it has come down to that.
+  while (unsent_ > 11'000) Take(1'000);
+  EXPECT_LT(unsent_, before);
+  EXPECT_FALSE(conversation_->WantsRead());
+  size_t most = 0;
+  for (int i = 0; i < 20; ++i) {
+    Take(1'000);
+    most = std::max(most, unsent_);
+  }
+  EXPECT_LT(most, 10'100u);
+  // As before, when they are gone.
+  conversation_->LimitBacklog(1 << 20);
+  Take(1'000);
+  EXPECT_GE(unsent_, 99'000u);
 }
 
 TEST_F(SlowReaderTest, T19_GetsEveryAnswerWhenItReadsAgain) {

@@ -216,6 +216,28 @@ TEST_F(RegistryTest, T21_ForgetsAPeerThatDoesNotRenewAtItsTtl) {
   EXPECT_EQ(registry_.bytes(), 0u);
 }
 
+TEST_F(RegistryTest, RenewsAllThatAnAddressHasWhereBothCountAsMany) {
+  const absl::Duration ttl = registry_.options().ttl;
+  const wire::PeerAddress renewing = At("192.0.2.1:1");
+  constexpr uint64_t kMany = 500;  // in every shard
+  for (uint64_t i = 0; i < kMany; ++i) Announce(absl::StrCat("f", i), 1, Id(1), renewing);
+  Announce("f0", 1, Id(1), At("192.0.2.2:1"));
+  const absl::Time later = kStart + ttl / 2;
+  EXPECT_FALSE(registry_.Renew(renewing, kMany - 1, later));
+  EXPECT_FALSE(registry_.Renew(renewing, kMany + 1, later));
+  EXPECT_FALSE(registry_.Renew(At("192.0.2.1:2"), kMany, later));
+  EXPECT_TRUE(registry_.Renew(At("192.0.2.1:2"), 0, later));
+  EXPECT_TRUE(registry_.Renew(renewing, kMany, later));
+  registry_.Expire(kStart + ttl);
+  EXPECT_EQ(registry_.registration_count(), kMany);
+  EXPECT_EQ(LookUp("f0", kStart + ttl), Strings{"192.0.2.1:1"});
+  registry_.Expire(later + ttl - absl::Milliseconds(1));
+  EXPECT_EQ(registry_.registration_count(), kMany);
+  EXPECT_FALSE(registry_.Renew(renewing, kMany, later + ttl)) << "it is too late";
+  registry_.Expire(later + ttl);
+  EXPECT_EQ(registry_.registration_count(), 0u);
+}
+
 TEST_F(RegistryTest, KeepsItsOrdersThroughAnyMixOfCalls) {
   // Against a plain model: (name, content id or 0, address) -> size.
   std::map<std::tuple<int, int, uint32_t>, uint64_t> model;

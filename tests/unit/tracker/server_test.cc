@@ -163,6 +163,7 @@ TEST_F(ServerTest, T15_ClosesAClientThatSendsSingleBytes) {
 
 TEST_F(ServerTest, ClosesAnIdleConnection) {
   options_.conversation.idle_timeout = absl::Milliseconds(500);
+  options_.registry.ttl = absl::Milliseconds(400);
   Start();
   RawClient client = Connect();
   client.Send("LOOKUP f\n");
@@ -250,7 +251,7 @@ TEST_F(ServerTest, ServesManyConnectionsOverSeveralLoops) {
     clients.back()->Send(absl::StrCat("REGISTER f 1 127.0.0.1:", 1 + i, "\n"));
   }
   for (auto& client : clients) EXPECT_EQ(client->Line(), "OK 120");
-  EXPECT_EQ(server_->service().registration_count(), 60u);
+  EXPECT_EQ(server_->service().registry().registration_count(), 60u);
 }
 
 }  // namespace

@@ -25,7 +25,9 @@ std::string Ask(Service* service, absl::string_view source, absl::string_view li
   wire::TrackerRequest request;
   const auto fault = wire::ParseTrackerRequest(line, &request);
   EXPECT_FALSE(fault.has_value()) << line;
-  return service->Answer(request, Ip(source), kStart);
+  std::string answer;
+  service->Answer(request, Ip(source), kStart, &answer);
+  return answer;
 }
 
 TEST(TrackerPolicy, T13_LetsAHostRegisterOnlyItself) {
@@ -99,6 +101,15 @@ TEST(TrackerService, TellsPeersNearToWhoAsksFirst) {
   }
 }
 
+TEST(TrackerService, RenewsForThePeerItselfAndSaysWhenItMustAnnounceAgain) {
+  Service service(RegistryOptions(), false);
+  Ask(&service, "192.0.2.1", "REGISTER a 0 192.0.2.1:9");
+  Ask(&service, "192.0.2.1", absl::StrCat("JOIN b 5 ", std::string(64, 'a'), " 192.0.2.1:9"));
+  EXPECT_EQ(Ask(&service, "192.0.2.1", "RENEW 2 192.0.2.1:9"), "OK 120\n");
+  EXPECT_TRUE(absl::StartsWith(Ask(&service, "192.0.2.1", "RENEW 3 192.0.2.1:9"), "ERROR 404 "));
+  EXPECT_TRUE(absl::StartsWith(Ask(&service, "192.0.2.2", "RENEW 2 192.0.2.1:9"), "ERROR 403 "));
+}
+
 TEST(TrackerService, T16_SaysThatAQuotaIsUsed) {
   RegistryOptions options;
   options.max_registrations_per_ip = 2;
@@ -130,6 +141,16 @@ TEST(TrackerService, AnswersTheVerbsOfTheExtension) {
   EXPECT_TRUE(
       absl::StartsWith(Ask(&service, "192.0.2.1", absl::StrCat("PEERS ", id)), "ERROR 404 "));
   EXPECT_TRUE(absl::StartsWith(Ask(&service, "192.0.2.1", "LOOKUP g"), "ERROR 404 "));
+}
+
+TEST(TrackerService, TellsFiguresToItsOwnHostOnlyUnlessTheyArePublic) {
+  Service service(RegistryOptions(), false);
+  service.SetFigures([] { return wire::Figures{{"names", "3"}, {"snapshot", "off"}}; });
+  EXPECT_EQ(Ask(&service, "127.0.0.1", "STATS"), "OK names=3 snapshot=off\n");
+  EXPECT_EQ(Ask(&service, "[::1]", "STATS"), "OK names=3 snapshot=off\n");
+  EXPECT_TRUE(absl::StartsWith(Ask(&service, "192.0.2.1", "STATS"), "ERROR 403 "));
+  service.SetPublicStats(true);
+  EXPECT_EQ(Ask(&service, "192.0.2.1", "STATS"), "OK names=3 snapshot=off\n");
 }
 
 }  // namespace

@@ -1,0 +1,155 @@
+// The peers of versions, and random samples of them.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/random/uniform_int_distribution.h"
+#include "tracker/registry_shard.h"
+
+namespace p2p::tracker {
+namespace {
+
+// One network of a version in its index, with its share of the table.
+constexpr size_t kNetworkBytes = 128;
+constexpr size_t kIndexedPeers = limits::kMaxPeersPerAnswer;
+// Fewer peers than this need no index; some less, so that it does not come and go.
+constexpr size_t kFewPeers = kIndexedPeers / 2;
+
+// The /24 of an IPv4 address, the /64 of an IPv6 one: likely one site. No IPv6 address in use has
+// the number of an IPv4 network (::/8 is reserved).
+uint64_t NetworkOf(const wire::IpAddress& ip) {
+  if (ip.IsV4()) {
+    return uint64_t{1} << 24 | uint64_t{ip.bytes[12]} << 16 | uint64_t{ip.bytes[13]} << 8 |
+           ip.bytes[14];
+  }
+  uint64_t network = 0;
+  for (size_t i = 0; i < sizeof network; ++i) network = network << 8 | ip.bytes[i];
+  return network;
+}
+
+}  // namespace
+
+size_t RegistryShard::NetworkHash::operator()(uint64_t network) const {
+  return static_cast<size_t>(
+      KeyedHash(key, absl::string_view(reinterpret_cast<const char*>(&network), sizeof network)));
+}
+
+void RegistryShard::AddPeer(uint32_t version, uint32_t registration) {
+  Version& record = versions_[version];
+  TakeOutOfOrder(version);
+  record.peers.Add(registration, registrations_[registration].partial,
+                   [this](uint32_t i) -> uint32_t& { return registrations_[i].place; });
+  PutInOrder(version);
+  if (record.networks != nullptr) {
+    AddToNetwork(&record, registration);
+  } else if (record.peers.size() > kIndexedPeers) {
+    record.networks = std::make_unique<NetworkMap>(0, NetworkHash{commons_.key});
+    for (size_t i = 0; i < record.peers.size(); ++i) AddToNetwork(&record, record.peers[i]);
+  }
+}
+
+void RegistryShard::AddToNetwork(Version* version, uint32_t registration) {
+  const auto [network, is_new] =
+      version->networks->try_emplace(NetworkOf(AddressOf(registration).ip));
+  if (is_new) Charge(kNetworkBytes);
+  network->second.Add(registration, registrations_[registration].partial,
+                      [this](uint32_t i) -> uint32_t& { return registrations_[i].network_place; });
+}
+
+void RegistryShard::TakeOutPeer(uint32_t version, uint32_t registration) {
+  Version& record = versions_[version];
+  const bool partial = registrations_[registration].partial;
+  TakeOutOfOrder(version);
+  record.peers.TakeOut(registration, partial,
+                       [this](uint32_t i) -> uint32_t& { return registrations_[i].place; });
+  PutInOrder(version);
+  if (record.networks == nullptr) return;
+  if (record.peers.size() < kFewPeers) {
+    Refund(kNetworkBytes * record.networks->size());
+    record.networks.reset();
+    return;
+  }
+  const auto network = record.networks->find(NetworkOf(AddressOf(registration).ip));
+  network->second.TakeOut(registration, partial, [this](uint32_t i) -> uint32_t& {
+    return registrations_[i].network_place;
+  });
+  if (network->second.size() > 0) return;
+  record.networks->erase(network);
+  Refund(kNetworkBytes);
+}
+
+wire::PeerList RegistryShard::Sample(uint32_t version, bool whole_only,
+                                     const wire::IpAddress& asker, absl::Time now) {
+  Version& record = versions_[version];
+  wire::PeerList list;
+  list.size = record.size;
+  const uint32_t now_ms = Milliseconds(now);
+  const size_t count = record.peers.Count(whole_only);
+  if (count <= limits::kMaxPeersPerAnswer) {
+    SampleAll(record.peers, count, asker, now_ms, &list);
+  } else {
+    SampleSome(&record, whole_only, asker, now_ms, &list);
+  }
+  return list;
+}
+
+void RegistryShard::Tell(uint32_t registration, uint32_t now_ms, wire::PeerList* list) const {
+  // What is due may still wait to be removed.
+  const Registration& record = registrations_[registration];
+  if (IsBefore(now_ms, record.expires_ms)) {
+    list->peers.push_back(addresses_[record.address].address);
+  }
+}
+
+// The first `count`, at most as many as fit an answer.
+void RegistryShard::SampleAll(const PeerPool& peers, size_t count, const wire::IpAddress& asker,
+                              uint32_t now_ms, wire::PeerList* list) {
+  list->peers.reserve(count);
+  for (size_t i = 0; i < count; ++i) Tell(peers[i], now_ms, list);
+  const size_t network_bytes = asker.IsV4() ? 15 : 8;
+  const auto near_end =
+      std::partition(list->peers.begin(), list->peers.end(), [&](const auto& peer) {
+        return std::memcmp(peer.ip.bytes.data(), asker.bytes.data(), network_bytes) == 0;
+      });
+  std::shuffle(list->peers.begin(), near_end, random_);
+  std::shuffle(near_end, list->peers.end(), random_);
+}
+
+// Sixty-four steps, and one look at a hash table.
+void RegistryShard::SampleSome(Version* version, bool whole_only, const wire::IpAddress& asker,
+                               uint32_t now_ms, wire::PeerList* list) {
+  PeerPool& all = version->peers;
+  const auto place = [this](uint32_t i) -> uint32_t& { return registrations_[i].place; };
+  const auto near_place = [this](uint32_t i) -> uint32_t& {
+    return registrations_[i].network_place;
+  };
+  const size_t count = all.Count(whole_only);
+  constexpr size_t kWanted = limits::kMaxPeersPerAnswer;
+  const auto network = version->networks->find(NetworkOf(asker));
+  const size_t near_count =
+      network == version->networks->end() ? 0 : network->second.Count(whole_only);
+  // A site that is told only of itself would be cut off from the rest.
+  const size_t near_wanted = std::min(near_count, kWanted / 2);
+  list->peers.reserve(kWanted);
+  // The first steps of a Fisher-Yates shuffle, of the near ones and then of all that are left.
+  // Whole peers stay in front of partial ones, or one sample of all would spoil the next one of the
+  // whole: so it is undone, last step first.
+  absl::InlinedVector<size_t, kWanted> picks;
+  absl::InlinedVector<size_t, kWanted / 2> near_picks;
+  for (size_t i = 0; i < kWanted; ++i) {
+    if (i < near_wanted) {
+      near_picks.push_back(absl::Uniform<size_t>(random_, i, near_count));
+      network->second.Swap(i, near_picks[i], near_place);
+      picks.push_back(place(network->second[i]));
+    } else {
+      picks.push_back(absl::Uniform<size_t>(random_, i, count));
+    }
+    all.Swap(i, picks[i], place);
+    Tell(all[i], now_ms, list);
+  }
+  for (size_t i = picks.size(); i-- > 0;) all.Swap(i, picks[i], place);
+  for (size_t i = near_picks.size(); i-- > 0;) network->second.Swap(i, near_picks[i], near_place);
+}
+
+}  // namespace p2p::tracker

@@ -1,0 +1,300 @@
+#include "tracker/registry_shard.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace p2p::tracker {
+namespace {
+
+// So many cost a fraction of a millisecond.
+constexpr int kExpiriesPerCall = 256;
+
+// The first millisecond at which `expires` is reached.
+uint32_t ExpiryMilliseconds(absl::Time expires) {
+  return Milliseconds(expires + absl::Milliseconds(1) - absl::Nanoseconds(1));
+}
+
+}  // namespace
+
+bool RegistryShard::Rank::IsBefore(const Rank& other) const {
+  const auto key = [](const Rank& rank) {
+    // Ascending order, so what should come first is turned round.
+    return std::make_tuple(~rank.whole_count, ~rank.count, ~rank.size.value(),
+                           absl::string_view(rank.name));
+  };
+  return key(*this) < key(other);
+}
+
+RegistryShard::RegistryShard(ShardCommons* commons) : commons_(*commons) {}
+
+RegisterOutcome RegistryShard::Register(const RegistrationView& asked, uint64_t hash,
+                                        absl::Time now) {
+  Expire(now);
+  return Add(asked, hash);
+}
+
+void RegistryShard::Restore(const RegistrationView& registration, uint64_t hash, absl::Time now) {
+  if (registration.expires <= now) return;
+  const uint32_t known =
+      FindRegistration({registration.name, registration.content_id, registration.address}, hash);
+  if (known != kNone &&
+      !IsBefore(registrations_[known].expires_ms, ExpiryMilliseconds(registration.expires))) {
+    return;
+  }
+  Add(registration, hash);
+}
+
+void RegistryShard::Renew(uint32_t registration, uint32_t expires_ms) {
+  UnlinkByExpiry(registration);
+  registrations_[registration].expires_ms = expires_ms;
+  LinkByExpiry(registration);
+}
+
+RegisterOutcome RegistryShard::Add(const RegistrationView& asked, uint64_t hash) {
+  const uint32_t expires_ms = ExpiryMilliseconds(asked.expires);
+  const uint32_t known = FindRegistration({asked.name, asked.content_id, asked.address}, hash);
+  if (known != kNone) {
+    const Registration& registration = registrations_[known];
+    if (versions_[registration.version].size != asked.size ||
+        registration.partial != asked.partial) {
+      Move(known, asked.size, asked.partial);
+    }
+    Renew(known, expires_ms);
+    return RegisterOutcome::kRegistered;
+  }
+  const int quota = commons_.max_registrations_per_ip.load(std::memory_order_relaxed);
+  if (!commons_.quota.TryTake(asked.address.ip, quota)) return RegisterOutcome::kQuota;
+  if (commons_.bytes.load(std::memory_order_relaxed) + MostNeededBytes(asked.name) >
+      commons_.max_bytes.load(std::memory_order_relaxed)) {
+    commons_.quota.GiveBack(asked.address.ip);
+    return RegisterOutcome::kFull;
+  }
+
+  const uint32_t name = FindOrAddName(asked.name, hash);
+  const uint32_t content =
+      asked.content_id.has_value() ? FindOrAddContent(*asked.content_id) : kNone;
+  const uint32_t version = FindOrAddVersion(name, asked.size, content);
+  const uint32_t address = FindOrAddAddress(asked.address);
+  const uint32_t added = AddRegistration(address, version, asked.partial);
+  AddPeer(version, added);
+  LinkByAddress(added);
+  registrations_[added].expires_ms = expires_ms;
+  LinkByExpiry(added);
+  return RegisterOutcome::kRegistered;
+}
+
+size_t RegistryShard::Unregister(const wire::PeerAddress& address, absl::Time last_end,
+                                 absl::Time now) {
+  Expire(now);
+  const uint32_t known = FindAddress(address);
+  if (known == kNone) return 0;
+  const uint32_t last_end_ms = ExpiryMilliseconds(last_end);
+  size_t removed = 0;
+  for (uint32_t at = addresses_[known].first; at != kNone;) {
+    const uint32_t next = registrations_[at].next_of_address;
+    if (!IsBefore(last_end_ms, registrations_[at].expires_ms)) {
+      Remove(at);
+      ++removed;
+    }
+    at = next;
+  }
+  return removed;
+}
+
+size_t RegistryShard::CountOf(const wire::PeerAddress& address, absl::Time now) const {
+  const uint32_t known = FindAddress(address);
+  const uint32_t now_ms = Milliseconds(now);
+  size_t count = 0;
+  if (known == kNone) return count;
+  for (uint32_t at = addresses_[known].first; at != kNone;
+       at = registrations_[at].next_of_address) {
+    if (IsBefore(now_ms, registrations_[at].expires_ms)) ++count;
+  }
+  return count;
+}
+
+void RegistryShard::Renew(const wire::PeerAddress& address, absl::Time expires, absl::Time now) {
+  const uint32_t known = FindAddress(address);
+  if (known == kNone) return;
+  const uint32_t expires_ms = ExpiryMilliseconds(expires);
+  const uint32_t now_ms = Milliseconds(now);
+  for (uint32_t at = addresses_[known].first; at != kNone;
+       at = registrations_[at].next_of_address) {
+    const uint32_t ends_ms = registrations_[at].expires_ms;
+    if (IsBefore(now_ms, ends_ms) && IsBefore(ends_ms, expires_ms)) Renew(at, expires_ms);
+  }
+}
+
+size_t RegistryShard::Withdraw(const ContentId& content_id, const wire::PeerAddress& address,
+                               absl::Time now,
+                               absl::FunctionRef<void(absl::string_view name)> shown) {
+  Expire(now);
+  const uint32_t known = FindAddress(address);
+  const uint32_t content = FindContent(content_id);
+  if (known == kNone || content == kNone) return 0;
+  size_t removed = 0;
+  for (uint32_t at = addresses_[known].first; at != kNone;) {
+    const uint32_t next = registrations_[at].next_of_address;
+    const Version& version = versions_[registrations_[at].version];
+    if (version.content == content) {
+      shown(names_[version.name].view());
+      Remove(at);
+      ++removed;
+    }
+    at = next;
+  }
+  return removed;
+}
+
+absl::optional<wire::PeerList> RegistryShard::Lookup(absl::string_view name, uint64_t hash,
+                                                     const wire::IpAddress& asker, absl::Time now) {
+  Expire(now);
+  const uint32_t known = FindName(name, hash);
+  if (known == kNone) return absl::nullopt;
+  wire::PeerList list = Sample(names_[known].versions.Best(), /*whole_only=*/true, asker, now);
+  if (list.peers.empty()) return absl::nullopt;
+  return list;
+}
+
+std::vector<wire::FoundVersion> RegistryShard::Find(absl::string_view name, uint64_t hash,
+                                                    const wire::IpAddress& asker, absl::Time now) {
+  Expire(now);
+  std::vector<wire::FoundVersion> found;
+  const auto add = [&](uint32_t version) {
+    wire::FoundVersion one;
+    if (versions_[version].content != kNone) {
+      one.content_id = contents_[versions_[version].content].id;
+    }
+    one.list = Sample(version, /*whole_only=*/false, asker, now);
+    if (!one.list.peers.empty()) found.push_back(std::move(one));
+  };
+  const uint32_t known = FindName(name, hash);
+  if (known == kNone) return found;
+  const Group& group = names_[known].versions;
+  if (group.many == nullptr) {
+    add(group.only);
+    return found;
+  }
+  for (uint32_t version : *group.many) {
+    if (found.size() == static_cast<size_t>(limits::kMaxVersionsPerAnswer)) break;
+    add(version);
+  }
+  return found;
+}
+
+void RegistryShard::Peers(const ContentId& content_id, const wire::IpAddress& asker, absl::Time now,
+                          absl::optional<Rank>* best, absl::optional<wire::PeerList>* list) {
+  Expire(now);
+  const uint32_t known = FindContent(content_id);
+  if (known == kNone) return;
+  const uint32_t index = contents_[known].versions.Best();
+  const Version& version = versions_[index];
+  Rank rank = {version.peers.whole_count(), version.peers.size(), version.size,
+               std::string(names_[version.name].view())};
+  if (best->has_value() && !rank.IsBefore(**best)) return;
+  wire::PeerList sample = Sample(index, /*whole_only=*/false, asker, now);
+  if (sample.peers.empty()) return;
+  *best = std::move(rank);
+  *list = std::move(sample);
+}
+
+bool RegistryShard::Expire(absl::Time now) {
+  const uint32_t now_ms = Milliseconds(now);
+  for (int i = 0; i < kExpiriesPerCall; ++i) {
+    const uint32_t first = expires_first_;
+    if (first == kNone || IsBefore(now_ms, registrations_[first].expires_ms)) return true;
+    Remove(first);
+  }
+  return false;
+}
+
+void RegistryShard::Move(uint32_t registration, ByteCount size, bool partial) {
+  const uint32_t former = registrations_[registration].version;
+  // The former one is kept without its peer: the name must not be dropped in between.
+  const uint32_t version =
+      FindOrAddVersion(versions_[former].name, size, versions_[former].content);
+  TakeOutPeer(former, registration);
+  registrations_[registration].partial = partial;
+  registrations_[registration].version = version;
+  AddPeer(version, registration);
+  if (versions_[former].peers.size() == 0) RemoveVersion(former);
+}
+
+void RegistryShard::Remove(uint32_t registration) {
+  UnlinkByExpiry(registration);
+  UnlinkByAddress(registration);
+  const uint32_t version = registrations_[registration].version;
+  TakeOutPeer(version, registration);
+  if (versions_[version].peers.size() == 0) RemoveVersion(version);
+  const uint32_t address = registrations_[registration].address;
+  commons_.quota.GiveBack(addresses_[address].address.ip);
+  if (addresses_[address].first == kNone) RemoveAddress(address);
+  RemoveRegistration(registration);
+}
+
+bool RegistryShard::Visit(Cursor* cursor, size_t steps, absl::Time now,
+                          absl::FunctionRef<void(const RegistrationView&)> visit) const {
+  for (size_t step = 0; cursor->version < versions_.end() && step < steps; ++step) {
+    const Version& version = versions_[cursor->version];
+    if (cursor->peer >= version.peers.size()) {
+      ++cursor->version;
+      cursor->peer = 0;
+      continue;
+    }
+    visit(ViewOf(registrations_[version.peers[cursor->peer++]], now));
+  }
+  return cursor->version < versions_.end();
+}
+
+void RegistryShard::VisitAddress(const wire::PeerAddress& address, absl::Time now,
+                                 absl::FunctionRef<void(const RegistrationView&)> visit) const {
+  const uint32_t known = FindAddress(address);
+  if (known == kNone) return;
+  const uint32_t now_ms = Milliseconds(now);
+  for (uint32_t at = addresses_[known].first; at != kNone;
+       at = registrations_[at].next_of_address) {
+    const Registration& registration = registrations_[at];
+    if (IsBefore(now_ms, registration.expires_ms)) visit(ViewOf(registration, now));
+  }
+}
+
+absl::optional<RegistrationView> RegistryShard::Get(const RegistrationKey& key, uint64_t hash,
+                                                    absl::Time now) const {
+  const uint32_t known = FindRegistration(key, hash);
+  if (known == kNone || !IsBefore(Milliseconds(now), registrations_[known].expires_ms)) {
+    return absl::nullopt;
+  }
+  RegistrationView view = ViewOf(registrations_[known], now);
+  view.name = key.name;
+  return view;
+}
+
+void RegistryShard::RemoveOne(const RegistrationKey& key, uint64_t hash, absl::Time last_end,
+                              absl::Time now) {
+  Expire(now);
+  const uint32_t known = FindRegistration(key, hash);
+  if (known == kNone) return;
+  if (!IsBefore(ExpiryMilliseconds(last_end), registrations_[known].expires_ms)) Remove(known);
+}
+
+RegistrationView RegistryShard::ViewOf(const Registration& registration, absl::Time now) const {
+  const Version& version = versions_[registration.version];
+  RegistrationView view;
+  view.name = names_[version.name].view();
+  view.size = version.size;
+  if (version.content != kNone) view.content_id = contents_[version.content].id;
+  view.partial = registration.partial;
+  view.address = addresses_[registration.address].address;
+  view.expires =
+      now + absl::Milliseconds(static_cast<int32_t>(registration.expires_ms - Milliseconds(now)));
+  return view;
+}
+
+size_t RegistryShard::longest_chain() const {
+  return std::max({name_table_.LongestChain(), content_table_.LongestChain(),
+                   address_table_.LongestChain(), version_table_.LongestChain(),
+                   registration_table_.LongestChain()});
+}
+
+}  // namespace p2p::tracker

@@ -1,0 +1,68 @@
+#include "tracker/status.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "asio/connect.hpp"
+#include "asio/io_context.hpp"
+#include "asio/read_until.hpp"
+#include "asio/write.hpp"
+#include "core/base/limits.h"
+#include "core/base/text.h"
+#include "core/wire/error_line.h"
+
+namespace p2p::tracker {
+namespace {
+
+constexpr std::chrono::seconds kPatience(5);
+
+}  // namespace
+
+absl::StatusOr<wire::Figures> AskFigures(const net::Endpoint& tracker) {
+  asio::io_context context;
+  asio::ip::tcp::socket socket(context);
+  const std::string request = wire::FormatStatsRequest();
+  std::string answer;
+  asio::error_code problem = asio::error::timed_out;
+  socket.async_connect(tracker, [&](const asio::error_code& connected) {
+    problem = connected;
+    if (connected) return;
+    problem = asio::error::timed_out;
+    asio::async_write(socket, asio::buffer(request), [&](const asio::error_code& written, size_t) {
+      if (written) problem = written;
+    });
+    asio::async_read_until(socket, asio::dynamic_buffer(answer, limits::kMaxLineBytes), '\n',
+                           [&](const asio::error_code& read, size_t) { problem = read; });
+  });
+  context.run_for(kPatience);
+  const std::string address = net::FormatEndpoint(tracker);
+  if (problem) {
+    return absl::UnavailableError(
+        absl::StrCat("the tracker at ", address, " does not answer: ", problem.message()));
+  }
+  const absl::string_view line = absl::StripSuffix(absl::string_view(answer), "\n");
+  if (const auto error = wire::ParseErrorLine(line)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the tracker at ", address, " refuses: ", error->text));
+  }
+  auto figures = wire::ParseStats(line);
+  if (figures.ok()) return figures;
+  return absl::FailedPreconditionError(
+      absl::StrCat("what answers at ", address, " is no tracker of this version"));
+}
+
+std::string FigureTable(const wire::Figures& figures) {
+  size_t width = 0;
+  for (const auto& [name, value] : figures) width = std::max(width, name.size());
+  std::string table;
+  for (const auto& [name, value] : figures) {
+    absl::StrAppendFormat(&table, "%-*s  %s\n", static_cast<int>(width), Printable(name),
+                          Printable(value));
+  }
+  return table;
+}
+
+}  // namespace p2p::tracker
