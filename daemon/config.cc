@@ -22,6 +22,7 @@
 #include "core/base/text.h"
 #include "core/net/address.h"
 #include "core/net/congestion_control.h"
+#include "core/net/socket.h"
 #include "toml++/toml.h"
 
 namespace p2p::daemon {
@@ -253,7 +254,7 @@ Environment Environment::OfThisProcess() {
     return std::string(value == nullptr ? "" : value);
   };
   environment.user_id = geteuid();
-  const int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int probe = net::OpenSocket(AF_INET6);
   environment.has_ipv6 = probe >= 0;
   if (probe >= 0) close(probe);
   return environment;

@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "core/net/log_sink.h"
 #include "spdlog/pattern_formatter.h"
-#include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 
 namespace p2p::daemon {
@@ -41,7 +41,8 @@ bool StderrIsJournal() {
 }  // namespace
 
 void StartLogging(const std::string& level) {
-  auto logger = spdlog::stderr_logger_mt("p2pd");
+  auto logger =
+      std::make_shared<spdlog::logger>("p2pd", std::make_shared<net::LogSink>(STDERR_FILENO));
   auto formatter = std::make_unique<spdlog::pattern_formatter>();
   if (StderrIsJournal()) {
     formatter->add_flag<Priority>('*').set_pattern("<%*>%v");

@@ -1,5 +1,6 @@
 // p2pd: a peer that shares and fetches files. Flags and config -> control socket, engine, control
 // server -> run until a signal -> stop.
+#include <poll.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -8,7 +9,9 @@
 #include <initializer_list>
 #include <iostream>
 #include <memory>
+#include <new>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -16,9 +19,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "core/base/clock.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
+#include "core/net/descriptors.h"
 #include "daemon/config.h"
 #include "daemon/control/control_server.h"
 #include "daemon/control/control_socket.h"
@@ -27,6 +32,7 @@
 #include "daemon/logging.h"
 #include "daemon/service_notify.h"
 #include "daemon/store/catalog.h"
+#include "daemon/watchdog.h"
 #include "spdlog/spdlog.h"
 
 namespace p2p::daemon {
@@ -166,7 +172,9 @@ void LetSignalsEndTheProcess() {
   end_at_once.sa_handler = [](int) {
     constexpr char kMessage[] =
         "p2pd: ended at once; what was not committed is checked at the next start\n";
-    (void)!write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
+    // Where nobody reads it, it is not worth waiting for.
+    pollfd room{STDERR_FILENO, POLLOUT, 0};
+    if (poll(&room, 1, 0) != 0) (void)!write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
     _exit(kExitFailed);
   };
   for (int signal : {SIGTERM, SIGINT, SIGALRM}) sigaction(signal, &end_at_once, nullptr);
@@ -175,6 +183,15 @@ void LetSignalsEndTheProcess() {
   for (int signal : {SIGTERM, SIGINT, SIGALRM}) sigaddset(&unblocked, signal);
   pthread_sigmask(SIG_UNBLOCK, &unblocked, nullptr);
   alarm(kStopTimeoutSeconds);
+}
+
+// Not to go on with half of what was to be done: what is committed is safe, and a service manager
+// starts the daemon again.
+void EndForWantOfMemory() {
+  constexpr char kMessage[] =
+      "p2pd: out of memory; what was not committed is checked at the next start\n";
+  (void)!write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
+  _exit(kExitFailed);
 }
 
 // The running parts, and what signals do to them. One thread.
@@ -192,6 +209,8 @@ class Daemon {
     spdlog::info("p2pd {} listening on {}; control socket {}", P2P_VERSION,
                  engine_->Daemon().listen, Printable(socket_->path()));
     NotifyServiceManager("READY=1");
+    const auto watchdog_interval = WatchdogInterval();
+    if (watchdog_interval) watchdog_.emplace(engine_->Loops(), *watchdog_interval);
     return absl::OkStatus();
   }
 
@@ -216,6 +235,7 @@ class Daemon {
     NotifyServiceManager("STOPPING=1");
     LetSignalsEndTheProcess();
     spdlog::info("stopping");
+    watchdog_.reset();
     engine_->EndWaits();
     server_->Stop();
     engine_->Stop(kEngineStopTimeout);
@@ -272,6 +292,7 @@ class Daemon {
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<control::EngineTransferService> transfers_;
   std::unique_ptr<control::ControlServer> server_;
+  absl::optional<Watchdog> watchdog_;
 };
 
 int Run(int argc, char** argv) {
@@ -286,11 +307,16 @@ int Run(int argc, char** argv) {
     std::cout << "the configuration is good\n";
     return EXIT_SUCCESS;
   }
-  StartLogging(config->log_level);
   const sigset_t signals = AwaitedSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  StartLogging(config->log_level);
   Daemon daemon(std::move(line), *std::move(config));
-  const absl::Status started = daemon.Start();
+  absl::Status started;
+  try {
+    started = daemon.Start();
+  } catch (const std::system_error& error) {  // from Asio and std::thread
+    started = absl::UnavailableError(absl::StrCat("cannot start: ", error.what()));
+  }
   if (!started.ok()) {
     return Fail(absl::IsInvalidArgument(started) ? kExitConfig : kExitFailed, started);
   }
@@ -303,6 +329,9 @@ int Run(int argc, char** argv) {
 }  // namespace p2p::daemon
 
 int main(int argc, char** argv) {
+  p2p::net::HoldStandardDescriptors();
+  p2p::net::RaiseDescriptorLimit();
+  std::set_new_handler(p2p::daemon::EndForWantOfMemory);
   // A peer that goes away, or a file that may not grow, is an error of one call, never the end of
   // the process.
   std::signal(SIGPIPE, SIG_IGN);

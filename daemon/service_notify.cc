@@ -1,5 +1,6 @@
 #include "daemon/service_notify.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -20,8 +21,9 @@ void NotifyServiceManager(absl::string_view state) {
   std::memcpy(address.sun_path, path, length);
   // '@' stands for the NUL of Linux's abstract socket names.
   if (path[0] == '@') address.sun_path[0] = '\0';
-  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
   if (fd < 0) return;
+  (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
   const auto address_bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   (void)sendto(fd, state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
                reinterpret_cast<const sockaddr*>(&address), address_bytes);

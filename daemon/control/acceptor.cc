@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
@@ -23,7 +24,6 @@ namespace {
 
 // Then the wake-up is looked at again: a flood of clients does not keep the thread from ending.
 constexpr int kAcceptsPerRound = 64;
-constexpr absl::Duration kLogInterval = absl::Seconds(1);
 
 int OpenReserve() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
@@ -64,8 +64,8 @@ void Acceptor::Run() {
         paused ? static_cast<int>(absl::ToInt64Milliseconds(limits::kAcceptPause)) : -1;
     const int ready = poll(waits, paused ? 1 : 2, timeout);
     if (ready < 0 && errno != EINTR) {
-      spdlog::error("control: cannot wait for clients: errno {}", errno);
-      return;
+      LogRefusal(absl::StrCat("cannot wait for clients: errno ", errno));
+      absl::SleepFor(limits::kAcceptPause);
     }
     if (ready > 0 && waits[0].revents != 0) return;
     paused = !AcceptAll();
@@ -76,9 +76,12 @@ bool Acceptor::AcceptAll() {
   for (int round = 0; round < kAcceptsPerRound; ++round) {
     const int fd = accept(listener_, nullptr, nullptr);
     if (fd >= 0) {
-      fcntl(fd, F_SETFD, FD_CLOEXEC);
-      fcntl(fd, F_SETFL, O_NONBLOCK);
-      Admit(fd);
+      // gRPC's threads would wait in a call on a socket that may wait.
+      if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0) {
+        Admit(fd);
+      } else {
+        Refuse(fd, "busy: the connection cannot be prepared; try again");
+      }
       continue;
     }
     switch (errno) {
@@ -148,15 +151,8 @@ void Acceptor::Refuse(int fd, absl::string_view reason) {
 }
 
 void Acceptor::LogRefusal(const std::string& line) {
-  const absl::Time now = MonotonicNow();
-  if (now < next_log_) {
-    ++unlogged_;
-    return;
-  }
-  next_log_ = now + kLogInterval;
-  const int before = std::exchange(unlogged_, 0);
-  spdlog::warn("control: {}{}", line,
-               before == 0 ? std::string() : absl::StrCat(" (and ", before, " more before)"));
+  const auto logged = log_limit_.Pass(line, MonotonicNow());
+  if (logged.has_value()) spdlog::warn("control: {}", *logged);
 }
 
 }  // namespace p2p::control

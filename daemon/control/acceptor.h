@@ -12,8 +12,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "core/base/line_limit.h"
 
 namespace p2p::control {
 
@@ -53,8 +53,7 @@ class Acceptor {
   int wake_[2] = {-1, -1};  // a pipe: its end ends the thread
   int reserve_ = -1;
   std::vector<Served> served_;
-  absl::Time next_log_ = absl::InfinitePast();
-  int unlogged_ = 0;
+  LineLimit log_limit_{1};
   std::thread thread_;
 };
 

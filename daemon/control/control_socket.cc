@@ -169,7 +169,10 @@ absl::Status ControlSocket::Listen() {
   if (listen(listener_, kBacklog) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot listen on ", Quoted(path_)));
   }
-  fcntl(listener_, F_SETFL, O_NONBLOCK);
+  // Else the thread that accepts would wait there at the end, too.
+  if (fcntl(listener_, F_SETFL, O_NONBLOCK) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot prepare the control socket ", Quoted(path_)));
+  }
   return absl::OkStatus();
 }
 

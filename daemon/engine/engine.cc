@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
+#include "core/base/free_memory.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/net/congestion_control.h"
@@ -44,6 +45,7 @@ absl::Status Engine::Impl::StartLoops() {
   table = std::make_unique<TransferTable>(&runtime);
   links = std::make_unique<Links>(&runtime, table.get());
   trackers = std::make_unique<Trackers>(&runtime);
+  memory_timer = std::make_unique<net::Timer>(&runtime.engine_loop);
   table->Use(links.get(), trackers.get());
   P2P_ASSIGN_OR_RETURN(net::Endpoint at,
                        net::ParseEndpoint(options.listen, /*allow_port_zero=*/true));
@@ -51,6 +53,13 @@ absl::Status Engine::Impl::StartLoops() {
   listen = net::FormatEndpoint(links->listen_endpoint());
   runtime.listen_port = links->listen_endpoint().port();
   return absl::OkStatus();
+}
+
+void Engine::Impl::GiveMemoryBack() {
+  memory_timer->Arm(MonotonicNow() + kFreeMemoryInterval, [this] {
+    runtime.workers->Submit(store::WorkerPool::Priority::kBulk, GiveFreeMemoryBack);
+    GiveMemoryBack();
+  });
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(EngineOptions options) {
@@ -68,6 +77,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(EngineOptions options) {
   runtime.engine_loop.Post([impl = impl.get(), records = std::move(records), unclean] {
     impl->trackers->Configure(impl->runtime.options.trackers);
     impl->table->Load(records, unclean);
+    impl->GiveMemoryBack();
   });
   auto loaded = std::make_shared<absl::Notification>();
   runtime.engine_loop.Post([impl = impl.get(), loaded] {
@@ -91,9 +101,19 @@ Engine::~Engine() {
   runtime.catalog_worker->Stop();
   for (auto& loop : runtime.io_loops) loop->Stop();
   runtime.engine_loop.Stop();
+  impl_->memory_timer.reset();
   impl_->table.reset();
   impl_->trackers.reset();
   impl_->links.reset();
+}
+
+std::vector<LoopHandle> Engine::Loops() {
+  Runtime& runtime = impl_->runtime;
+  std::vector<LoopHandle> loops = {{"the engine loop", runtime.engine_loop.MakeWeakPoster()}};
+  for (size_t i = 0; i < runtime.io_loops.size(); ++i) {
+    loops.push_back({absl::StrCat("I/O loop ", i), runtime.io_loops[i]->MakeWeakPoster()});
+  }
+  return loops;
 }
 
 void Engine::EndWaits() {

@@ -103,6 +103,13 @@ struct DaemonInfo {
   std::string problem;             // something that needs the operator, or ""
 };
 
+// A loop of the engine, for whoever watches that it makes progress.
+struct LoopHandle {
+  std::string name;
+  // Runs its argument on the loop. From any thread; does nothing once the loop is gone.
+  std::function<void(std::function<void()>)> post;
+};
+
 class Engine {
  public:
   // Opens the state directory (FailedPrecondition when another daemon has it), listens, loads
@@ -141,6 +148,8 @@ class Engine {
   std::vector<TransferInfo> Transfers(TransferId after, size_t most);
   absl::StatusOr<std::vector<PeerInfo>> Peers(TransferId id);
   DaemonInfo Daemon();
+  // Every loop that must never wait long. Workers are not among them: a disk may be slow.
+  std::vector<LoopHandle> Loops();
 
   // Grows with every change that a watcher should see at once (states, transfers added or removed).
   uint64_t revision() const;

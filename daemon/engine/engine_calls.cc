@@ -44,6 +44,16 @@ absl::StatusOr<store::TransferRecord> DownloadRecord(const std::string& source,
 
 }  // namespace
 
+void Engine::Impl::AddInTurn(std::function<void()> addition) {
+  additions.push_back(std::move(addition));
+  if (additions.size() == 1) runtime.engine_loop.Post(additions.front());
+}
+
+void Engine::Impl::EndAddition() {
+  additions.pop_front();
+  if (!additions.empty()) runtime.engine_loop.Post(additions.front());
+}
+
 void Engine::Impl::AddShare(const std::string& path, const std::string& name,
                             const std::vector<store::FileIdentity>& identities,
                             std::function<void(absl::StatusOr<TransferId>)> reply) {
@@ -53,16 +63,32 @@ void Engine::Impl::AddShare(const std::string& path, const std::string& name,
     record.name = name;
     record.path = path;
     record.added_unix_seconds = absl::ToUnixSeconds(absl::Now());
-    table->Add(std::move(record), reply);
+    table->Add(std::move(record), [this, reply](absl::StatusOr<TransferId> id) {
+      EndAddition();
+      reply(std::move(id));
+    });
   };
   const std::shared_ptr<TransferObject> former = table->FindShareOf(path);
   if (former == nullptr) return add();
   const bool hashing = former->content().manifest == nullptr && !former->record().paused &&
                        former->record().error.empty();
   if (former->record().name == name && (hashing || former->identities() == identities)) {
+    EndAddition();
     return former->Resume([reply, id = former->record().id] { reply(id); });
   }
   table->Remove(former->record().id, /*with_data=*/false, [add](absl::Status) { add(); });
+}
+
+void Engine::Impl::AddDownload(store::TransferRecord record,
+                               std::function<void(absl::StatusOr<TransferId>)> reply) {
+  if (const std::shared_ptr<TransferObject> same = table->FindSameDownload(record)) {
+    EndAddition();
+    return same->Resume([reply, id = same->record().id] { reply(id); });
+  }
+  table->Add(std::move(record), [this, reply](absl::StatusOr<TransferId> id) {
+    EndAddition();
+    reply(std::move(id));
+  });
 }
 
 absl::StatusOr<TransferId> Engine::Share(const std::string& path, const std::string& name) {
@@ -93,7 +119,9 @@ absl::StatusOr<TransferId> Engine::Share(const std::string& path, const std::str
   using Id = absl::StatusOr<TransferId>;
   absl::StatusOr<Id> id =
       impl_->Call<Id>([impl = impl_.get(), clean, share_name, scanned](auto reply) {
-        impl->AddShare(clean, share_name, (*scanned)->identities, reply);
+        impl->AddInTurn([impl, clean, share_name, scanned, reply] {
+          impl->AddShare(clean, share_name, (*scanned)->identities, reply);
+        });
       });
   return id.ok() ? *id : id.status();
 }
@@ -106,10 +134,8 @@ absl::StatusOr<TransferId> Engine::Download(const std::string& source, const std
     absl::StatusOr<store::TransferRecord> record =
         DownloadRecord(source, output.empty() ? impl->runtime.options.download_dir + "/" : output);
     if (!record.ok()) return reply(record.status());
-    if (const std::shared_ptr<TransferObject> same = impl->table->FindSameDownload(*record)) {
-      return same->Resume([reply, id = same->record().id] { reply(id); });
-    }
-    impl->table->Add(*std::move(record), reply);
+    impl->AddInTurn(
+        [impl, record = *std::move(record), reply] { impl->AddDownload(record, reply); });
   });
   return id.ok() ? *id : id.status();
 }
@@ -135,7 +161,7 @@ absl::Status Engine::Remove(TransferId id, bool with_data) {
 }
 
 absl::Status Engine::Verify(TransferId id) {
-  return impl_->With(id, [](TransferObject& transfer) { return transfer.Verify(); });
+  return impl_->With<absl::Status>(id, [](TransferObject& transfer) { return transfer.Verify(); });
 }
 
 absl::StatusOr<TransferId> Engine::Find(const std::string& what) {
@@ -146,13 +172,8 @@ absl::StatusOr<TransferId> Engine::Find(const std::string& what) {
 }
 
 absl::StatusOr<TransferInfo> Engine::Transfer(TransferId id) {
-  TransferInfo info;
-  absl::Status status = impl_->With(id, [&info](TransferObject& transfer) {
-    info = transfer.Info();
-    return absl::OkStatus();
-  });
-  if (!status.ok()) return status;
-  return info;
+  return impl_->With<absl::StatusOr<TransferInfo>>(
+      id, [](TransferObject& transfer) { return transfer.Info(); });
 }
 
 std::vector<TransferInfo> Engine::Transfers(TransferId after, size_t most) {
@@ -170,13 +191,8 @@ std::vector<TransferInfo> Engine::Transfers(TransferId after, size_t most) {
 }
 
 absl::StatusOr<std::vector<PeerInfo>> Engine::Peers(TransferId id) {
-  std::vector<PeerInfo> peers;
-  absl::Status status = impl_->With(id, [&peers](TransferObject& transfer) {
-    peers = transfer.Peers();
-    return absl::OkStatus();
-  });
-  if (!status.ok()) return status;
-  return peers;
+  return impl_->With<absl::StatusOr<std::vector<PeerInfo>>>(
+      id, [](TransferObject& transfer) { return transfer.Peers(); });
 }
 
 DaemonInfo Engine::Daemon() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -48,6 +49,7 @@ struct Engine::Impl {
   std::unique_ptr<TransferTable> table;
   std::unique_ptr<Links> links;
   std::unique_ptr<Trackers> trackers;
+  std::unique_ptr<net::Timer> memory_timer;
   std::string listen;
   absl::Time started;
   std::atomic<bool> stopped{false};
@@ -69,16 +71,18 @@ struct Engine::Impl {
     return std::move(*answer->value);
   }
 
-  // `act` on the transfer, or the reason why there is none.
-  absl::Status With(TransferId id, std::function<absl::Status(TransferObject&)> act) {
-    absl::StatusOr<absl::Status> status = Call<absl::Status>([this, id, act](auto reply) {
+  // What `ask` gives for the transfer (a StatusOr or Status), or the reason why there is none.
+  // `ask` may run after the caller has given up: it owns what it needs.
+  template <typename T>
+  T With(TransferId id, std::function<T(TransferObject&)> ask) {
+    absl::StatusOr<T> answer = Call<T>([this, id, ask = std::move(ask)](auto reply) {
       const std::shared_ptr<TransferObject> transfer = table->Find(id);
       reply(transfer != nullptr
-                ? act(*transfer)
+                ? ask(*transfer)
                 : absl::NotFoundError(absl::StrCat("there is no transfer ", id.value(),
                                                    "; p2pctl list shows those there are")));
     });
-    return status.ok() ? *status : status.status();
+    return answer.ok() ? *std::move(answer) : answer.status();
   }
 
   // The same for what the catalog must know: `act` gets a function to call when it does. Waits for
@@ -86,13 +90,14 @@ struct Engine::Impl {
   absl::Status WithCommit(TransferId id,
                           std::function<void(TransferObject&, std::function<void()>)> act) {
     auto committed = std::make_shared<bool>(false);  // under commit_mutex
-    P2P_RETURN_IF_ERROR(With(id, [this, act = std::move(act), committed](TransferObject& transfer) {
-      act(transfer, [this, committed] {
-        absl::MutexLock commit_lock(&commit_mutex);
-        *committed = true;
-      });
-      return absl::OkStatus();
-    }));
+    P2P_RETURN_IF_ERROR(
+        With<absl::Status>(id, [this, act = std::move(act), committed](TransferObject& transfer) {
+          act(transfer, [this, committed] {
+            absl::MutexLock commit_lock(&commit_mutex);
+            *committed = true;
+          });
+          return absl::OkStatus();
+        }));
     const auto over = [this, &committed]() ABSL_SHARED_LOCKS_REQUIRED(commit_mutex) {
       return *committed || waits_ended;
     };
@@ -101,11 +106,21 @@ struct Engine::Impl {
     return absl::OkStatus();
   }
 
+  // Runs `addition` when those before it have called EndAddition: it looks for a transfer that is
+  // the same, and one before it may only be on its way into the catalog. Engine loop.
+  void AddInTurn(std::function<void()> addition);
+  void EndAddition();
+  std::deque<std::function<void()>> additions;  // the first one runs
+
   absl::Status OpenState();
   absl::Status StartLoops();
+  // Now and then, on a worker.
+  void GiveMemoryBack();
   void AddShare(const std::string& path, const std::string& name,
                 const std::vector<store::FileIdentity>& identities,
                 std::function<void(absl::StatusOr<TransferId>)> reply);
+  void AddDownload(store::TransferRecord record,
+                   std::function<void(absl::StatusOr<TransferId>)> reply);
 };
 
 }  // namespace p2p::engine

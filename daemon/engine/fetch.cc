@@ -9,7 +9,6 @@
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include "daemon/engine/transfer.h"
-#include "spdlog/spdlog.h"
 
 namespace p2p::engine {
 namespace {
@@ -235,7 +234,9 @@ void Fetch::OnLinkClosed(Link& link, const std::string& reason) {
 }
 
 void Fetch::Ban(Link& link, const std::string& reason) {
-  spdlog::warn("peer {}: dropped: {}", link.address, reason);
+  // One fault is told once, whatever else was on its way.
+  if (std::exchange(link.banned, true)) return;
+  runtime_->LogPeerFault(absl::StrCat("peer ", link.address, ": dropped: ", reason));
   search_->OnBanned(link, reason);
   link.io->Close(reason);
 }

@@ -57,8 +57,8 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   // The verified manifest, and what is known of its chunk hashes: all, where another transfer had
   // them. Also before Start.
   void UseManifest(std::shared_ptr<const content::Manifest> manifest, content::ChunkHashes hashes);
-  // Where chunks go, and what is there already (committed and checked).
-  void OnStoreReady(ChunkSet have);
+  // Where chunks go; what is there already, checked; and what the catalog says of it.
+  void OnStoreReady(ChunkSet have, ChunkSet committed);
   // Commits what is written and ends; `done` runs when the catalog has it. Again: waits for the
   // same.
   void Stop(std::function<void()> done);

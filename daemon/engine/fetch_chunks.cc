@@ -10,20 +10,20 @@
 
 namespace p2p::engine {
 
-void Fetch::OnStoreReady(ChunkSet have) {
+void Fetch::OnStoreReady(ChunkSet have, ChunkSet committed) {
   if (stopped_) return;
   if (swarm_ == nullptr) {
     MakeSwarm(have);
   } else {
     // Links may have joined meanwhile: what they said of their chunks is kept, and they are told.
     for (uint32_t i = have.NextMember(0); i < have.size(); i = have.NextMember(i + 1)) {
-      swarm_->OnVerified(ChunkIndex(i));
+      swarm_->OnVerified(LinkId(), ChunkIndex(i));
       fresh_.emplace_back(ChunkIndex(i));
     }
   }
   store_ready_ = true;
   journal_ = std::make_shared<HaveJournal>(
-      runtime_, id_, content_->store, std::move(have),
+      runtime_, id_, content_->store, std::move(have), std::move(committed),
       Guard([this](absl::Status status) { host_->OnStoreProblem(status); }));
   CheckDone();
   SchedulePump();
@@ -119,8 +119,8 @@ void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
 void Fetch::StoreArrived() {
   ++store_jobs_;
   arrived_bytes_ = 0;
-  runtime_->RunOnWorker(
-      store::WorkerPool::Priority::kUrgent,
+  runtime_->RunOnDisk(
+      store::WorkerPool::Priority::kUrgent, content_->store->disk(),
       [store = content_->store, chunks = std::exchange(arrived_, {})]() mutable {
         return CheckAndWrite(store.get(), std::move(chunks));
       },
@@ -186,7 +186,7 @@ void Fetch::OnChunkStored(const StoredChunk& result) {
     return;
   }
   if (!result.stored.ok()) {
-    swarm_->OnNotStored(result.part);
+    swarm_->OnNotStored(result.from, result.part);
     host_->OnStoreProblem(result.stored);
     return;
   }
@@ -195,7 +195,7 @@ void Fetch::OnChunkStored(const StoredChunk& result) {
     const ProvenLeaves& leaves = *result.leaves;
     content_->trees.Learn(result.part, leaves.range_root, leaves.proof, leaves.tree);
   }
-  swarm_->OnVerified(result.part);
+  swarm_->OnVerified(result.from, result.part);
   if (swarm_->have().Has(chunk)) {
     fresh_.emplace_back(chunk);
     journal_->OnWritten(chunk, content_->layout->ChunkLength(chunk));

@@ -17,15 +17,18 @@ constexpr uint64_t kWriteBackBytes = 8 << 20;
 }  // namespace
 
 HaveJournal::HaveJournal(Runtime* runtime, TransferId id,
-                         std::shared_ptr<store::FileChunkManager> store, ChunkSet committed,
-                         std::function<void(absl::Status)> on_error)
+                         std::shared_ptr<store::FileChunkManager> store, ChunkSet written,
+                         ChunkSet committed, std::function<void(absl::Status)> on_error)
     : runtime_(runtime),
       id_(id),
       store_(std::move(store)),
       on_error_(std::move(on_error)),
-      written_(committed),
+      written_(std::move(written)),
       committed_(std::move(committed)),
-      timer_(&runtime->engine_loop) {}
+      timer_(&runtime->engine_loop) {
+  dirty_ = !(written_ == committed_);
+  if (dirty_) timer_.Arm(MonotonicNow() + kBatchTime, [this] { Commit(); });
+}
 
 void HaveJournal::OnWritten(ChunkIndex chunk, uint32_t bytes) {
   if (!written_.Add(chunk)) return;
@@ -46,8 +49,8 @@ void HaveJournal::StartWriteBack() {
   if (starting_ || committing_) return;
   starting_ = true;
   unstarted_bytes_ = 0;
-  runtime_->RunOnWorker(
-      store::WorkerPool::Priority::kBulk,
+  runtime_->RunOnDisk(
+      store::WorkerPool::Priority::kBulk, store_->disk(),
       [store = store_] {
         store->StartWriteBack();
         return absl::OkStatus();
@@ -81,8 +84,9 @@ void HaveJournal::Commit() {
   const auto finish = [weak = weak_from_this(), set](absl::Status status) {
     if (const auto self = weak.lock()) self->OnCommitted(*set, status);
   };
-  runtime_->RunOnWorker(
-      store::WorkerPool::Priority::kBulk, [store = store_] { return store->Sync(); },
+  runtime_->RunOnDisk(
+      store::WorkerPool::Priority::kBulk, store_->disk(),
+      [store = store_] { return store->Sync(); },
       [runtime = runtime_, id = id_, set, finish](absl::Status synced) {
         if (!synced.ok()) return finish(synced);
         runtime->RunOnCatalog(

@@ -15,9 +15,10 @@ namespace p2p::engine {
 
 class HaveJournal : public std::enable_shared_from_this<HaveJournal> {
  public:
-  // `committed`: what the catalog says already. `on_error` runs when a sync or a commit failed.
+  // `written`: what is there, checked; `committed`: what the catalog says already. `on_error` runs
+  // when a sync or a commit failed.
   HaveJournal(Runtime* runtime, TransferId id, std::shared_ptr<store::FileChunkManager> store,
-              ChunkSet committed, std::function<void(absl::Status)> on_error);
+              ChunkSet written, ChunkSet committed, std::function<void(absl::Status)> on_error);
 
   // A verified chunk was written; it is committed soon.
   void OnWritten(ChunkIndex chunk, uint32_t bytes);

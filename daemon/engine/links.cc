@@ -3,12 +3,21 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
+#include "core/net/descriptors.h"
 #include "daemon/engine/transfer.h"
 #include "spdlog/spdlog.h"
 
 namespace p2p::engine {
+namespace {
+
+// Of the process's descriptors a quarter is for peers that are dialled; half of them is for those
+// that are accepted (core/net/listener.cc), the rest for files and control.
+constexpr int kDialledPart = 4;
+
+}  // namespace
 
 Links::Links(Runtime* runtime, LinkRouter* router) : runtime_(runtime), router_(router) {}
 
@@ -73,7 +82,8 @@ void Links::OnAccepted(net::EventLoop* loop, asio::ip::tcp::socket socket,
 Link* Links::Dial(const std::string& address, bool original,
                   const std::shared_ptr<Transfer>& transfer) {
   const absl::StatusOr<net::Endpoint> to = net::ParseEndpoint(address);
-  if (!to.ok()) return nullptr;
+  if (!to.ok() || dialled_ >= net::DescriptorLimit() / kDialledPart) return nullptr;
+  ++dialled_;
   const LinkId id(next_link_id_++);
   auto link = std::make_unique<Link>();
   link->io = std::make_shared<PeerLink>(id, runtime_->PickIoLoop(), SessionOptions(true, original),
@@ -115,6 +125,7 @@ void Links::OnLinkEvents(LinkId id, std::vector<session::PeerEvent> events) {
     for (session::PeerEvent& event : *shared) {
       if (Link* link = Find(id)) OnEvent(*link, event);
     }
+    if (Link* link = Find(id)) link->io->OnEventsHandled(shared->size());
   });
 }
 
@@ -124,6 +135,7 @@ void Links::OnLinkClosed(LinkId id, std::string reason) {
     if (it == links_.end()) return;
     const std::unique_ptr<Link> link = std::move(it->second);
     links_.erase(it);
+    if (link->dialled) --dialled_;
     spdlog::debug("peer {}: closed: {}", link->address, Printable(reason));
     if (const auto transfer = link->transfer.lock()) transfer->OnLinkClosed(*link, reason);
   });
@@ -143,7 +155,8 @@ void Links::OnEvent(Link& link, session::PeerEvent& event) {
     return OnServeOriginal(link, *asked);
   if (const auto* ended = absl::get_if<session::SessionEnded>(&event)) {
     if (ended->protocol_error) {
-      spdlog::info("peer {}: broke the protocol: {}", link.address, Printable(ended->reason));
+      runtime_->LogPeerFault(
+          absl::StrCat("peer ", link.address, ": broke the protocol: ", Printable(ended->reason)));
     }
   }
   if (const auto transfer = link.transfer.lock()) transfer->OnLinkEvent(link, event);

@@ -32,6 +32,7 @@ struct Link {
   std::weak_ptr<Transfer> transfer;
   bool opened = false;              // both sides agreed on the content
   std::string refusal;              // the other side has no room, and this is what it said
+  bool banned = false;              // it did wrong, and is being closed
   bool surplus = false;             // is being closed: there is another one to the same peer
   bool subscribed = false;          // wants our have-set
   bool asked_subscription = false;  // we want its
@@ -64,7 +65,8 @@ class Links : public PeerLinkObserver {
   const net::Endpoint& listen_endpoint() const { return listener_->local(); }
   void StopListening();
 
-  // nullptr when the address is no literal one.
+  // nullptr when the address is no literal one, or when as many peers are dialled, by all
+  // transfers, as the process has descriptors for.
   Link* Dial(const std::string& address, bool original, const std::shared_ptr<Transfer>& transfer);
   Link* Find(LinkId id);
   void Close(LinkId id, std::string reason);
@@ -90,6 +92,7 @@ class Links : public PeerLinkObserver {
   std::unique_ptr<net::Listener> listener_;
   // Pointers are stable: transfers hold them during a call.
   absl::flat_hash_map<LinkId, std::unique_ptr<Link>> links_;
+  int dialled_ = 0;  // of these
   uint64_t next_link_id_ = 1;
 };
 

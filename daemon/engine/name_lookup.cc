@@ -31,12 +31,12 @@ NameLookup::~NameLookup() = default;
 
 void NameLookup::Start() {
   if (finished_) return;
-  trackers_->FindName(name_, [weak = weak_from_this()](Trackers::NameAnswer answer) {
+  trackers_->FindName(name_, [weak = weak_from_this()](NameAnswer answer) {
     if (const auto self = weak.lock()) self->OnAnswer(std::move(answer));
   });
 }
 
-void NameLookup::OnAnswer(Trackers::NameAnswer answer) {
+void NameLookup::OnAnswer(NameAnswer answer) {
   if (finished_) return;
   problem_ = answer.problem;
   if (!answer.versions.empty()) {

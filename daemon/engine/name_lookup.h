@@ -39,7 +39,7 @@ class NameLookup : public std::enable_shared_from_this<NameLookup> {
   const std::string& problem() const { return problem_; }
 
  private:
-  void OnAnswer(Trackers::NameAnswer answer);
+  void OnAnswer(NameAnswer answer);
   void AskPeers(const session::NameFound::Original& originals);
   void OnPeerDone(LinkId link);
   void Finish(Result result);

@@ -21,6 +21,9 @@ constexpr uint64_t kMaxNotSentBytes = 512 << 10;
 constexpr uint64_t kSlowAheadBytes = 512 << 10;
 constexpr absl::Duration kQueueRoundTrip = absl::Milliseconds(10);
 constexpr absl::Duration kQueueLookInterval = absl::Milliseconds(100);
+// What a peer says faster than the engine can deal with it stays in the kernel, and then with the
+// peer.
+constexpr size_t kMostEventsAhead = 1'024;
 
 }  // namespace
 
@@ -103,7 +106,27 @@ void PeerLink::Finish(std::string reason) {
   });
 }
 
+bool PeerLink::WaitsForEngine() {
+  if (events_ahead_ <= kMostEventsAhead) return false;
+  waiting_for_engine_ = true;
+  // It may have caught up before it could see that.
+  return events_ahead_ > kMostEventsAhead;
+}
+
+void PeerLink::OnEventsHandled(size_t count) {
+  const size_t ahead = events_ahead_ -= count;
+  if (ahead > kMostEventsAhead || !waiting_for_engine_.exchange(false)) return;
+  loop_->Post([self = shared_from_this()] {
+    if (!self->ended_ && self->session_ != nullptr) self->Pump();
+  });
+}
+
 absl::Span<uint8_t> PeerLink::ReadBuffer() {
+  if (WaitsForEngine()) {
+    paused_ = true;
+    return {};
+  }
+  session_->LimitBacklog(net::Connection::BacklogLimit());
   const session::PeerSession::ReadPlan plan = session_->PlanRead();
   reading_payload_ = plan.mode == session::PeerSession::ReadMode::kPayload;
   paused_ = plan.mode == session::PeerSession::ReadMode::kPause;
@@ -200,6 +223,7 @@ void PeerLink::TakeEvents() {
 }
 
 void PeerLink::TellEvents() {
+  events_ahead_ += events_.size();
   if (!events_.empty()) observer_->OnLinkEvents(id_, std::exchange(events_, {}));
 }
 

@@ -3,6 +3,7 @@
 // order.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -45,6 +46,9 @@ class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_t
   void Finish(std::string reason);
 
   LinkId id() const { return id_; }
+  // From the engine loop: so many of the events that it was told of are dealt with.
+  void OnEventsHandled(size_t count);
+
   // Payload.
   const RateMeter& sent() const { return sent_; }
 
@@ -59,6 +63,8 @@ class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_t
   // Little is handed to a slow connection ahead, and BBR takes over where a queue stands.
   void FollowSendRate(absl::Time now);
   void WaitForPool();
+  // Whether the engine is so far behind that nothing should be read; then it ends the wait.
+  bool WaitsForEngine();
   void Begin(asio::ip::tcp::socket socket);
   void End(std::string reason);
   // Moves what the session produced to the connection, the engine and the timer.
@@ -76,6 +82,9 @@ class PeerLink : public net::ConnectionHandler, public std::enable_shared_from_t
   RateMeter* const all_sent_;  // of the whole daemon
   PeerLinkObserver* const observer_;
   RateMeter sent_;
+  // Told to the engine and not dealt with yet. With many of them the connection is not read.
+  std::atomic<size_t> events_ahead_{0};
+  std::atomic<bool> waiting_for_engine_{false};
 
   // Below: the I/O loop's.
   std::unique_ptr<session::PeerSession> session_;

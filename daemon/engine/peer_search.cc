@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/text.h"
+#include "core/net/address.h"
 #include "daemon/engine/crossed_links.h"
 #include "daemon/engine/transfer.h"
 
@@ -28,8 +29,16 @@ constexpr absl::Duration kCalmWait = absl::Seconds(20);
 constexpr absl::Duration kShortestHuntWait = absl::Seconds(1);
 // The code of REFUSED by a peer that has as many connections as it may.
 constexpr int kNoRoom = 503;
+constexpr uint16_t kLastPrivilegedPort = 1'023;
+// Where this daemon has no descriptor for another connection.
+constexpr absl::Duration kNoRoomWait = absl::Seconds(5);
 // A connection that stood for so long was of use, whatever it brought.
 constexpr absl::Duration kLongLife = absl::Minutes(1);
+
+bool HasPrivilegedPort(const std::string& address) {
+  const absl::StatusOr<net::Endpoint> endpoint = net::ParseEndpoint(address);
+  return endpoint.ok() && endpoint->port() <= kLastPrivilegedPort;
+}
 
 PeerBook::End EndOf(const Link& link, absl::Time now) {
   if (!link.dialled) return PeerBook::End::kAccepted;
@@ -126,7 +135,7 @@ void PeerSearch::AskTrackers() {
     self->DialMore();
   };
   if (!by_original()) return trackers_->FindPeers(*content_->id, on_found);
-  trackers_->FindName(original_name_, [on_found](const Trackers::NameAnswer& answer) {
+  trackers_->FindName(original_name_, [on_found](const NameAnswer& answer) {
     if (answer.originals.has_value()) on_found(answer.originals->peers);
   });
 }
@@ -154,6 +163,8 @@ void PeerSearch::ArmExchangeTimer() {
 void PeerSearch::Add(const std::vector<std::string>& addresses, bool keep) {
   for (const std::string& address : addresses) {
     if (runtime_->own_addresses.contains(address)) continue;
+    // Others' word alone does not make this daemon knock at mail or web servers.
+    if (!keep && HasPrivilegedPort(address)) continue;
     // Where there is one more, there may be others.
     if (book_.Add(address, keep)) exchange_backoff_.Reset();
   }
@@ -195,7 +206,10 @@ void PeerSearch::DialMore() {
 void PeerSearch::Dial(PeerBook::Candidate* candidate) {
   Link* link = links_->Dial(candidate->address, candidate->original || by_original(),
                             host_->SelfAsTransfer());
-  if (link == nullptr) return;
+  if (link == nullptr) {
+    candidate->next_try = MonotonicNow() + kNoRoomWait;
+    return;
+  }
   ++candidate->links;
   ++candidate->dialled;
   counted_[link->id()] = candidate->address;

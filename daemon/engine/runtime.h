@@ -11,6 +11,8 @@
 #include "absl/container/flat_hash_set.h"
 #include "core/base/buffers.h"
 #include "core/base/ids.h"
+#include "core/base/limits.h"
+#include "core/base/line_limit.h"
 #include "core/net/event_loop.h"
 #include "daemon/engine/change_feed.h"
 #include "daemon/engine/engine.h"
@@ -38,6 +40,11 @@ struct Runtime {
   std::unique_ptr<store::WorkerPool> workers;         // hash, read, write, sync
   std::unique_ptr<store::WorkerPool> catalog_worker;  // one thread
 
+  // A sentence in the log about what a peer did wrong, or about a chunk that can not be read for
+  // one. Not each of very many.
+  void LogPeerFault(std::string line) { Log(&peer_faults_, std::move(line)); }
+  void LogReadFault(std::string line) { Log(&read_faults_, std::move(line)); }
+
   ChangeFeed changes;
   RateMeter down;  // payload of all transfers
   RateMeter up;
@@ -47,26 +54,36 @@ struct Runtime {
   // Runs `work` on a worker and hands its result to `then` on the engine loop.
   template <typename Work, typename Then>
   void RunOnWorker(store::WorkerPool::Priority priority, Work work, Then then) {
-    RunOn(workers.get(), priority, std::move(work), std::move(then));
+    workers->Submit(priority, Posting(std::move(work), std::move(then)));
+  }
+  // The same for work on a disk, which does not take all workers however slow it is.
+  template <typename Work, typename Then>
+  void RunOnDisk(store::WorkerPool::Priority priority, uint64_t disk, Work work, Then then) {
+    workers->SubmitForDisk(priority, disk, Posting(std::move(work), std::move(then)));
   }
   // The same with the catalog: work(*catalog).
   template <typename Work, typename Then>
   void RunOnCatalog(Work work, Then then) {
-    RunOn(
-        catalog_worker.get(), store::WorkerPool::Priority::kUrgent,
-        [this, work = std::move(work)]() mutable { return work(*catalog); }, std::move(then));
+    catalog_worker->Submit(
+        store::WorkerPool::Priority::kUrgent,
+        Posting([this, work = std::move(work)]() mutable { return work(*catalog); },
+                std::move(then)));
   }
 
  private:
+  static void Log(LineLimit* limit, std::string line);
+
+  LineLimit peer_faults_{limits::kMaxFaultLinesPerSecond};
+  LineLimit read_faults_{limits::kMaxFaultLinesPerSecond};
+
   template <typename Work, typename Then>
-  void RunOn(store::WorkerPool* pool_to_use, store::WorkerPool::Priority priority, Work work,
-             Then then) {
-    pool_to_use->Submit(priority, [this, work = std::move(work), then = std::move(then)]() mutable {
+  store::WorkerPool::Job Posting(Work work, Then then) {
+    return [this, work = std::move(work), then = std::move(then)]() mutable {
       // Shared because a posted task must be copyable and results often are not.
       auto result = std::make_shared<decltype(work())>(work());
       auto shared_then = std::make_shared<Then>(std::move(then));
       engine_loop.Post([result, shared_then] { (*shared_then)(std::move(*result)); });
-    });
+    };
   }
 
   size_t next_io_loop_ = 0;

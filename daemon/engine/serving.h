@@ -30,7 +30,11 @@ class ServingHost {
 class Serving : public std::enable_shared_from_this<Serving> {
  public:
   Serving(Runtime* runtime, Links* links, ContentState* content, ServingHost* host)
-      : runtime_(runtime), links_(links), content_(content), host_(host) {}
+      : runtime_(runtime),
+        links_(links),
+        content_(content),
+        host_(host),
+        busy_timer_(&runtime->engine_loop) {}
 
   // False when the event is not a question.
   bool OnEvent(Link& link, const session::PeerEvent& event);
@@ -52,6 +56,7 @@ class Serving : public std::enable_shared_from_this<Serving> {
     LinkId link;
     ChunkPart part;
     bool original = false;
+    int tries = 0;  // that found no descriptor or memory free
   };
   // What a worker needs beside it, where leaves are asked for.
   struct ToPrepare {
@@ -79,7 +84,8 @@ class Serving : public std::enable_shared_from_this<Serving> {
   static absl::StatusOr<Prepared> PrepareOne(store::FileChunkManager* store, ToPrepare* chunk);
   static void Send(session::PeerSession& session, const Prepared& chunk);
   void Refuse(const Asked& asked, int code, const std::string& reason);
-  void OnNotPrepared(const Asked& asked, const absl::Status& status);
+  void OnNotPrepared(Asked asked, const absl::Status& status);
+  void TryAgainSoon(const Asked& asked);
 
   Runtime* const runtime_;
   Links* const links_;
@@ -88,6 +94,8 @@ class Serving : public std::enable_shared_from_this<Serving> {
   std::vector<Asked> to_prepare_;  // what was asked for since the loop's last turn
   absl::flat_hash_set<FileIndex> suspect_;
   std::vector<Waiting> waiting_;
+  std::vector<Asked> busy_;  // tried again when the timer fires
+  net::Timer busy_timer_;
   bool refusing_ = false;
 };
 

@@ -2,14 +2,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "daemon/engine/serving.h"
-#include "spdlog/spdlog.h"
 
 namespace p2p::engine {
 namespace {
 
 constexpr char kDamaged[] = "the file changed since it was shared";
+// What lacks a descriptor or memory is tried again: what is being sent gives its own back. The
+// other side waits for about as long before it asks somebody else (limits::kSnubTimeout).
+constexpr absl::Duration kBusyPause = absl::Milliseconds(20);
+constexpr int kMaxBusyTries = 250;
 
 }  // namespace
 
@@ -119,8 +124,8 @@ void Serving::Send(session::PeerSession& session, const Prepared& chunk) {
 // The slices go straight from the worker to the connection; only failures and new trees come back
 // here.
 void Serving::Prepare(Link& to, std::vector<ToPrepare> chunks) {
-  runtime_->workers->Submit(
-      store::WorkerPool::Priority::kUrgent,
+  runtime_->workers->SubmitForDisk(
+      store::WorkerPool::Priority::kUrgent, content_->store->disk(),
       [runtime = runtime_, weak = weak_from_this(), store = content_->store, io = to.io,
        chunks = std::move(chunks)]() mutable {
         std::vector<Prepared> ready;
@@ -145,19 +150,28 @@ void Serving::Prepare(Link& to, std::vector<ToPrepare> chunks) {
       });
 }
 
-void Serving::OnNotPrepared(const Asked& asked, const absl::Status& status) {
+void Serving::OnNotPrepared(Asked asked, const absl::Status& status) {
+  const bool busy = absl::IsUnavailable(status);
+  if (busy && ++asked.tries < kMaxBusyTries) return TryAgainSoon(asked);
   const bool changed = absl::IsFailedPrecondition(status) || absl::IsNotFound(status) ||
                        absl::IsOutOfRange(status) || absl::IsPermissionDenied(status);
   if (!changed || !content_->whole) {
-    spdlog::warn("cannot read chunk {} of {}: {}", asked.part.chunk.value(),
-                 content_->layout->name(), std::string(status.message()));
-    return Refuse(asked, absl::IsUnavailable(status) ? 503 : 500,
-                  absl::IsUnavailable(status) ? "busy" : "disk error");
+    runtime_->LogReadFault(absl::StrCat("cannot read chunk ", asked.part.chunk.value(), " of ",
+                                        content_->layout->name(), ": ", status.message()));
+    return Refuse(asked, busy ? 503 : 500, busy ? "busy" : "disk error");
   }
   if (refusing_) return Refuse(asked, 410, kDamaged);
   const FileIndex file = content_->layout->Locate(asked.part.chunk).file;
   waiting_.push_back({file, asked});
   if (suspect_.insert(file).second) host_->OnFileSuspect(file);
+}
+
+void Serving::TryAgainSoon(const Asked& asked) {
+  busy_.push_back(asked);
+  if (busy_.size() > 1) return;
+  busy_timer_.Arm(MonotonicNow() + kBusyPause, [this] {
+    for (const Asked& again : std::exchange(busy_, {})) ServeChunk(again);
+  });
 }
 
 void Serving::ResumeFile(FileIndex file) {

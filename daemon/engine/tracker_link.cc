@@ -97,8 +97,10 @@ void TrackerLink::OnSent(size_t) {}
 void TrackerLink::OnFileError(const absl::Status&) {}
 
 void TrackerLink::OnClosed(const absl::Status& status) {
-  // An original tracker may answer HELLO with a reset: the session must know.
-  if (!session_->ended()) session_->OnEndOfStream(MonotonicNow());
+  // An original tracker may answer HELLO with a reset: the session must know. What went wrong on
+  // this side says nothing of the tracker.
+  const bool by_tracker = status.ok() || absl::IsAborted(status);
+  if (by_tracker && !session_->ended()) session_->OnEndOfStream(MonotonicNow());
   End(!close_reason_.empty() ? close_reason_
       : status.ok()          ? "the tracker closed the connection"
                              : std::string(status.message()));

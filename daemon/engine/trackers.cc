@@ -1,6 +1,7 @@
 #include "daemon/engine/trackers.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,25 +24,10 @@ uint64_t TokenOf(const session::TrackerEvent& event) {
       event);
 }
 
-// Adds what one tracker said of a name to what the others did.
-void Merge(const session::NameFound& from, Trackers::NameAnswer* into) {
-  for (const auto& version : from.versions) {
-    const auto known =
-        std::find_if(into->versions.begin(), into->versions.end(),
-                     [&](const auto& v) { return v.content_id == version.content_id; });
-    if (known == into->versions.end()) {
-      into->versions.push_back(version);
-    } else {
-      known->peers.insert(known->peers.end(), version.peers.begin(), version.peers.end());
-    }
-  }
-  if (!from.originals.has_value()) return;
-  if (!into->originals.has_value()) {
-    into->originals = from.originals;
-  } else if (into->originals->total_bytes == from.originals->total_bytes) {
-    into->originals->peers.insert(into->originals->peers.end(), from.originals->peers.begin(),
-                                  from.originals->peers.end());
-  }
+bool IsAnswer(const session::TrackerEvent& event) {
+  if (absl::holds_alternative<session::TrackerEnded>(event)) return false;
+  const auto* refused = absl::get_if<session::TrackerRefused>(&event);
+  return refused == nullptr || refused->code != 0;  // 0: it ended without an answer
 }
 
 }  // namespace
@@ -94,9 +80,13 @@ void Trackers::Drop(Entry* entry) {
   for (auto& [token, answer] : std::exchange(entry->questions, {})) answer(nullptr);
 }
 
+bool Trackers::CanBeAsked(const Entry& entry) {
+  return entry.link != nullptr || MonotonicNow() >= entry.next_try;
+}
+
 bool Trackers::Connect(Entry* entry, bool now_please) {
   if (entry->link != nullptr) return true;
-  if (!now_please && MonotonicNow() < entry->next_try) return false;
+  if (!now_please && !CanBeAsked(*entry)) return false;
   entry->retry_timer->Disarm();
   const absl::StatusOr<net::HostPort> to = net::ParseHostPort(entry->address);
   if (!to.ok()) {
@@ -163,45 +153,43 @@ void Trackers::Ask(Entry* entry, std::function<void(session::TrackerSession&, ui
 }
 
 void Trackers::FindName(const std::string& name, std::function<void(NameAnswer)> done) {
-  struct Pending {
-    NameAnswer merged;
-    size_t open = 0;
-  };
-  auto pending = std::make_shared<Pending>();
-  pending->open = entries_.size();
+  std::vector<std::string> reachable, others;
+  for (const auto& entry : entries_) {
+    (CanBeAsked(*entry) ? reachable : others).push_back(entry->address);
+  }
+  // One that failed a moment ago is tried when nobody else knows the name: it may be back.
+  AskForName(name, reachable, NameAnswer(), [this, name, others, done](NameAnswer answer) {
+    if (answer.known()) return done(std::move(answer));
+    AskForName(name, others, std::move(answer), done);
+  });
+}
+
+void Trackers::AskForName(const std::string& name, const std::vector<std::string>& addresses,
+                          NameAnswer so_far, std::function<void(NameAnswer)> done) {
   std::vector<Entry*> asked;
-  for (auto& entry : entries_) asked.push_back(entry.get());
+  for (auto& entry : entries_) {
+    if (std::count(addresses.begin(), addresses.end(), entry->address) > 0)
+      asked.push_back(entry.get());
+  }
+  if (asked.empty()) return done(std::move(so_far));
+  const auto answers = std::make_shared<NameAnswers>(
+      &runtime_->engine_loop, static_cast<int>(asked.size()), std::move(so_far), std::move(done));
   for (Entry* entry : asked) {
     Ask(
         entry,
         [name](session::TrackerSession& s, uint64_t token) {
           s.FindName(token, name, MonotonicNow());
         },
-        [pending, done, entry, address = entry->address](const session::TrackerEvent* event) {
-          if (event == nullptr) {
-            pending->merged.problem =
-                absl::StrCat("tracker ", address, " is not reached: ", entry->problem);
-          } else if (const auto* found = absl::get_if<session::NameFound>(event)) {
-            ++pending->merged.answered;
-            Merge(*found, &pending->merged);
-          } else if (const auto* refused = absl::get_if<session::TrackerRefused>(event)) {
-            if (refused->code == 404) {
-              ++pending->merged.answered;
-            } else {
-              pending->merged.problem =
-                  absl::StrCat("tracker ", address, " refused: ", Printable(refused->reason));
-            }
-          }
-          if (--pending->open == 0) done(std::move(pending->merged));
+        [answers, entry](const session::TrackerEvent* event) {
+          answers->OnAnswer(entry->address, entry->problem, event);
         });
   }
-  if (asked.empty()) done(NameAnswer());
 }
 
 void Trackers::FindPeers(const ContentId& content_id,
                          std::function<void(std::vector<std::string>)> found) {
   for (auto& entry : entries_) {
-    if (entry->link == nullptr && MonotonicNow() < entry->next_try) continue;
+    if (!CanBeAsked(*entry)) continue;
     Ask(
         entry.get(),
         [content_id](session::TrackerSession& s, uint64_t token) {
@@ -272,7 +260,7 @@ void Trackers::OnTrackerClosed(uint64_t link, std::string reason, bool was_origi
 }
 
 void Trackers::OnEvent(Entry* entry, const session::TrackerEvent& event) {
-  entry->backoff.Reset();
+  if (IsAnswer(event)) entry->backoff.Reset();
   if (const auto* announced = absl::get_if<session::Announced>(&event)) {
     entry->ok = true;
     entry->problem.clear();
@@ -284,8 +272,12 @@ void Trackers::OnEvent(Entry* entry, const session::TrackerEvent& event) {
     entry->questions.erase(question);
     answer(&event);
   } else if (const auto* refused = absl::get_if<session::TrackerRefused>(&event)) {
-    entry->problem = absl::StrCat("it refused an announcement: ", Printable(refused->reason));
-    spdlog::warn("tracker {}: {}", entry->address, entry->problem);
+    const bool lost = refused->code == 0;  // with the connection
+    std::string problem =
+        absl::StrCat(lost ? "" : "it refused an announcement: ", Printable(refused->reason));
+    if (problem != entry->problem) spdlog::warn("tracker {}: {}", entry->address, problem);
+    entry->problem = std::move(problem);
+    if (lost) return;  // the end of the connection has everything announced again
     // The others of the batch may stand; what was refused is tried again with the next renewal.
     OnAnnounced(entry, limits::kRegistrationTtl);
   }
@@ -295,7 +287,7 @@ void Trackers::OnAnnounced(Entry* entry, absl::Duration ttl) {
   entry->announcing = false;
   // Renewals spread over time by themselves: daemons that start together do not come back together.
   entry->ttl = std::max(ttl, absl::Seconds(1));
-  const absl::Duration wait = entry->ttl * std::uniform_real_distribution<>(0.4, 0.6)(random_);
+  const absl::Duration wait = entry->ttl * std::uniform_real_distribution<>(0.25, 0.75)(random_);
   if (entry->renew_timer->due() <= MonotonicNow() + wait) return;
   entry->renew_timer->Arm(MonotonicNow() + wait, [this, entry] {
     entry->renew_timer->Disarm();
@@ -303,15 +295,39 @@ void Trackers::OnAnnounced(Entry* entry, absl::Duration ttl) {
     if (entry->link == nullptr) {
       Connect(entry, /*now_please=*/true);  // announces everything
     } else {
-      AnnounceAll(entry);
+      Renew(entry);
     }
   });
+}
+
+// On this connection everything was announced, so that one line says it all.
+void Trackers::Renew(Entry* entry) {
+  Ask(
+      entry,
+      [count = RegistrationCount()](session::TrackerSession& s, uint64_t token) {
+        s.Renew(token, count, MonotonicNow());
+      },
+      [this, entry](const session::TrackerEvent* event) {
+        if (event != nullptr && absl::holds_alternative<session::TrackerRefused>(*event)) {
+          AnnounceAll(entry);
+        }
+      });
+}
+
+uint64_t Trackers::RegistrationCount() const {
+  std::set<std::pair<absl::string_view, absl::optional<ContentId>>> distinct;
+  for (const auto& [id, announcement] : announcements_) {
+    distinct.emplace(announcement.name, announcement.content_id);
+  }
+  return distinct.size();
 }
 
 void Trackers::OnClosedHere(Entry* entry, const std::string& reason, bool was_original) {
   const bool had_connected = std::exchange(entry->connected, false);
   entry->link.reset();
-  entry->original = was_original;
+  // One that is not reached may come back as another program; it may have been on its way down when
+  // it said nothing to HELLO.
+  entry->original = was_original && had_connected;
   // An original tracker may close after each answer and is well; one of ours that closes has gone
   // away.
   if (!had_connected || entry->announcing || (!was_original && !announcements_.empty())) {

@@ -17,6 +17,7 @@
 #include "core/base/ids.h"
 #include "daemon/engine/backoff.h"
 #include "daemon/engine/engine.h"
+#include "daemon/engine/name_answers.h"
 #include "daemon/engine/runtime.h"
 #include "daemon/engine/tracker_link.h"
 
@@ -37,13 +38,7 @@ class Trackers : public TrackerLinkObserver {
   void Announce(TransferId transfer, session::Announcement announcement);
   void Withdraw(TransferId transfer);
 
-  // What the trackers know of a name, merged. Called once every tracker answered or failed.
-  struct NameAnswer {
-    std::vector<session::NameFound::Version> versions;
-    absl::optional<session::NameFound::Original> originals;
-    int answered = 0;
-    std::string problem;  // why a tracker did not answer, "" if all did
-  };
+  // Asks all trackers that can be reached, and the others when none of those knows the name.
   void FindName(const std::string& name, std::function<void(NameAnswer)> done);
   // `found` runs for each tracker that knows peers of the content.
   void FindPeers(const ContentId& content_id,
@@ -82,10 +77,17 @@ class Trackers : public TrackerLinkObserver {
   Entry* FindByLink(uint64_t link);
   void Add(const std::string& address, bool extra);
   void Drop(Entry* entry);
+  void AskForName(const std::string& name, const std::vector<std::string>& addresses,
+                  NameAnswer so_far, std::function<void(NameAnswer)> done);
+  // Whether it is connected, or may be connected to now: no back-off runs.
+  static bool CanBeAsked(const Entry& entry);
   // Makes sure there is a connection or one is on its way. False while a back-off runs and
   // `now_please` is unset.
   bool Connect(Entry* entry, bool now_please);
   void AnnounceAll(Entry* entry);
+  void Renew(Entry* entry);
+  // What the tracker has registered of ours once all was announced.
+  uint64_t RegistrationCount() const;
   void OnAnnounced(Entry* entry, absl::Duration ttl);
   void OnEvent(Entry* entry, const session::TrackerEvent& event);
   void OnClosedHere(Entry* entry, const std::string& reason, bool was_original);

@@ -32,9 +32,11 @@ struct Transfer::Loaded {
   std::shared_ptr<content::ChunkHashes> hashes;
   std::vector<store::FileIdentity> identities;
   std::string have;
+  bool damaged = false;
 };
 
 void Transfer::StartNew() {
+  loaded_ = true;
   if (!record_.trackers.empty()) trackers_->AddExtra(record_.trackers);
   Continue();
 }
@@ -42,6 +44,10 @@ void Transfer::StartNew() {
 void Transfer::Load() {
   if (!record_.trackers.empty()) trackers_->AddExtra(record_.trackers);
   state_ = record_.paused ? TransferState::kPaused : TransferState::kQueued;
+  LoadContent();
+}
+
+void Transfer::LoadContent() {
   runtime_->RunOnCatalog(
       [id = record_.id](store::Catalog& catalog) {
         Loaded loaded;
@@ -52,6 +58,7 @@ void Transfer::Load() {
         }
         loaded.identities = std::move(raw->identities);
         loaded.have = std::move(raw->have);
+        loaded.damaged = raw->damaged;
         if (raw->info.empty()) return loaded;
         absl::StatusOr<content::Manifest> manifest = content::Manifest::Parse(std::move(raw->info));
         if (!manifest.ok()) {
@@ -74,9 +81,13 @@ void Transfer::Load() {
         if (!loaded.status.ok()) {
           return Fail(Annotate(loaded.status, "its entry in the catalog cannot be read"));
         }
+        loaded_ = true;
         content_.manifest = loaded.manifest;
         content_.hashes = loaded.hashes;
         identities_ = std::move(loaded.identities);
+        was_damaged_ = loaded.damaged;
+        placed_ = loaded.manifest != nullptr || !loaded.have.empty() || loaded.damaged;
+        part_waits_for_hashes_ = placed_ && loaded.manifest == nullptr;
         if (content_.manifest != nullptr) {
           content_.layout = std::shared_ptr<const content::Layout>(content_.manifest,
                                                                    &content_.manifest->layout());
@@ -96,6 +107,8 @@ void Transfer::Load() {
 
 void Transfer::Continue() {
   if (record_.paused) return SetState(TransferState::kPaused);
+  // It could not be read, and was resumed.
+  if (!loaded_) return LoadContent();
   // A have-set that is still being committed would replace that of the next fetch.
   if (stopping_ != nullptr) return AfterStopping(Guard([this] { Continue(); }));
   if (record_.kind == store::TransferKind::kShare) {
@@ -104,8 +117,9 @@ void Transfer::Continue() {
   if (record_.finished) return record_.verified ? OpenWhole() : SetState(TransferState::kComplete);
   if (!record_.verified) return StartOriginalFetch(record_.size_bytes, {});
   if (!content_.id.has_value()) return LookUpName();
-  if (content_.manifest != nullptr && !record_.path.empty()) return ReopenPart();
+  if (content_.manifest != nullptr && placed_) return ReopenPart();
   StartFetch({});
+  if (content_.manifest != nullptr) MakePlace();
 }
 
 void Transfer::SetState(TransferState state, std::string note) {
@@ -166,6 +180,8 @@ void Transfer::StopWork(std::function<void()> done) {
   stopping_ = fetch;
   fetch->Stop([self = shared_from_this(), fetch, done = std::move(done)] {
     if (self->stopping_ == fetch) self->stopping_ = nullptr;
+    // What was written without being made durable may be lost: only the committed part stands.
+    if (fetch->committed() != nullptr) self->resting_have_ = *fetch->committed();
     done();
   });
 }

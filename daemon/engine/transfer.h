@@ -95,6 +95,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   }
 
   void GoOn();  // what Resume does
+  void LoadContent();
   // Picks the next step from what is known.
   void Continue();
   void SetState(TransferState state, std::string note = "");
@@ -114,6 +115,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void CheckFiles(std::vector<FileIndex> files);
   void CheckAll();
   void LookForChanges();
+  void Gone();
+  void LookForFiles();
   void OnChecked(std::vector<FileIndex> files, store::VerifiedChunks result);
   void Offer();
   void Damaged(const std::string& what);
@@ -125,16 +128,24 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void StartFetch(std::vector<std::string> peers);
   void StartOriginalFetch(uint64_t size_bytes, std::vector<std::string> peers);
   void MakePlace();
-  void OnPlace(Place place);
+  void OnPlaceFound(Place place);
+  void SavePlace();
+  void SaveHashes();
+  void CreatePart();
   void CompareExisting();
   void CopyFrom(const Transfer& sibling);
   void ReopenPart();
-  void CheckUncommitted(ChunkSet have, ChunkSet uncertain);
+  // Leaves `have` of what the catalog says is there.
+  void CommitLess(ChunkSet have, std::function<void()> then);
+  void CheckUncommitted(ChunkSet uncertain);
+  void RememberPlace();
   void UseStore(ChunkSet have);
   void VerifyPart();
   void OnFinished(std::vector<store::FileIdentity> identities);
   void WaitForDisk(const absl::Status& status);
   void LookForSpace();
+  void WaitForPlace(const absl::Status& status);
+  void LookForPlace();
   void Announce(bool partial);
 
   // FetchHost.
@@ -156,9 +167,9 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   TransferHost* const host_;
   store::TransferRecord record_;
   ContentState content_;
-  // What is verified of an unfinished download while no Fetch runs.
+  // What the catalog says is there of an unfinished download, while no Fetch runs.
   ChunkSet resting_have_;
-  std::vector<store::FileIdentity> identities_;
+  std::vector<store::FileIdentity> identities_;  // as TransferContent has them
 
   TransferState state_ = TransferState::kQueued;
   std::string note_;
@@ -170,6 +181,12 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   std::shared_ptr<Fetch> stopping_;  // the last one, while it commits what it wrote
   std::shared_ptr<Serving> serving_;
   PeerExchange exchange_;
+  bool was_damaged_ = false;  // what the catalog held of it: nothing is known to be committed
+  bool loaded_ = false;       // what the catalog holds of its content
+  // A .part at record_.path is ours: the catalog said so before it was made.
+  bool placed_ = false;
+  // The catalog lost its manifest: it is opened once the hashes are here that tell what it holds.
+  bool part_waits_for_hashes_ = false;
   bool exists_at_target_ = false;  // something stands where the download should go: compare it
   net::Timer disk_timer_;
 };

@@ -44,7 +44,7 @@ absl::StatusOr<std::string> ResolveTarget(store::FileSystem* files, const std::s
 
 struct Transfer::Place {
   std::string target;
-  absl::StatusOr<std::shared_ptr<store::FileChunkManager>> store = absl::UnknownError("");
+  absl::Status status;
 };
 
 void Transfer::MakePlace() {
@@ -52,34 +52,64 @@ void Transfer::MakePlace() {
   runtime_->RunOnWorker(
       Priority::kUrgent,
       [files = runtime_->files, wanted = record_.path, layout = content_.layout, reserved] {
-        Place place;
         absl::StatusOr<std::string> target = ResolveTarget(files, wanted, layout->name());
-        if (!target.ok()) {
-          place.store = Annotate(target.status(), "the directory for the download");
-          return place;
-        }
-        place.target = *target;
-        place.store = store::FileChunkManager::CreatePart(files, *target, layout, reserved);
-        return place;
+        if (!target.ok())
+          return Place{"", Annotate(target.status(), "the directory for the download")};
+        return Place{*target,
+                     store::FileChunkManager::CheckPlace(files, *target, *layout, reserved)};
       },
-      Guard([this](Place place) { OnPlace(std::move(place)); }));
+      Guard([this](Place place) { OnPlaceFound(std::move(place)); }));
 }
 
-void Transfer::OnPlace(Place place) {
-  if (!place.target.empty()) record_.path = place.target;
-  if (place.store.ok()) {
-    content_.store = *std::move(place.store);
-    SaveRecord();
-    const std::shared_ptr<Transfer> sibling =
-        content_.id.has_value() ? host_->FindSibling(*this) : nullptr;
-    if (sibling != nullptr && sibling->content_.whole) return CopyFrom(*sibling);
-    return UseStore(ChunkSet(content_.layout->chunk_count()));
-  }
-  if (!absl::IsAlreadyExists(place.store.status()) || content_.manifest == nullptr) {
-    return Fail(place.store.status());
-  }
+void Transfer::OnPlaceFound(Place place) {
+  if (!place.target.empty()) record_.path = std::move(place.target);
+  if (place.status.ok()) return SavePlace();
+  if (!absl::IsAlreadyExists(place.status) || content_.manifest == nullptr)
+    return Fail(place.status);
   exists_at_target_ = true;
   if (content_.hashes->Complete()) CompareExisting();
+}
+
+// Before anything is made there: a .part that a crash leaves is then known as ours, and not yet as
+// holding what an earlier one held.
+void Transfer::SavePlace() {
+  resting_have_ = ChunkSet(content_.layout->chunk_count());
+  const auto hashes =
+      content_.manifest != nullptr && content_.hashes->Complete() ? content_.hashes : nullptr;
+  runtime_->RunOnCatalog(
+      [record = record_, manifest = content_.manifest, hashes,
+       none = resting_have_.ToBytes()](store::Catalog& catalog) {
+        store::TransferContent content;
+        content.have = none;
+        if (manifest != nullptr) content.info = manifest->info();
+        if (hashes != nullptr) content.chunk_hashes = hashes->Encode();
+        return catalog.Save(record, content);
+      },
+      Guard([this, hashes](absl::Status saved) {
+        if (!saved.ok()) return Fail(Annotate(saved, "cannot save the download in the catalog"));
+        placed_ = true;
+        if (hashes == nullptr && content_.manifest != nullptr && content_.hashes->Complete())
+          SaveHashes();
+        CreatePart();
+      }));
+}
+
+void Transfer::CreatePart() {
+  const ByteCount reserved = host_->ReservedBytes(record_.id);
+  runtime_->RunOnWorker(
+      Priority::kUrgent,
+      [files = runtime_->files, target = record_.path, layout = content_.layout, reserved] {
+        return store::FileChunkManager::CreatePart(files, target, layout, reserved);
+      },
+      Guard([this](const absl::StatusOr<std::shared_ptr<store::FileChunkManager>>& created) {
+        if (!created.ok()) return Fail(created.status());
+        content_.store = *created;
+        RememberPlace();
+        const std::shared_ptr<Transfer> sibling =
+            content_.id.has_value() ? host_->FindSibling(*this) : nullptr;
+        if (sibling != nullptr && sibling->content_.whole) return CopyFrom(*sibling);
+        UseStore(ChunkSet(content_.layout->chunk_count()));
+      }));
 }
 
 void Transfer::CopyFrom(const Transfer& sibling) {
@@ -132,7 +162,10 @@ void Transfer::CompareExisting() {
         ChunkSet all(content_.layout->chunk_count());
         all.AddAll();
         RunCheck(all, [this, refuse](store::VerifiedChunks result) {
-          if (result.good.All()) return OnFinished(content_.store->identities());
+          if (result.good.All()) {
+            SaveHashes();
+            return OnFinished(content_.store->identities());
+          }
           content_.store.reset();
           refuse();
         });
@@ -145,20 +178,27 @@ void Transfer::ReopenPart() {
     ChunkSet have;
     ChunkSet uncertain;
     bool adopted = false;
+    absl::Status place;
   };
   SetState(TransferState::kChecking);
-  const bool recheck =
-      host_->last_run_was_unclean() && content_.hashes != nullptr && content_.hashes->Complete();
+  const bool recheck = (host_->last_run_was_unclean() || was_damaged_) &&
+                       content_.hashes != nullptr && content_.hashes->Complete();
   runtime_->RunOnWorker(
       Priority::kUrgent,
       [files = runtime_->files, path = record_.path, layout = content_.layout, have = resting_have_,
-       recheck, adopt = content_.manifest != nullptr] {
+       place = identities_, recheck, adopt = content_.manifest != nullptr] {
         Reopened result;
         result.have = have;
         result.uncertain = ChunkSet(have.size());
         // Cut off before the place was chosen.
         if (absl::EndsWith(path, "/")) {
           result.store = absl::NotFoundError("no place chosen yet");
+          return result;
+        }
+        if (!have.None() &&
+            store::FileChunkManager::LookAtPart(files, path, layout, &result.have).ok() &&
+            !(result.have == have)) {
+          result.store = absl::AbortedError("less is there than the catalog claims");
           return result;
         }
         result.store = store::FileChunkManager::ReopenPart(files, path, layout, &result.have);
@@ -173,16 +213,23 @@ void Transfer::ReopenPart() {
           result.adopted = adopted.ok();
           if (adopted.ok()) result.store = *std::move(adopted);
         }
+        if (absl::IsNotFound(result.store.status())) {
+          result.place = store::FileChunkManager::CheckSameDirectory(
+              files, path, place.empty() ? store::FileIdentity() : place.front());
+        }
         return result;
       },
       Guard([this](Reopened result) {
+        if (absl::IsAborted(result.store.status())) {
+          return CommitLess(std::move(result.have), [this] { ReopenPart(); });
+        }
+        if (!result.place.ok()) return WaitForPlace(result.place);
         if (absl::IsNotFound(result.store.status())) {
           if (!resting_have_.None()) {
             spdlog::warn("transfer {}: {}.part is gone with {} of {}; it is fetched anew",
                          record_.id.value(), Printable(record_.path), HumanBytes(RestingBytes()),
                          HumanBytes(content_.layout->total_bytes().value()));
           }
-          resting_have_.Clear();
           if (fetch_ == nullptr) StartFetch({});
           return MakePlace();
         }
@@ -197,13 +244,67 @@ void Transfer::ReopenPart() {
                 absl::StrCat(Printable(record_.path), " already exists and is something else")));
           });
         }
-        if (!result.uncertain.None()) return CheckUncommitted(result.have, result.uncertain);
-        UseStore(result.have);
+        // It may have been moved to another disk while the daemon was stopped.
+        RememberPlace();
+        if (!result.uncertain.None()) return CheckUncommitted(result.uncertain);
+        UseStore(resting_have_);
       }));
 }
 
-void Transfer::CheckUncommitted(ChunkSet have, ChunkSet uncertain) {
-  RunCheck(std::move(uncertain), [this, have](store::VerifiedChunks checked) mutable {
+// Before anything is made anew: then it looks as if all of it were there.
+void Transfer::CommitLess(ChunkSet have, std::function<void()> then) {
+  if (have == resting_have_) return then();
+  resting_have_ = std::move(have);
+  runtime_->RunOnCatalog([id = record_.id, bytes = resting_have_.ToBytes()](
+                             store::Catalog& catalog) { return catalog.SaveHave(id, bytes); },
+                         Guard([this, then = std::move(then)](absl::Status saved) {
+                           if (!saved.ok())
+                             return Fail(Annotate(saved, "cannot save what is left of it"));
+                           then();
+                         }));
+}
+
+void Transfer::RememberPlace() {
+  runtime_->RunOnWorker(
+      Priority::kBulk, [store = content_.store] { return store->Place(); },
+      Guard([this](absl::StatusOr<store::FileIdentity> place) {
+        if (!place.ok() || record_.finished) return;
+        if (identities_.size() == 1 && identities_.front() == *place) return;
+        identities_ = {*place};
+        runtime_->RunOnCatalog(
+            [id = record_.id, identities = identities_](store::Catalog& catalog) {
+              return catalog.SaveIdentities(id, identities);
+            },
+            [](absl::Status) {});
+      }));
+}
+
+// A disk that is not mounted is not a download that was deleted: nothing of it is forgotten, and
+// nothing is begun where the disk will be.
+void Transfer::WaitForPlace(const absl::Status& status) {
+  StopWork([] {});
+  SetState(TransferState::kPaused,
+           absl::StrCat(status.message(),
+                        "; is its disk mounted? It goes on by itself when it is back"));
+  disk_timer_.Arm(MonotonicNow() + kDiskRetry, [this] { LookForPlace(); });
+}
+
+void Transfer::LookForPlace() {
+  runtime_->RunOnWorker(
+      Priority::kBulk,
+      [files = runtime_->files, path = record_.path, place = identities_] {
+        return store::FileChunkManager::CheckSameDirectory(
+            files, path, place.empty() ? store::FileIdentity() : place.front());
+      },
+      Guard([this](absl::Status there) {
+        if (there.ok()) return Continue();
+        disk_timer_.Arm(MonotonicNow() + kDiskRetry, [this] { LookForPlace(); });
+      }));
+}
+
+void Transfer::CheckUncommitted(ChunkSet uncertain) {
+  RunCheck(std::move(uncertain), [this](store::VerifiedChunks checked) {
+    ChunkSet have = resting_have_;
     have.Add(checked.good);
     UseStore(std::move(have));
   });
@@ -214,7 +315,7 @@ void Transfer::UseStore(ChunkSet have) {
   if (fetch_ == nullptr) StartFetch({});
   const bool has_something = !have.None();
   const std::shared_ptr<Fetch> fetch = fetch_;  // may be gone at the end of the call
-  fetch->OnStoreReady(std::move(have));
+  fetch->OnStoreReady(std::move(have), resting_have_);
   if (has_something && fetch_ != nullptr) Announce(/*partial=*/true);
 }
 
@@ -234,11 +335,7 @@ void Transfer::WaitForDisk(const absl::Status& status) {
   SetState(TransferState::kPaused,
            absl::StrCat("disk full: ", HumanBytes(bytes_to_write()), " more are needed (",
                         status.message(), "); it goes on by itself when there is space"));
-  const std::shared_ptr<Fetch> fetch = fetch_;
-  // What was written without being made durable may be lost: only the committed part stands.
-  StopWork([this, keep = shared_from_this(), fetch] {
-    if (fetch->committed() != nullptr) resting_have_ = *fetch->committed();
-  });
+  StopWork([] {});
   disk_timer_.Arm(MonotonicNow() + kDiskRetry, [this] { LookForSpace(); });
 }
 

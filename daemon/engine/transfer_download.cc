@@ -108,7 +108,7 @@ void Transfer::StartOriginalFetch(uint64_t size_bytes, std::vector<std::string> 
   source.peers = std::move(peers);
   fetch_ = std::make_shared<Fetch>(runtime_, links_, trackers_, record_.id, &content_, this,
                                    std::move(source));
-  if (content_.store != nullptr || !resting_have_.None()) {
+  if (placed_) {
     ReopenPart();
   } else {
     MakePlace();
@@ -121,22 +121,23 @@ void Transfer::OnManifest() {
   record_.size_bytes = content_.layout->total_bytes().value();
   resting_have_ = ChunkSet(content_.layout->chunk_count());
   SetState(TransferState::kDownloading);
-  runtime_->RunOnCatalog(
-      [id = record_.id, manifest = content_.manifest](store::Catalog& catalog) {
-        return catalog.SaveManifest(id, manifest->info(), "");
-      },
-      [](absl::Status) {});
-  MakePlace();
+  // With a place its manifest was lost: the hashes will tell what is there.
+  if (!placed_) MakePlace();
 }
 
 void Transfer::OnHashesComplete() {
+  if (placed_) SaveHashes();
+  if (exists_at_target_) CompareExisting();
+  if (std::exchange(part_waits_for_hashes_, false)) ReopenPart();
+}
+
+void Transfer::SaveHashes() {
   runtime_->RunOnCatalog(
       [id = record_.id, manifest = content_.manifest,
        hashes = content_.hashes](store::Catalog& catalog) {
         return catalog.SaveManifest(id, manifest->info(), hashes->Encode());
       },
       [](absl::Status) {});
-  if (exists_at_target_) CompareExisting();
 }
 
 void Transfer::OnFirstChunk() { Announce(/*partial=*/true); }
@@ -154,8 +155,8 @@ void Transfer::Announce(bool partial) {
 void Transfer::OnFetched() {
   if (progress_ != nullptr) return;  // a verification runs: its end decides
   using Identities = std::vector<store::FileIdentity>;
-  runtime_->RunOnWorker(
-      Priority::kUrgent,
+  runtime_->RunOnDisk(
+      Priority::kUrgent, content_.store->disk(),
       [store = content_.store]() -> absl::StatusOr<Identities> {
         P2P_RETURN_IF_ERROR(store->Finish());
         return store->identities();
@@ -174,8 +175,9 @@ void Transfer::OnFinished(std::vector<store::FileIdentity> identities) {
   record_.error.clear();
   runtime_->RunOnCatalog(
       [record = record_, identities = identities_](store::Catalog& catalog) {
-        P2P_RETURN_IF_ERROR(catalog.SaveIdentities(record.id, identities));
-        return catalog.Update(record);
+        store::TransferContent content;
+        content.identities = identities;
+        return catalog.Save(record, content);
       },
       Guard([this](absl::Status saved) {
         if (!saved.ok()) {

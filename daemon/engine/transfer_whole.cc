@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/clock.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
 #include "daemon/engine/transfer.h"
@@ -15,6 +16,7 @@ namespace {
 using Priority = store::WorkerPool::Priority;
 
 constexpr size_t kFilesNamed = 3;
+constexpr absl::Duration kGoneRetry = absl::Seconds(5);
 
 std::string NameFiles(const content::Layout& layout, const std::vector<FileIndex>& files) {
   std::vector<std::string> names;
@@ -67,12 +69,18 @@ void Transfer::OnHashed(store::HashedShare hashed) {
   runtime_->RunOnCatalog(
       [record = record_, manifest = content_.manifest, hashes = content_.hashes,
        identities = identities_](store::Catalog& catalog) {
-        P2P_RETURN_IF_ERROR(catalog.SaveManifest(record.id, manifest->info(), hashes->Encode()));
-        P2P_RETURN_IF_ERROR(catalog.SaveIdentities(record.id, identities));
-        return catalog.Update(record);
+        store::TransferContent content;
+        content.info = manifest->info();
+        content.chunk_hashes = hashes->Encode();
+        content.identities = identities;
+        return catalog.Save(record, content);
       },
       Guard([this](absl::Status saved) {
-        if (!saved.ok()) return Fail(Annotate(saved, "cannot save the share in the catalog"));
+        if (!saved.ok()) {
+          // Only what the catalog has is offered: resuming hashes again.
+          content_.manifest = nullptr;
+          return Fail(Annotate(saved, "cannot save the share in the catalog"));
+        }
         host_->OnContentKnown(this);
         OpenWhole();
       }));
@@ -83,16 +91,21 @@ void Transfer::OpenWhole() {
   struct Result {
     Opened store;
     std::vector<FileIndex> changed;
+    bool gone = false;
   };
   runtime_->RunOnWorker(
       Priority::kUrgent,
       [files = runtime_->files, path = record_.path, layout = content_.layout,
        identities = identities_] {
-        Result result{store::FileChunkManager::OpenWhole(files, path, layout, identities), {}};
+        Result result{
+            store::FileChunkManager::OpenWhole(files, path, layout, identities), {}, false};
         if (result.store.ok()) result.changed = (*result.store)->ChangedFiles();
+        const bool all = result.changed.size() == layout->files().size();
+        result.gone = (!result.store.ok() || all) && store::FileChunkManager::IsGone(files, path);
         return result;
       },
       Guard([this](Result result) {
+        if (result.gone) return Gone();
         if (!result.store.ok()) {
           return Damaged(absl::StrCat(Printable(record_.path),
                                       " is not there: ", result.store.status().message()));
@@ -199,6 +212,28 @@ void Transfer::LookForChanges() {
 void Transfer::OnFileSuspect(FileIndex file) {
   if (progress_ != nullptr) return;  // a running check covers it, or its end asks again
   CheckFiles({file});
+}
+
+// It may stand on a disk that is not mounted yet.
+void Transfer::Gone() {
+  serving_->RefuseAll();
+  content_.whole = false;
+  Fail(absl::NotFoundError(absl::StrCat(
+      Printable(record_.path),
+      " is gone; is its disk mounted? It is offered again by itself when it is back")));
+  disk_timer_.Arm(MonotonicNow() + kGoneRetry, [this] { LookForFiles(); });
+}
+
+void Transfer::LookForFiles() {
+  runtime_->RunOnWorker(
+      Priority::kBulk,
+      [files = runtime_->files, path = record_.path] {
+        return store::FileChunkManager::IsGone(files, path);
+      },
+      Guard([this](bool gone) {
+        if (!gone) return Continue();
+        disk_timer_.Arm(MonotonicNow() + kGoneRetry, [this] { LookForFiles(); });
+      }));
 }
 
 void Transfer::Damaged(const std::string& what) {

@@ -38,7 +38,7 @@ PeerSession::ReadPlan PeerSession::PlanRead() {
   }
   const bool extension_waits =
       impl.mode == Impl::Mode::kExtension && impl.held.size() < kHeldBytes &&
-      impl.core.outbox.waiting_text_bytes() <= limits::kMaxSendBacklogBytes;
+      impl.core.outbox.waiting_text_bytes() <= impl.core.backlog_limit_bytes;
   if (!impl.Blocked() || extension_waits) plan.mode = ReadMode::kLines;
   return plan;
 }
@@ -202,6 +202,8 @@ void PeerSession::SetChunkCount(uint32_t chunk_count) {
 void PeerSession::UseSendTally(std::shared_ptr<SendTally> tally) {
   impl_->extension.UseSendTally(std::move(tally));
 }
+
+void PeerSession::LimitBacklog(size_t bytes) { impl_->core.backlog_limit_bytes = bytes; }
 
 uint64_t PeerSession::send_ahead_bytes() const { return impl_->extension.send_ahead_bytes(); }
 

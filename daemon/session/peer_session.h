@@ -204,7 +204,8 @@ class PeerSession {
 
   // --- Commands: ours to the other side
 
-  // May be called before the HELLO of the other side is here: sent along with ours.
+  // Only where this side dialled. May be called before the HELLO of the other side is here: sent
+  // along with ours.
   void Open(const ContentId& content_id);
   void AskWhich(absl::string_view name);
   // Also asks for up to `max_hashes` chunk hashes, which follow as HASHES.
@@ -247,6 +248,9 @@ class PeerSession {
   // Bounds have messages once the manifest is known (dialled sessions; AcceptOpen does it for
   // accepted ones).
   void SetChunkCount(uint32_t chunk_count);
+
+  // With more text than this waiting to be sent, nothing more is read; 1 MiB unless it is said.
+  void LimitBacklog(size_t bytes);
 
   // What is sent is counted there, and of what waits that is sent first which was sent least often.
   void UseSendTally(std::shared_ptr<SendTally> tally);

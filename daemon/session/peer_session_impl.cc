@@ -162,7 +162,7 @@ void PeerSession::Impl::Release() {
 }
 
 bool PeerSession::Impl::Blocked() const {
-  return core.outbox.waiting_text_bytes() > limits::kMaxSendBacklogBytes ||
+  return core.outbox.waiting_text_bytes() > core.backlog_limit_bytes ||
          (mode == Mode::kExtension && extension.Blocked()) ||
          (mode == Mode::kOriginalServer && server.full());
 }

@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core/base/limits.h"
 #include "core/wire/error_line.h"
 #include "daemon/session/outbox.h"
 #include "daemon/session/peer_session.h"
@@ -24,6 +25,8 @@ struct SessionCore {
   std::vector<PeerEvent> events;
   bool ended = false;
   uint64_t untold_progress_bytes = 0;
+  // With more text that waits to be sent, nothing more is read.
+  size_t backlog_limit_bytes = limits::kMaxSendBacklogBytes;
 
   void Emit(PeerEvent event) {
     if (!ended) events.push_back(std::move(event));

@@ -32,6 +32,14 @@ Question Question::Announce(uint64_t token, std::vector<Announcement> announceme
   return question;
 }
 
+Question Question::Renew(uint64_t token, uint64_t count) {
+  Question question;
+  question.kind = Kind::kRenew;
+  question.token = token;
+  question.renewed_count = count;
+  return question;
+}
+
 Question Question::Withdraw(uint64_t token, const absl::optional<ContentId>& content_id) {
   Question question;
   question.kind = Kind::kWithdraw;
@@ -63,6 +71,8 @@ bool Question::NeedsNoTracker(bool original) const {
       return announcements.empty();
     case Kind::kFindName:
       return refusal.has_value();
+    case Kind::kRenew:
+      return original;
     case Kind::kWithdraw:
     case Kind::kFindPeers:
       break;
@@ -71,9 +81,12 @@ bool Question::NeedsNoTracker(bool original) const {
 }
 
 TrackerEvent Question::LocalAnswer() const {
-  if (kind == Kind::kAnnounce) return AnnounceAnswer();
+  if (kind == Kind::kAnnounce) return BatchAnswer();
   if (kind == Kind::kWithdraw) return Withdrawn{token};
   if (refusal.has_value()) return TrackerRefused{token, refusal->code, refusal->text};
+  if (kind == Kind::kRenew) {
+    return TrackerRefused{token, 404, "this tracker speaks only the original protocol"};
+  }
   return TrackerRefused{
       token, 404, "this tracker speaks only the original protocol, which finds peers by name"};
 }
@@ -86,6 +99,8 @@ std::string Question::NextLine(bool original, absl::string_view self_address) {
       return wire::FormatRegister(a.name, a.total_bytes, original ? absl::nullopt : a.content_id,
                                   a.partial, self_address);
     }
+    case Kind::kRenew:
+      return wire::FormatRenew(renewed_count, self_address);
     case Kind::kWithdraw:
       return content_id.has_value() ? wire::FormatWithdraw(*content_id, self_address)
                                     : wire::FormatUnregister(self_address);
@@ -97,7 +112,7 @@ std::string Question::NextLine(bool original, absl::string_view self_address) {
   return wire::FormatPeers(*content_id);
 }
 
-TrackerEvent Question::AnnounceAnswer() const {
+TrackerEvent Question::BatchAnswer() const {
   if (refusal.has_value()) return TrackerRefused{token, refusal->code, refusal->text};
   return Announced{token, ttl};
 }

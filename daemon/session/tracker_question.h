@@ -19,27 +19,30 @@
 namespace p2p::session {
 
 struct Question {
-  enum class Kind { kAnnounce, kWithdraw, kFindName, kFindPeers };
+  enum class Kind { kAnnounce, kRenew, kWithdraw, kFindName, kFindPeers };
 
   // Names that break the rules for names never reach the tracker: they become the refusal.
   static Question Announce(uint64_t token, std::vector<Announcement> announcements);
+  static Question Renew(uint64_t token, uint64_t count);
   // All of the address without `content_id`.
   static Question Withdraw(uint64_t token, const absl::optional<ContentId>& content_id);
   static Question FindName(uint64_t token, absl::string_view name);
   static Question FindPeers(uint64_t token, const ContentId& content_id);
 
-  // Whether the answer is known without asking: nothing to announce, refused already, or a content
-  // id, which the original protocol can not say.
+  // Whether the answer is known without asking: nothing to announce, refused already, or what the
+  // original protocol can not say.
   bool NeedsNoTracker(bool original) const;
   TrackerEvent LocalAnswer() const;
   // The next line to send, and counts it as sent.
   std::string NextLine(bool original, absl::string_view self_address);
-  // When every announcement was answered.
-  TrackerEvent AnnounceAnswer() const;
+  // Whether there is one answer when all lines have theirs: announcements and their renewal.
+  bool IsBatch() const { return kind == Kind::kAnnounce || kind == Kind::kRenew; }
+  TrackerEvent BatchAnswer() const;
 
   Kind kind = Kind::kAnnounce;
   uint64_t token = 0;
   std::vector<Announcement> announcements;
+  uint64_t renewed_count = 0;
   absl::optional<ContentId> content_id;
   std::string name;
   // An announcement is one line, all else is a single one.

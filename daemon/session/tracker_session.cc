@@ -53,7 +53,7 @@ struct TrackerSession::Impl {
   bool OnFound(const Question& question, const wire::FoundHeader& header);
 
   void EndOverGarbage(absl::string_view why, absl::string_view line);
-  void Lose(uint64_t token);
+  void Lose(uint64_t token, const std::string& reason);
   void End(std::string reason);
 
   const std::string self_text;
@@ -73,6 +73,7 @@ struct TrackerSession::Impl {
   std::string payload;
   std::string output;
   std::vector<TrackerEvent> events;
+  std::string end_reason;
 };
 
 TrackerSession::Impl::Impl(std::string self_address, absl::Time now, bool original)
@@ -87,7 +88,7 @@ TrackerSession::Impl::Impl(std::string self_address, absl::Time now, bool origin
 // --- Questions
 
 void TrackerSession::Impl::Ask(Question question, absl::Time now) {
-  if (state == State::kEnded) return Lose(question.token);
+  if (state == State::kEnded) return Lose(question.token, end_reason);
   if (questions.empty() && state != State::kHelloSent) waiting_since = now;
   questions.push_back(std::move(question));
   Pump(now);
@@ -170,7 +171,7 @@ void TrackerSession::Impl::OnHelloAnswer(absl::string_view line, absl::Time now)
 }
 
 void TrackerSession::Impl::OnRefused(Question* question, const wire::WireError& error) {
-  if (question->kind != Question::Kind::kAnnounce) {
+  if (!question->IsBatch()) {
     events.push_back(TrackerRefused{question->token, error.code, error.text});
   } else if (!question->refusal.has_value()) {
     question->refusal = error;
@@ -180,6 +181,7 @@ void TrackerSession::Impl::OnRefused(Question* question, const wire::WireError& 
 bool TrackerSession::Impl::OnAnswer(Question* question, absl::string_view line) {
   switch (question->kind) {
     case Question::Kind::kAnnounce:
+    case Question::Kind::kRenew:
     case Question::Kind::kWithdraw:
       return OnNumber(question, line);
     case Question::Kind::kFindName:
@@ -274,7 +276,7 @@ void TrackerSession::Impl::AnswerDone(absl::Time now) {
   Question& question = questions.front();
   --in_flight;
   if (++question.answered == question.lines) {
-    if (question.kind == Question::Kind::kAnnounce) events.push_back(question.AnnounceAnswer());
+    if (question.IsBatch()) events.push_back(question.BatchAnswer());
     questions.pop_front();
   }
   Pump(now);
@@ -340,15 +342,16 @@ void TrackerSession::Impl::EndOverGarbage(absl::string_view why, absl::string_vi
                    Printable(line, 80)));
 }
 
-void TrackerSession::Impl::Lose(uint64_t token) {
-  events.push_back(TrackerRefused{token, 0, "the connection to the tracker ended"});
+void TrackerSession::Impl::Lose(uint64_t token, const std::string& reason) {
+  events.push_back(TrackerRefused{token, 0, reason});
 }
 
 void TrackerSession::Impl::End(std::string reason) {
   if (state == State::kEnded) return;
   speaks_extension_at_end = SpeaksExtension();
   state = State::kEnded;
-  for (const Question& question : questions) Lose(question.token);
+  end_reason = reason;
+  for (const Question& question : questions) Lose(question.token, end_reason);
   questions.clear();
   output.clear();
   payload = std::string();
@@ -375,6 +378,9 @@ absl::optional<bool> TrackerSession::speaks_extension() const { return impl_->Sp
 void TrackerSession::Announce(uint64_t token, std::vector<Announcement> announcements,
                               absl::Time now) {
   impl_->Ask(Question::Announce(token, std::move(announcements)), now);
+}
+void TrackerSession::Renew(uint64_t token, uint64_t count, absl::Time now) {
+  impl_->Ask(Question::Renew(token, count), now);
 }
 void TrackerSession::Withdraw(uint64_t token, const ContentId& content_id, absl::Time now) {
   impl_->Ask(Question::Withdraw(token, content_id), now);

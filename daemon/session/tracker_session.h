@@ -86,6 +86,9 @@ class TrackerSession {
 
   // Pipelined in batches; one Announced for all of them, or TrackerRefused with the first refusal.
   void Announce(uint64_t token, std::vector<Announcement> announcements, absl::Time now);
+  // Renews all that was announced for this address, which is `count` registrations: Announced, or
+  // TrackerRefused when the tracker does not have them so or does not know how: announce all again.
+  void Renew(uint64_t token, uint64_t count, absl::Time now);
   // The original protocol can only withdraw all of an address: there this does nothing but answer
   // Withdrawn.
   void Withdraw(uint64_t token, const ContentId& content_id, absl::Time now);

@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& state_
   auto tables = CatalogTables::Open(path);
   absl::Status status = tables.ok() ? (*tables)->CheckWhole() : tables.status();
   // A damaged header can say that nothing may be written.
-  const bool claims_read_only = absl::IsPermissionDenied(status) && IsWritable(path);
+  const bool claims_read_only = absl::IsPermissionDenied(status) && HeaderForbidsWriting(path);
   if (absl::IsDataLoss(status) || claims_read_only) {
     tables = absl::DataLossError("");  // closes it
     P2P_ASSIGN_OR_RETURN(*recovered, impl->Recover(path, status.message()));
@@ -81,6 +81,10 @@ absl::StatusOr<TransferId> Catalog::Add(const TransferRecord& record) {
 
 absl::Status Catalog::Update(const TransferRecord& record) {
   return impl_->WithReserve([&] { return impl_->tables->Update(record); });
+}
+
+absl::Status Catalog::Save(const TransferRecord& record, const TransferContent& content) {
+  return impl_->WithReserve([&] { return impl_->tables->Save(record, content); });
 }
 
 absl::Status Catalog::Remove(TransferId id) {

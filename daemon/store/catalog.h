@@ -39,10 +39,11 @@ struct TransferRecord {
 
 // The big parts, loaded one transfer at a time.
 struct TransferContent {
-  std::string info;                      // bencoded info dictionary; "" when not yet known
-  std::string chunk_hashes;              // content::ChunkHashes::Encode(); "" when not yet complete
-  std::vector<FileIdentity> identities;  // whole content only
-  std::string have;                      // ChunkSet::ToBytes(), "" for none; downloads only
+  std::string info;          // bencoded info dictionary; "" when not yet known
+  std::string chunk_hashes;  // content::ChunkHashes::Encode(); "" when not yet complete
+  // Of the files of whole content; of an unfinished download one, its FileChunkManager::Place().
+  std::vector<FileIdentity> identities;
+  std::string have;      // ChunkSet::ToBytes(), "" for none; downloads only
   bool damaged = false;  // a part was not what had been saved and is left empty: get or hash
                          // it again
 };
@@ -61,14 +62,16 @@ class Catalog {
   absl::StatusOr<TransferContent> LoadContent(TransferId id);
 
   // Every call below is one durable commit. ResourceExhausted when the disk is full: the catalog is
-  // as it was before. Update and Remove then use a reserve that was put by at the start, so that
-  // pausing and removing work.
+  // as it was before. Update, Save and Remove then use a reserve that was put by at the start, so
+  // that pausing, completing and removing work.
   absl::StatusOr<TransferId> Add(
       const TransferRecord& record);                  // gives the id; ids are never reused
   absl::Status Update(const TransferRecord& record);  // NotFound when there is none of that id
   absl::Status Remove(TransferId id);                 // OK when there is none of that id
   absl::Status SaveManifest(TransferId id, absl::string_view info, absl::string_view chunk_hashes);
   absl::Status SaveIdentities(TransferId id, const std::vector<FileIdentity>& identities);
+  // The record, and what of its content is not empty.
+  absl::Status Save(const TransferRecord& record, const TransferContent& content);
   // Only chunks that FileChunkManager::Sync() has made durable.
   absl::Status SaveHave(TransferId id, absl::string_view have);
 

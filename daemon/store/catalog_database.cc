@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
+#include "daemon/store/catalog_files.h"
 
 namespace p2p::store {
 
@@ -20,6 +21,7 @@ Statement& Statement::operator=(Statement&& other) noexcept {
   std::swap(database_, other.database_);
   std::swap(statement_, other.statement_);
   std::swap(next_argument_, other.next_argument_);
+  std::swap(binding_error_, other.binding_error_);
   return *this;
 }
 
@@ -29,34 +31,41 @@ Statement& Statement::Start() {
   Finish();
   sqlite3_clear_bindings(statement_);
   next_argument_ = 1;
+  binding_error_ = SQLITE_OK;
   return *this;
 }
 
 Statement& Statement::Bind(int64_t value) {
-  sqlite3_bind_int64(statement_, next_argument_++, value);
+  NoteBinding(sqlite3_bind_int64(statement_, next_argument_++, value));
   return *this;
 }
 
 Statement& Statement::BindText(absl::string_view value) {
   // An empty view may have no address, which would bind NULL.
   const char* data = value.empty() ? "" : value.data();
-  sqlite3_bind_text64(statement_, next_argument_++, data, value.size(), SQLITE_TRANSIENT,
-                      SQLITE_UTF8);
+  NoteBinding(sqlite3_bind_text64(statement_, next_argument_++, data, value.size(),
+                                  SQLITE_TRANSIENT, SQLITE_UTF8));
   return *this;
 }
 
 Statement& Statement::BindBlob(absl::string_view value) {
   const char* data = value.empty() ? "" : value.data();
-  sqlite3_bind_blob64(statement_, next_argument_++, data, value.size(), SQLITE_STATIC);
+  NoteBinding(sqlite3_bind_blob64(statement_, next_argument_++, data, value.size(), SQLITE_STATIC));
   return *this;
 }
 
 Statement& Statement::BindNull() {
-  sqlite3_bind_null(statement_, next_argument_++);
+  NoteBinding(sqlite3_bind_null(statement_, next_argument_++));
   return *this;
 }
 
+void Statement::NoteBinding(int code) {
+  if (binding_error_ == SQLITE_OK) binding_error_ = code;
+}
+
 absl::StatusOr<bool> Statement::Step() {
+  // It would be saved as NULL.
+  if (binding_error_ != SQLITE_OK) return database_->Error(binding_error_);
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   absl::Status status = code == SQLITE_DONE ? absl::OkStatus() : database_->Error(code);
@@ -151,8 +160,8 @@ absl::Status Database::Error(int code) const {
     case SQLITE_AUTH:
       return ErrnoStatus(system_error == EROFS ? EROFS : EACCES, what);
     case SQLITE_CANTOPEN:
-      return ErrnoStatus(system_error != 0 ? system_error : EACCES,
-                         absl::StrCat("cannot open ", what));
+      return CatalogError(system_error != 0 ? system_error : EACCES,
+                          absl::StrCat("cannot open ", what));
     case SQLITE_CONSTRAINT:
       return absl::NotFoundError(absl::StrCat(what, " has no such transfer"));
     case SQLITE_TOOBIG:

@@ -32,7 +32,7 @@ class Statement {
   Statement& BindBlob(absl::string_view value);  // the bytes must live until the next Start()
   Statement& BindNull();
 
-  // Whether there is a row.
+  // Whether there is a row. An argument that could not be bound is told here.
   absl::StatusOr<bool> Step();
   // For statements without rows.
   absl::Status Run();
@@ -50,7 +50,10 @@ class Statement {
 
   Database* database_ = nullptr;
   sqlite3_stmt* statement_ = nullptr;
+  void NoteBinding(int code);
+
   int next_argument_ = 1;
+  int binding_error_ = 0;  // the first since Start()
 };
 
 class Database {

@@ -29,26 +29,42 @@ bool IsThere(const std::string& path) {
 
 }  // namespace
 
+absl::Status CatalogError(int error_number, absl::string_view what) {
+  const absl::Status status = ErrnoStatus(error_number, what);
+  return absl::IsDataLoss(status) ? absl::UnavailableError(status.message()) : status;
+}
+
 absl::Status MakePrivateFile(const std::string& path) {
   const Descriptor file(
       ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, kPrivateMode));
   return file ? absl::OkStatus()
-              : ErrnoStatus(errno, absl::StrCat("cannot open ", Printable(path)));
+              : CatalogError(errno, absl::StrCat("cannot open ", Printable(path)));
 }
 
 absl::StatusOr<bool> IsEmptyOrDatabase(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file) return ErrnoStatus(errno, absl::StrCat("cannot open ", Printable(path)));
+  if (!file) return CatalogError(errno, absl::StrCat("cannot open ", Printable(path)));
   // With its NUL: https://www.sqlite.org/fileformat.html, "The Database Header".
   constexpr absl::string_view kMagic("SQLite format 3\0", 16);
   uint8_t begin[kMagic.size()];
-  const ssize_t got = ::pread(file.get(), begin, sizeof begin, 0);
-  if (got < 0) return ErrnoStatus(errno, absl::StrCat("cannot read ", Printable(path)));
-  const absl::string_view read(reinterpret_cast<const char*>(begin), static_cast<size_t>(got));
-  return read.empty() || read == kMagic;
+  const int error = ReadFully(::pread, file.get(), 0, absl::MakeSpan(begin));
+  if (error == kEndOfFile) {
+    struct stat status;
+    if (::fstat(file.get(), &status) == 0) return status.st_size == 0;
+    return CatalogError(errno, absl::StrCat("cannot look at ", Printable(path)));
+  }
+  if (error != 0) return CatalogError(error, absl::StrCat("cannot read ", Printable(path)));
+  return absl::string_view(reinterpret_cast<const char*>(begin), sizeof begin) == kMagic;
 }
 
-bool IsWritable(const std::string& path) { return ::access(path.c_str(), W_OK) == 0; }
+bool HeaderForbidsWriting(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  // The file format's write version.
+  constexpr off_t kAt = 18;
+  constexpr uint8_t kHighestKnown = 2;
+  uint8_t version = 0;
+  return file && ::pread(file.get(), &version, 1, kAt) == 1 && version > kHighestKnown;
+}
 
 absl::StatusOr<std::string> SetAside(const std::string& path, int64_t unix_seconds) {
   std::string aside = absl::StrCat(path, ".corrupt-", unix_seconds);
@@ -57,7 +73,7 @@ absl::StatusOr<std::string> SetAside(const std::string& path, int64_t unix_secon
   for (const char* suffix : {"-wal", "-shm", ""}) {
     const std::string from = path + suffix;
     if (::rename(from.c_str(), (aside + suffix).c_str()) != 0 && errno != ENOENT) {
-      return ErrnoStatus(errno, absl::StrCat("cannot set aside the damaged ", Printable(from)));
+      return CatalogError(errno, absl::StrCat("cannot set aside the damaged ", Printable(from)));
     }
   }
   return aside;

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace p2p::store {
 
@@ -15,7 +16,11 @@ namespace p2p::store {
 absl::Status MakePrivateFile(const std::string& path);
 // Whether a file begins as databases of SQLite do, or has nothing in it.
 absl::StatusOr<bool> IsEmptyOrDatabase(const std::string& path);
-bool IsWritable(const std::string& path);
+// Whether a database's header says that this SQLite may only read it.
+bool HeaderForbidsWriting(const std::string& path);
+// As ErrnoStatus, but never DataLoss, which means a damaged catalog: a disk that cannot be read now
+// may be read again later.
+absl::Status CatalogError(int error_number, absl::string_view what);
 
 // Renames a database with its log to "<path>.corrupt-<time>" and returns that.
 absl::StatusOr<std::string> SetAside(const std::string& path, int64_t unix_seconds);

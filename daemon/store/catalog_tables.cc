@@ -52,28 +52,6 @@ constexpr char kSchema[] =
 // Ids beyond this are not believed of a damaged catalog.
 constexpr int64_t kMostBelievableId = int64_t{1} << 48;
 
-TransferRecord RecordFromRow(const Statement& row) {
-  TransferRecord record;
-  record.id = TransferId(static_cast<uint64_t>(row.Integer(0)));
-  record.kind = row.Integer(1) == 0 ? TransferKind::kShare : TransferKind::kDownload;
-  record.name = row.Bytes(2);
-  record.path = row.Bytes(3);
-  const std::string content_id = row.Bytes(4);
-  if (content_id.size() == sizeof(Hash256::bytes)) {
-    record.content_id = ContentId{Hash256::FromBytes(absl::MakeConstSpan(
-        reinterpret_cast<const uint8_t*>(content_id.data()), content_id.size()))};
-  }
-  record.source = row.Bytes(5);
-  record.paused = row.Integer(6) != 0;
-  record.finished = row.Integer(7) != 0;
-  record.verified = row.Integer(8) != 0;
-  record.size_bytes = static_cast<uint64_t>(row.Integer(9));
-  record.error = row.Bytes(10);
-  record.trackers = DecodeTrackers(row.Bytes(11));
-  record.added_unix_seconds = row.Integer(12);
-  return record;
-}
-
 // The columns after the id, in the order of the table.
 void BindRecord(const TransferRecord& record, Statement* statement) {
   statement->Bind(record.kind == TransferKind::kShare ? 0 : 1)
@@ -97,6 +75,28 @@ void BindRecord(const TransferRecord& record, Statement* statement) {
 
 }  // namespace
 
+TransferRecord RecordFromRow(const Statement& row) {
+  TransferRecord record;
+  record.id = TransferId(static_cast<uint64_t>(row.Integer(0)));
+  record.kind = row.Integer(1) == 0 ? TransferKind::kShare : TransferKind::kDownload;
+  record.name = row.Bytes(2);
+  record.path = row.Bytes(3);
+  const std::string content_id = row.Bytes(4);
+  if (content_id.size() == sizeof(Hash256::bytes)) {
+    record.content_id = ContentId{Hash256::FromBytes(absl::MakeConstSpan(
+        reinterpret_cast<const uint8_t*>(content_id.data()), content_id.size()))};
+  }
+  record.source = row.Bytes(5);
+  record.paused = row.Integer(6) != 0;
+  record.finished = row.Integer(7) != 0;
+  record.verified = row.Integer(8) != 0;
+  record.size_bytes = static_cast<uint64_t>(row.Integer(9));
+  record.error = row.Bytes(10);
+  record.trackers = DecodeTrackers(row.Bytes(11));
+  record.added_unix_seconds = row.Integer(12);
+  return record;
+}
+
 absl::StatusOr<std::unique_ptr<CatalogTables>> CatalogTables::Open(const std::string& path) {
   std::unique_ptr<CatalogTables> tables(new CatalogTables());
   P2P_RETURN_IF_ERROR(MakePrivateFile(path));
@@ -117,6 +117,8 @@ absl::Status CatalogTables::CheckVersion(const std::string& path) {
   P2P_ASSIGN_OR_RETURN(const int64_t version, database_->QueryInteger("PRAGMA user_version"));
   // It stands there twice, so that damage does not pass for another version.
   const auto again = database_->QueryInteger("SELECT value FROM meta WHERE key='schema'");
+  const bool is_read = again.ok() || absl::IsNotFound(again.status());
+  if (!is_read) return again.status();
   if (!again.ok() || *again != version || version < 1) {
     return absl::DataLossError("the catalog does not tell its version");
   }
@@ -260,20 +262,37 @@ absl::Status CatalogTables::SaveBlob(Statement* statement, TransferId id, absl::
       .Run();
 }
 
-absl::StatusOr<TransferId> CatalogTables::Add(const TransferRecord& record) {
-  // The checksum covers the id, which is known only afterwards: both in one commit.
+absl::Status CatalogTables::Atomically(absl::FunctionRef<absl::Status()> write) {
   P2P_RETURN_IF_ERROR(database_->Execute("BEGIN IMMEDIATE"));
-  TransferRecord with_id = record;
-  absl::Status status = Insert(record, /*with_id=*/false);
-  if (status.ok()) {
-    with_id.id = TransferId(static_cast<uint64_t>(database_->last_insert_id()));
-    status = Update(with_id);
-  }
+  absl::Status status = write();
   if (status.ok()) status = database_->Execute("COMMIT");
-  if (status.ok()) return with_id.id;
   // Fails when SQLite rolled back by itself.
-  (void)database_->Execute("ROLLBACK");
+  if (!status.ok()) (void)database_->Execute("ROLLBACK");
   return status;
+}
+
+absl::StatusOr<TransferId> CatalogTables::Add(const TransferRecord& record) {
+  // The checksum covers the id, which is known only afterwards.
+  TransferRecord with_id = record;
+  const absl::Status added = Atomically([&]() -> absl::Status {
+    P2P_RETURN_IF_ERROR(Insert(record, /*with_id=*/false));
+    with_id.id = TransferId(static_cast<uint64_t>(database_->last_insert_id()));
+    return Update(with_id);
+  });
+  if (!added.ok()) return added;
+  return with_id.id;
+}
+
+absl::Status CatalogTables::Save(const TransferRecord& record, const TransferContent& content) {
+  return Atomically([&]() -> absl::Status {
+    P2P_RETURN_IF_ERROR(Update(record));
+    if (!content.info.empty())
+      P2P_RETURN_IF_ERROR(SaveManifest(record.id, content.info, content.chunk_hashes));
+    if (!content.identities.empty())
+      P2P_RETURN_IF_ERROR(SaveIdentities(record.id, content.identities));
+    if (content.have.empty()) return absl::OkStatus();
+    return SaveHave(record.id, content.have);
+  });
 }
 
 absl::Status CatalogTables::Update(const TransferRecord& record) {
@@ -303,8 +322,13 @@ absl::StatusOr<bool> CatalogTables::IsClean() {
 }
 
 absl::Status CatalogTables::SetClean(bool clean) {
-  return database_->Execute(clean ? "UPDATE meta SET value=1 WHERE key='clean'"
-                                  : "UPDATE meta SET value=0 WHERE key='clean'");
+  if (clean) return database_->Execute("UPDATE meta SET value=1 WHERE key='clean'");
+  // A killed process may have left a commit in the log that it did not sync. It is believed from
+  // now on, so it is made durable, which only another commit does; and where nothing changes SQLite
+  // commits nothing. Hence the counter.
+  return database_->Execute(
+      "INSERT INTO meta VALUES('clean',0),('runs',1) ON CONFLICT(key) DO UPDATE SET"
+      " value=CASE key WHEN 'runs' THEN value+1 ELSE 0 END");
 }
 
 size_t CatalogTables::TakeOver(CatalogTables* damaged) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -12,6 +13,9 @@
 #include "daemon/store/catalog_database.h"
 
 namespace p2p::store {
+
+// What a row says, whose columns are those of the table of transfers. Its checksum is not judged.
+TransferRecord RecordFromRow(const Statement& row);
 
 class CatalogTables {
  public:
@@ -33,6 +37,7 @@ class CatalogTables {
   absl::Status SaveManifest(TransferId id, absl::string_view info, absl::string_view chunk_hashes);
   absl::Status SaveIdentities(TransferId id, const std::vector<FileIdentity>& identities);
   absl::Status SaveHave(TransferId id, absl::string_view have);
+  absl::Status Save(const TransferRecord& record, const TransferContent& content);
 
   // Whether the last run ended with SetClean(true).
   absl::StatusOr<bool> IsClean();
@@ -47,6 +52,8 @@ class CatalogTables {
 
   absl::Status CheckVersion(const std::string& path);
   absl::Status Prepare();
+  // One commit for all that `write` does, or none of it.
+  absl::Status Atomically(absl::FunctionRef<absl::Status()> write);
   absl::Status Insert(const TransferRecord& record, bool with_id);
   absl::Status SaveBlob(Statement* statement, TransferId id, absl::string_view data);
   absl::Status TakeOverOne(CatalogTables* damaged, const TransferRecord& record);

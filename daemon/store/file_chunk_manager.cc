@@ -220,6 +220,15 @@ std::vector<FileIdentity> FileChunkManager::identities() const {
   return identities_;
 }
 
+absl::StatusOr<FileIdentity> FileChunkManager::Place() {
+  const auto unfinished = part();
+  if (!unfinished) return absl::FailedPreconditionError("it is finished");
+  P2P_ASSIGN_OR_RETURN(const FileInfo directory, unfinished->parent()->InfoOfSelf());
+  FileIdentity place;
+  place.inode = directory.identity.inode;
+  return place;
+}
+
 ChunkSet FileChunkManager::PossiblyWritten() {
   if (const auto unfinished = part()) return unfinished->PossiblyWritten();
   ChunkSet all(layout_->chunk_count());

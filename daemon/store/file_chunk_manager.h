@@ -37,6 +37,9 @@ class FileChunkManager {
       FileSystem* files, const std::string& path, std::shared_ptr<const content::Layout> layout,
       std::vector<FileIdentity> identities);
 
+  // What CreatePart checks, and that no .part is in the way (FailedPrecondition); makes nothing.
+  static absl::Status CheckPlace(FileSystem* files, const std::string& target,
+                                 const content::Layout& layout, ByteCount reserved);
   // A new download to `target` (absolute). Checks, in this order: nothing stands at `target`
   // (AlreadyExists); the file system has room for it (ResourceExhausted says how much is missing;
   // `reserved` is what other downloads still will write there). Makes the .part, its directories,
@@ -52,12 +55,25 @@ class FileChunkManager {
       FileSystem* files, const std::string& target, std::shared_ptr<const content::Layout> layout,
       ChunkSet* intact);
 
+  // Only looks for what ReopenPart would find; changes nothing but `intact`. What is not there has
+  // to be unclaimed before it is made anew: then it looks as if it were.
+  static absl::Status LookAtPart(FileSystem* files, const std::string& target,
+                                 std::shared_ptr<const content::Layout> layout, ChunkSet* intact);
+
   // A download that an earlier run renamed but did not get to record as finished: no .part is
   // there, and `target` is, with every file at its size (else NotFound). Also for a target that
   // stood there before. Identities are taken now; nothing is verified: hash all chunks before any
   // of them is claimed.
   static absl::StatusOr<std::shared_ptr<FileChunkManager>> AdoptFinished(
       FileSystem* files, const std::string& target, std::shared_ptr<const content::Layout> layout);
+
+  // Whether the .part of an unfinished download to `target` may be looked for: its directory is the
+  // one that was its Place(), or it is there. NotFound, with a reason, when another directory
+  // stands there, such as an empty mount point, or none. A default `place` is any.
+  static absl::Status CheckSameDirectory(FileSystem* files, const std::string& target,
+                                         const FileIdentity& place);
+  // Whether there is nothing at `path`, the place of whole content. False when it cannot be told.
+  static bool IsGone(FileSystem* files, const std::string& path);
 
   ~FileChunkManager();
 
@@ -104,11 +120,16 @@ class FileChunkManager {
   // FailedPrecondition when its size is not the layout's.
   absl::Status RefreshIdentity(FileIndex file);
   std::vector<FileIdentity> identities() const;
+  // What the directory of an unfinished download is known by: its inode. (A device has another
+  // number after a restart of the machine.)
+  absl::StatusOr<FileIdentity> Place();
   // Chunks of an unfinished download that may hold data (SEEK_DATA): what is worth re-hashing after
   // a crash.
   ChunkSet PossiblyWritten();
 
   bool is_part() const { return is_part_.load(); }
+  // Of the directory that holds the content: for WorkerPool::SubmitForDisk.
+  uint64_t disk() const { return disk_; }
   const content::Layout& layout() const { return *layout_; }
   absl::StatusOr<uint64_t> FreeBytes();
   // Unknown also when the files cannot be looked at.
@@ -140,6 +161,7 @@ class FileChunkManager {
   absl::Status RemoveUnchanged(FileIndex file, DirectoryCursor* cursor)
       ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   std::shared_ptr<PartFiles> part() const;
+  void NoteDisk(Directory* parent);
 
   FileSystem* const files_;
   const std::string parent_path_;
@@ -147,6 +169,7 @@ class FileChunkManager {
   const LayoutPtr layout_;
   const uint64_t owner_;  // in OpenFiles
   std::atomic<bool> is_part_{false};
+  uint64_t disk_ = 0;  // constant once it is made
 
   // Written when the content gets its final name, so that nobody looks for a file meanwhile.
   // Readers hold it over the opening of a file.

@@ -61,8 +61,15 @@ absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::OpenWhole(
     manager->identities_ = std::move(identities);
   }
   absl::ReaderMutexLock lock(&manager->name_mutex_);
-  P2P_RETURN_IF_ERROR(manager->Root().status());
+  P2P_ASSIGN_OR_RETURN(const auto root, manager->Root());
+  manager->NoteDisk(root.get());
   return manager;
+}
+
+// One that cannot be told is a disk like any other.
+void FileChunkManager::NoteDisk(Directory* parent) {
+  const auto info = parent->InfoOfSelf();
+  if (info.ok()) disk_ = info->identity.device;
 }
 
 absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::MakeForPart(
@@ -74,10 +81,23 @@ absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::MakeForPart(
   return manager;
 }
 
+absl::Status FileChunkManager::CheckPlace(FileSystem* files, const std::string& target,
+                                          const content::Layout& layout, ByteCount reserved) {
+  P2P_ASSIGN_OR_RETURN(const SplitPath split, SplitUserPath(target));
+  P2P_ASSIGN_OR_RETURN(const auto parent, files->OpenRoot(split.parent));
+  P2P_RETURN_IF_ERROR(CheckNothingThere(parent.get(), split.name, target));
+  const absl::Status part =
+      CheckNothingThere(parent.get(), PartName(split.name), absl::StrCat(target, ".part"));
+  if (absl::IsAlreadyExists(part)) return absl::FailedPreconditionError(part.message());
+  P2P_RETURN_IF_ERROR(part);
+  return CheckSpace(parent.get(), split.parent, layout.total_bytes().value(), reserved.value());
+}
+
 absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::CreatePart(
     FileSystem* files, const std::string& target, LayoutPtr layout, ByteCount reserved) {
   P2P_ASSIGN_OR_RETURN(auto manager, MakeForPart(files, target, std::move(layout)));
   P2P_ASSIGN_OR_RETURN(std::shared_ptr<Directory> parent, files->OpenRoot(manager->parent_path_));
+  manager->NoteDisk(parent.get());
   P2P_RETURN_IF_ERROR(CheckNothingThere(parent.get(), manager->name_, target));
   P2P_RETURN_IF_ERROR(CheckSpace(parent.get(), manager->parent_path_,
                                  manager->layout_->total_bytes().value(), reserved.value()));
@@ -92,6 +112,7 @@ absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::ReopenPart(
     FileSystem* files, const std::string& target, LayoutPtr layout, ChunkSet* intact) {
   P2P_ASSIGN_OR_RETURN(auto manager, MakeForPart(files, target, std::move(layout)));
   P2P_ASSIGN_OR_RETURN(std::shared_ptr<Directory> parent, files->OpenRoot(manager->parent_path_));
+  manager->NoteDisk(parent.get());
   auto part =
       PartFiles::Reopen(std::move(parent), PartName(manager->name_), manager->layout_, intact);
   if (!part.ok())
@@ -99,6 +120,13 @@ absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::ReopenPart(
   absl::MutexLock lock(&manager->mutex_);
   manager->part_ = *std::move(part);
   return manager;
+}
+
+absl::Status FileChunkManager::LookAtPart(FileSystem* files, const std::string& target,
+                                          LayoutPtr layout, ChunkSet* intact) {
+  P2P_ASSIGN_OR_RETURN(const SplitPath split, SplitUserPath(target));
+  P2P_ASSIGN_OR_RETURN(std::shared_ptr<Directory> parent, files->OpenRoot(split.parent));
+  return PartFiles::Look(std::move(parent), PartName(split.name), std::move(layout), intact);
 }
 
 absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::AdoptFinished(
@@ -120,6 +148,30 @@ absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::AdoptFinishe
                                             " has another size than it should"));
   }
   return manager;
+}
+
+absl::Status FileChunkManager::CheckSameDirectory(FileSystem* files, const std::string& target,
+                                                  const FileIdentity& place) {
+  P2P_ASSIGN_OR_RETURN(const SplitPath split, SplitUserPath(target));
+  const auto parent = files->OpenRoot(split.parent);
+  if (absl::IsNotFound(parent.status())) {
+    return absl::NotFoundError(
+        absl::StrCat("the directory ", Printable(split.parent), " is not there"));
+  }
+  P2P_RETURN_IF_ERROR(parent.status());
+  if ((*parent)->Info(PartName(split.name)).ok()) return absl::OkStatus();
+  P2P_ASSIGN_OR_RETURN(const FileInfo now, (*parent)->InfoOfSelf());
+  if (place.inode == 0 || place.inode == now.identity.inode) return absl::OkStatus();
+  return absl::NotFoundError(
+      absl::StrCat(Printable(split.parent), " is not the directory that this download began in"));
+}
+
+bool FileChunkManager::IsGone(FileSystem* files, const std::string& path) {
+  const absl::StatusOr<SplitPath> split = SplitUserPath(path);
+  if (!split.ok()) return false;
+  const auto parent = files->OpenRoot(split->parent);
+  if (!parent.ok()) return absl::IsNotFound(parent.status());
+  return absl::IsNotFound((*parent)->Info(split->name).status());
 }
 
 }  // namespace p2p::store

@@ -79,6 +79,7 @@ class Directory {
   // Makes the directory; OK when it is one already.
   virtual absl::Status MakeDirectory(absl::string_view name) = 0;
   virtual absl::StatusOr<FileInfo> Info(absl::string_view name) = 0;
+  virtual absl::StatusOr<FileInfo> InfoOfSelf() = 0;
   virtual absl::StatusOr<std::vector<std::string>> List() = 0;  // sorted, without "." and ".."
   // Fails with AlreadyExists rather than replace anything.
   virtual absl::Status RenameNew(absl::string_view from, absl::string_view to) = 0;

@@ -61,6 +61,28 @@ absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Create(std::shared_ptr<Dir
 absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Reopen(std::shared_ptr<Directory> parent,
                                                              std::string part_name,
                                                              LayoutPtr layout, ChunkSet* intact) {
+  std::vector<FileIndex> wrong_size;
+  P2P_ASSIGN_OR_RETURN(auto part, Find(std::move(parent), std::move(part_name), std::move(layout),
+                                       intact, &wrong_size));
+  for (const FileIndex file : wrong_size) {
+    P2P_ASSIGN_OR_RETURN(const auto handle, part->Open(file));
+    P2P_RETURN_IF_ERROR(handle->Truncate(part->layout_->file(file).length.value()));
+  }
+  return part;
+}
+
+absl::Status PartFiles::Look(std::shared_ptr<Directory> parent, std::string part_name,
+                             LayoutPtr layout, ChunkSet* intact) {
+  std::vector<FileIndex> wrong_size;
+  return Find(std::move(parent), std::move(part_name), std::move(layout), intact, &wrong_size)
+      .status();
+}
+
+// What an earlier run left, as it is.
+absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Find(std::shared_ptr<Directory> parent,
+                                                           std::string part_name, LayoutPtr layout,
+                                                           ChunkSet* intact,
+                                                           std::vector<FileIndex>* wrong_size) {
   P2P_ASSIGN_OR_RETURN(const FileInfo there, parent->Info(part_name));
   if (there.kind != (layout->is_directory() ? FileKind::kDirectory : FileKind::kRegular)) {
     return absl::FailedPreconditionError(
@@ -75,13 +97,15 @@ absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Reopen(std::shared_ptr<Dir
   part->MarkFoundDirectories();
   DirectoryCursor cursor(part->parent_.get());
   for (uint32_t i = 0; i < part->layout_->files().size(); ++i) {
-    P2P_RETURN_IF_ERROR(part->LookAgain(FileIndex(i), &cursor, intact));
+    P2P_ASSIGN_OR_RETURN(const bool right, part->LookAgain(FileIndex(i), &cursor, intact));
+    if (!right) wrong_size->push_back(FileIndex(i));
   }
   return part;
 }
 
-// Finds out what an earlier run left of a file.
-absl::Status PartFiles::LookAgain(FileIndex file, DirectoryCursor* cursor, ChunkSet* intact) {
+// Finds out what an earlier run left of a file. False when it is there with another size.
+absl::StatusOr<bool> PartFiles::LookAgain(FileIndex file, DirectoryCursor* cursor,
+                                          ChunkSet* intact) {
   const content::LayoutFile& wanted = layout_->file(file);
   const std::string name = NameOf(file);
   const auto info = cursor->Info(name);
@@ -91,12 +115,10 @@ absl::Status PartFiles::LookAgain(FileIndex file, DirectoryCursor* cursor, Chunk
         absl::StrCat(Printable(name), " is not a regular file; move it away"));
   }
   if (info.ok()) MarkFound(file);
-  if (info.ok() && info->identity.size == wanted.length.value()) return absl::OkStatus();
+  if (info.ok() && info->identity.size == wanted.length.value()) return true;
   for (uint32_t i = 0; i < wanted.chunk_count; ++i)
     intact->Remove(wanted.first_chunk + ChunkIndex(i));
-  if (!info.ok()) return absl::OkStatus();
-  P2P_ASSIGN_OR_RETURN(const auto handle, parent_->OpenReadWrite(name));
-  return handle->Truncate(wanted.length.value());
+  return !info.ok();
 }
 
 std::string PartFiles::NameOf(FileIndex file) const { return DiskName(part_name_, *layout_, file); }

@@ -35,6 +35,9 @@ class PartFiles {
   static absl::StatusOr<std::shared_ptr<PartFiles>> Reopen(std::shared_ptr<Directory> parent,
                                                            std::string part_name, LayoutPtr layout,
                                                            ChunkSet* intact);
+  // See FileChunkManager::LookAtPart.
+  static absl::Status Look(std::shared_ptr<Directory> parent, std::string part_name,
+                           LayoutPtr layout, ChunkSet* intact);
 
   const std::string& part_name() const { return part_name_; }
   const std::shared_ptr<Directory>& parent() const { return parent_; }
@@ -70,7 +73,11 @@ class PartFiles {
   void MarkFoundDirectories();
   absl::Status MakeDirectories(absl::string_view file_name);
   absl::StatusOr<std::unique_ptr<File>> Make(FileIndex file, const std::string& name);
-  absl::Status LookAgain(FileIndex file, DirectoryCursor* cursor, ChunkSet* intact);
+  static absl::StatusOr<std::shared_ptr<PartFiles>> Find(std::shared_ptr<Directory> parent,
+                                                         std::string part_name, LayoutPtr layout,
+                                                         ChunkSet* intact,
+                                                         std::vector<FileIndex>* wrong_size);
+  absl::StatusOr<bool> LookAgain(FileIndex file, DirectoryCursor* cursor, ChunkSet* intact);
   absl::Status SyncEach(const std::set<uint32_t>& files, const std::set<std::string>& directories);
   absl::Status CompleteFile(FileIndex file, DirectoryCursor* cursor, bool sync_each);
   absl::Status AddWrittenChunks(FileIndex file, ChunkSet* written);

@@ -106,6 +106,12 @@ class SystemDirectory : public Directory {
     return InfoFromStat(status);
   }
 
+  absl::StatusOr<FileInfo> InfoOfSelf() override {
+    struct stat status;
+    if (::fstat(fd_.get(), &status) != 0) return ErrnoStatus(errno, Doing("cannot look at", path_));
+    return InfoFromStat(status);
+  }
+
   absl::StatusOr<std::vector<std::string>> List() override;
   absl::Status RenameNew(absl::string_view from, absl::string_view to) override;
 

@@ -33,11 +33,10 @@ constexpr int kUrgentInARow = 64;
 WorkerPool::WorkerPool(int threads, std::string thread_name, std::function<void()> prepare)
     : thread_name_(std::move(thread_name)), thread_count_(std::max(threads, 1)) {
   for (int number = 0; number < thread_count_; ++number) {
-    const bool urgent_only = number == 0 && thread_count_ >= 2;
-    threads_.emplace_back([this, number, urgent_only, prepare] {
+    threads_.emplace_back([this, number, prepare] {
       NameThisThread(thread_name_, number);
       prepare();
-      Run(urgent_only);
+      Run();
     });
   }
 }
@@ -55,7 +54,37 @@ void WorkerPool::Stop() {
 
 void WorkerPool::Submit(Priority priority, Job job) {
   absl::MutexLock lock(&mutex_);
-  (priority == Priority::kUrgent ? urgent_ : bulk_).push_back(std::move(job));
+  QueueOf(priority).push_back(std::move(job));
+}
+
+void WorkerPool::SubmitForDisk(Priority priority, uint64_t disk, Job job) {
+  absl::MutexLock lock(&mutex_);
+  DiskJobs& jobs = disks_[disk];
+  if (jobs.under_way < bulk_threads()) {
+    ++jobs.under_way;
+    QueueOf(priority).push_back(ForDisk(disk, std::move(job)));
+  } else {
+    jobs.waiting.emplace_back(priority, std::move(job));
+  }
+}
+
+WorkerPool::Job WorkerPool::ForDisk(uint64_t disk, Job job) {
+  return [this, disk, job = std::move(job)]() mutable {
+    job();
+    EndForDisk(disk);
+  };
+}
+
+void WorkerPool::EndForDisk(uint64_t disk) {
+  absl::MutexLock lock(&mutex_);
+  const auto jobs = disks_.find(disk);
+  if (!jobs->second.waiting.empty()) {
+    auto [priority, job] = std::move(jobs->second.waiting.front());
+    jobs->second.waiting.pop_front();
+    QueueOf(priority).push_back(ForDisk(disk, std::move(job)));
+  } else if (--jobs->second.under_way == 0) {
+    disks_.erase(jobs);
+  }
 }
 
 void WorkerPool::SubmitInTurn(uint64_t key, Job job) {
@@ -86,28 +115,31 @@ void WorkerPool::EndTurn(uint64_t key) {
   turn->second.pop_front();
 }
 
-bool WorkerPool::HasUrgentWork() const { return stopping_ || !urgent_.empty(); }
+bool WorkerPool::MayTakeBulk() const { return !bulk_.empty() && bulk_running_ < bulk_threads(); }
 
-bool WorkerPool::HasAnyWork() const { return HasUrgentWork() || !bulk_.empty(); }
+bool WorkerPool::HasWork() const { return stopping_ || !urgent_.empty() || MayTakeBulk(); }
 
-void WorkerPool::Run(bool urgent_only) {
-  const absl::Condition work(this,
-                             urgent_only ? &WorkerPool::HasUrgentWork : &WorkerPool::HasAnyWork);
+void WorkerPool::Run() {
+  const absl::Condition work(this, &WorkerPool::HasWork);
   int urgent_in_a_row = 0;
   while (true) {
     Job job;
+    bool bulk;
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(work);
-      const bool bulk_is_due = !urgent_only && urgent_in_a_row >= kUrgentInARow && !bulk_.empty();
-      const bool urgent = urgent_only || (!urgent_.empty() && !bulk_is_due);
-      urgent_in_a_row = urgent ? urgent_in_a_row + 1 : 0;
-      std::deque<Job>& queue = urgent ? urgent_ : bulk_;
+      bulk = MayTakeBulk() && (urgent_.empty() || urgent_in_a_row >= kUrgentInARow);
+      urgent_in_a_row = bulk ? 0 : urgent_in_a_row + 1;
+      std::deque<Job>& queue = bulk ? bulk_ : urgent_;
       if (queue.empty()) return;  // stopping
+      if (bulk) ++bulk_running_;
       job = std::move(queue.front());
       queue.pop_front();
     }
     job();
+    if (!bulk) continue;
+    absl::MutexLock lock(&mutex_);
+    --bulk_running_;
   }
 }
 

@@ -54,21 +54,23 @@ void Swarm::Impl::OnRejected(Link& link, uint32_t unit, absl::Time now) {
   RemoveHolder(unit, &link);
 }
 
-void Swarm::Impl::OnVerified(uint32_t unit) {
-  const auto it = asked.find(unit);
-  if (it != asked.end()) {
-    if (it->second.checking) {
-      proven_peers.insert(it->second.from_peer);
-      for (const auto& link : links) {
-        if (link->traits.peer == it->second.from_peer) link->proven = true;
-      }
+void Swarm::Impl::OnVerified(LinkId id, UnitGrid::Units units) {
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) {
+    const auto it = asked.find(unit);
+    if (it != asked.end()) {
+      if (it->second.checking && it->second.from_link == id) Prove(it->second.from_peer);
+      CancelHolders(unit);
     }
-    ReleaseChecked(&it->second);
-    CancelHolders(unit);
-    asked.erase(it);
+    SetHere(unit, true);
+    EndCheck(id, unit);
   }
-  SetHere(unit, true);
-  Refresh(unit);
+}
+
+void Swarm::Impl::Prove(uint64_t peer) {
+  proven_peers.insert(peer);
+  for (const auto& link : links) {
+    if (link->traits.peer == peer) link->proven = true;
+  }
 }
 
 void Swarm::Impl::OnFailed(LinkId id, UnitGrid::Units units) {
@@ -78,7 +80,7 @@ void Swarm::Impl::OnFailed(LinkId id, UnitGrid::Units units) {
     const auto it = asked.find(unit);
     if (it == asked.end() || !it->second.checking || it->second.from_link != id) continue;
     Ban(it->second.from_peer);
-    EndCheck(unit);
+    EndCheck(id, unit);
   }
   if (link != nullptr) Ban(link->traits.peer);
 }
@@ -117,19 +119,17 @@ void Swarm::Impl::Cancel(Link& link, uint32_t unit) {
   pending.cancels.push_back({link.id, ChunkIndex(chunk)});
 }
 
-void Swarm::Impl::EndCheck(uint32_t unit) {
+void Swarm::Impl::EndCheck(LinkId id, uint32_t unit) {
   const auto it = asked.find(unit);
-  if (it == asked.end()) return;
-  ReleaseChecked(&it->second);
-  if (it->second.holders.empty()) asked.erase(it);
+  if (it != asked.end()) {
+    Asked& entry = it->second;
+    if (entry.checking && entry.from_link == id) {
+      entry.checking = false;
+      if (Link* link = Find(id)) --link->checking;
+    }
+    if (entry.holders.empty() && !entry.checking) asked.erase(it);
+  }
   Refresh(unit);
-}
-
-void Swarm::Impl::ReleaseChecked(Asked* entry) {
-  if (!entry->checking) return;
-  entry->checking = false;
-  Link* link = Find(entry->from_link);
-  if (link != nullptr) --link->checking;
 }
 
 void Swarm::Impl::SetSnubbed(Link& link, bool snubbed) {

@@ -30,6 +30,7 @@ Link::Link(LinkId link, const LinkTraits& link_traits, uint32_t unit_count, uint
     : id(link),
       traits(link_traits),
       losses_left(limits::kMaxLostPerChunk * unit_count),
+      tellings_left(std::max(limits::kMaxToldPerChunk * unit_count, limits::kMinMaxTold)),
       unit_bytes_(unit_bytes) {}
 
 bool Link::MayBeAsked(uint32_t unit) const {

@@ -79,6 +79,8 @@ class Link {
   uint32_t useful = 0;
   // Withdrawals that are still put up with.
   uint64_t losses_left;
+  // What it may still tell of what it has.
+  uint64_t tellings_left;
 
   absl::flat_hash_map<uint32_t, Request> requests;  // by unit
   uint64_t bytes_in_flight = 0;

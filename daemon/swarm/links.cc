@@ -28,6 +28,17 @@ void Swarm::Impl::Remove(LinkId id) {
                            [link](const auto& other) { return other.get() == link; }));
 }
 
+bool Swarm::Impl::MayTell(Link& link, uint32_t units) {
+  // What names nothing costs something, too.
+  const uint64_t cost = std::max(units, 1u);
+  if (cost > link.tellings_left) {
+    Drop(link, "tells what it has again and again");
+    return false;
+  }
+  link.tellings_left -= cost;
+  return true;
+}
+
 void Swarm::Impl::AddHave(Link& link, uint32_t unit) {
   if (link.complete || unit >= unit_count()) return;
   if (link.has == nullptr) link.has = std::make_unique<BlockBitmap>(unit_count());

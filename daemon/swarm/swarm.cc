@@ -105,13 +105,15 @@ void Swarm::RemoveLink(LinkId link, absl::Time) { impl_->Remove(link); }
 void Swarm::OnHave(LinkId link, ChunkIndex first, uint32_t count) {
   Link* found = impl_->Find(link);
   if (found == nullptr || found->dropped) return;
-  impl_->AddHaveRange(*found, impl_->UnitsOfChunks(first, count));
+  const UnitGrid::Units units = impl_->UnitsOfChunks(first, count);
+  if (impl_->MayTell(*found, units.count)) impl_->AddHaveRange(*found, units);
 }
 
 void Swarm::OnLost(LinkId link, ChunkIndex first, uint32_t count) {
   Link* found = impl_->Find(link);
   if (found == nullptr || found->dropped) return;
-  impl_->RemoveHaveRange(*found, impl_->UnitsOfChunks(first, count));
+  const UnitGrid::Units units = impl_->UnitsOfChunks(first, count);
+  if (impl_->MayTell(*found, units.count)) impl_->RemoveHaveRange(*found, units);
 }
 
 void Swarm::OnHaveBits(LinkId link, ChunkIndex first, absl::string_view bits) {
@@ -125,6 +127,7 @@ void Swarm::OnHaveBits(LinkId link, ChunkIndex first, absl::string_view bits) {
       if ((byte & (0x80u >> bit)) == 0) continue;
       const UnitGrid::Units units =
           impl_->UnitsOfChunks(ChunkIndex(static_cast<uint32_t>(base) + bit), 1);
+      if (!impl_->MayTell(*found, units.count)) return;
       for (uint32_t unit = units.first; unit < units.end(); ++unit) impl_->AddHave(*found, unit);
     }
   }
@@ -134,6 +137,7 @@ void Swarm::OnHaveLeaves(LinkId link, const ChunkPart& part) {
   Link* found = impl_->Find(link);
   if (found == nullptr || found->dropped) return;
   const UnitGrid::Units units = impl_->grid.Within(part);
+  if (!impl_->MayTell(*found, units.count)) return;
   found->ForgetRefusals(units.first, units.end());
   for (uint32_t unit = units.first; unit < units.end(); ++unit) impl_->AddHave(*found, unit);
 }
@@ -158,18 +162,17 @@ void Swarm::OnRejected(LinkId link, const ChunkPart& part, absl::Time now) {
   }
 }
 
-void Swarm::OnVerified(const ChunkPart& part) {
-  const UnitGrid::Units units = impl_->grid.Within(part);
-  for (uint32_t unit = units.first; unit < units.end(); ++unit) impl_->OnVerified(unit);
+void Swarm::OnVerified(LinkId link, const ChunkPart& part) {
+  impl_->OnVerified(link, impl_->grid.Within(part));
 }
 
 void Swarm::OnFailed(LinkId link, const ChunkPart& part) {
   impl_->OnFailed(link, impl_->grid.Within(part));
 }
 
-void Swarm::OnNotStored(const ChunkPart& part) {
+void Swarm::OnNotStored(LinkId link, const ChunkPart& part) {
   const UnitGrid::Units units = impl_->grid.Within(part);
-  for (uint32_t unit = units.first; unit < units.end(); ++unit) impl_->EndCheck(unit);
+  for (uint32_t unit = units.first; unit < units.end(); ++unit) impl_->EndCheck(link, unit);
 }
 
 void Swarm::OnChunkLostHere(ChunkIndex chunk) {

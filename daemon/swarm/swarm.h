@@ -83,11 +83,13 @@ class Swarm {
   // What was cancelled is just free; anything else is not asked of the link again for a while, or
   // until it says HAVE.
   void OnRejected(LinkId link, const ChunkPart& part, absl::Time now);
-  // The check's outcome. Failed: wanted again, not from that peer.
-  void OnVerified(const ChunkPart& part);
+  // The outcome of checking what that link brought; it may be gone by now. Verified: it is here;
+  // also for what was found on disk, which nobody brought (LinkId()). Failed: wanted again, not
+  // from that peer.
+  void OnVerified(LinkId link, const ChunkPart& part);
   void OnFailed(LinkId link, const ChunkPart& part);
   // Our own disk failed to keep it: wanted again, nobody's fault.
-  void OnNotStored(const ChunkPart& part);
+  void OnNotStored(LinkId link, const ChunkPart& part);
   // A verified chunk turned out bad or lost on disk.
   void OnChunkLostHere(ChunkIndex chunk);
   // Chunks whose hash is not yet known are not asked for. All are known from the start unless this

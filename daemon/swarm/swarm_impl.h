@@ -52,6 +52,8 @@ struct Swarm::Impl {
   // --- links.cc: who has what, who is there ---
   void Add(LinkId id, const LinkTraits& traits);
   void Remove(LinkId id);
+  // Whether the link may tell of so many units once more. If not, it is dropped.
+  bool MayTell(Link& link, uint32_t units);
   void AddHave(Link& link, uint32_t unit);
   void AddHaveRange(Link& link, UnitGrid::Units units);
   void RemoveHaveRange(Link& link, UnitGrid::Units units);
@@ -70,16 +72,17 @@ struct Swarm::Impl {
   bool OnReceived(Link& link, UnitGrid::Units units, absl::Time now);
   bool OnReceived(Link& link, uint32_t unit, absl::Time now);
   void OnRejected(Link& link, uint32_t unit, absl::Time now);
-  void OnVerified(uint32_t unit);
+  void OnVerified(LinkId id, UnitGrid::Units units);
   void OnFailed(LinkId id, UnitGrid::Units units);
   void RemoveHolder(uint32_t unit, Link* link);
   void CancelHolders(uint32_t unit);
   // Tells the link that the unit is not awaited any more; where it was asked for with its chunk,
   // once none of that is.
   void Cancel(Link& link, uint32_t unit);
-  void EndCheck(uint32_t unit);
-  // The link that brought the unit being checked, where it is still there, has one fewer in check.
-  void ReleaseChecked(Asked* entry);
+  // The link's copy of the unit is not being checked any more. Whatever became of other copies, a
+  // link is judged by its own.
+  void EndCheck(LinkId id, uint32_t unit);
+  void Prove(uint64_t peer);
   void SetSnubbed(Link& link, bool snubbed);
 
   // --- asking.cc: what to ask of whom ---

@@ -279,7 +279,7 @@ void SimPeer::CheckArrived() {
       if (SimLink* link = world_->FindLink(arrived.link)) Ban(link);
       continue;
     }
-    swarm_->OnVerified(arrived.part);
+    swarm_->OnVerified(arrived.link, arrived.part);
     if (!swarm_->have().Has(chunk)) {
       fresh.push_back(arrived.part);
       continue;

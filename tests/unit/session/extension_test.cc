@@ -650,6 +650,19 @@ TEST(ChunkServing, P08_PausesAtTheBacklogLimitAndGoesOnAfterIt) {
   EXPECT_EQ(pongs, 300'000u);
 }
 
+TEST(ChunkServing, Q03_PausesSoonerWhileManyOthersAreSlow) {
+  Harness h(Accepted());
+  h.OpenAsAccepter(10);
+  h.sends_at_once = false;
+  h.session.LimitBacklog(16'384);
+  std::string pings;
+  for (int i = 0; i < 10'000; ++i) pings += "PING\n";
+  h.Feed(pings);
+  EXPECT_EQ(h.mode(), PeerSession::ReadMode::kPause);
+  EXPECT_GT(h.queued_bytes(), 16'384u);
+  EXPECT_LT(h.queued_bytes(), 16'384u + 32'768);
+}
+
 TEST(ChunkServing, P09_ServesTheSameChunkAsOftenAsItIsAskedFor) {
   Harness h(Accepted());
   h.OpenAsAccepter(10);

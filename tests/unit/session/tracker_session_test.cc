@@ -124,6 +124,20 @@ TEST_F(TrackerSessionTest, RefusesABatchWithItsFirstRefusalAfterAllOfItWasAnswer
   EXPECT_FALSE(session_->ended());
 }
 
+TEST_F(TrackerSessionTest, RenewsEverythingWithOneLine) {
+  BeginExtension();
+  session_->Renew(4, 10'000, now_);
+  session_->Renew(5, 3, now_);
+  EXPECT_EQ(Sent(), absl::StrCat("RENEW 10000 ", kSelf, "\nRENEW 3 ", kSelf, "\n"));
+  Hear("OK 90\nERROR 404 announce them again\n");
+  const auto announced = Next<Announced>();
+  EXPECT_EQ(announced.token, 4u);
+  EXPECT_EQ(announced.ttl, absl::Seconds(90));
+  const auto refused = Next<TrackerRefused>();
+  EXPECT_EQ(refused.token, 5u);
+  EXPECT_EQ(refused.code, 404);
+}
+
 TEST_F(TrackerSessionTest, HasAtMost64LinesUnderWay) {
   BeginExtension();
   session_->Announce(1, Announcements(200), now_);

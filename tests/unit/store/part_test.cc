@@ -54,6 +54,46 @@ TEST_F(PartTest, AFileIsMadeSparseUnderThePartName) {
   EXPECT_TRUE(part->PossiblyWritten().None());
 }
 
+TEST_F(PartTest, S15_APartIsLookedForOnlyInTheDirectoryThatItWasMadeIn) {
+  const std::string directory = dir_ / "disk";
+  const std::string target = directory + "/target";
+  std::filesystem::create_directory(directory);
+  const auto check = [&](const FileIdentity& place) {
+    return FileChunkManager::CheckSameDirectory(SystemFiles(), target, place);
+  };
+  FileIdentity place;
+  {
+    const auto made =
+        FileChunkManager::CreatePart(SystemFiles(), target, file_, ByteCount(0)).value();
+    place = made->Place().value();
+  }
+  EXPECT_TRUE(check(place).ok());
+  // Deleted by somebody, in a directory that is still the same.
+  std::filesystem::remove(target + ".part");
+  EXPECT_TRUE(check(place).ok());
+  // As when a disk is not mounted.
+  std::filesystem::rename(directory, dir_ / "mounted elsewhere");
+  EXPECT_THAT(check(place).message(), HasSubstr("is not there"));
+  EXPECT_TRUE(absl::IsNotFound(check(FileIdentity())));
+  std::filesystem::create_directory(directory);
+  EXPECT_TRUE(absl::IsNotFound(check(place)));
+  EXPECT_THAT(check(place).message(), HasSubstr(directory));
+  EXPECT_TRUE(check(FileIdentity()).ok());
+  // Moved there by its owner.
+  WriteFile(target + ".part", "x");
+  EXPECT_TRUE(check(place).ok());
+}
+
+TEST_F(PartTest, S15_OnlyWhatSurelyIsNotThereIsGone) {
+  FaultyFileSystem faulty(SystemFiles());
+  WriteFile(target_, "x");
+  EXPECT_FALSE(FileChunkManager::IsGone(&faulty, target_));
+  EXPECT_TRUE(FileChunkManager::IsGone(&faulty, target_ + "2"));
+  EXPECT_TRUE(FileChunkManager::IsGone(&faulty, dir_ / "no/such"));
+  faulty.FailEvery(FileOp::kInfo, EIO);
+  EXPECT_FALSE(FileChunkManager::IsGone(&faulty, target_ + "2"));
+}
+
 TEST_F(PartTest, ChunksAreReadAndSentAsWritten) {
   for (const LayoutPtr& layout : {file_, tree_}) {
     const auto part = Create(layout);

@@ -140,6 +140,35 @@ TEST(WorkerPool, WhoWaitsForATurnKeepsNoThread) {
   release.Notify();
 }
 
+TEST(WorkerPool, S24_ADiskThatHangsLeavesAThreadToTheRest) {
+  absl::Notification release;
+  absl::BlockingCounter others(4);
+  WorkerPool pool(3, "test");
+  for (int i = 0; i < 10; ++i) {
+    pool.SubmitForDisk(i % 2 == 0 ? Priority::kUrgent : Priority::kBulk, 7,
+                       [&] { release.WaitForNotification(); });
+  }
+  for (const Priority priority : {Priority::kUrgent, Priority::kBulk}) {
+    pool.SubmitForDisk(priority, 8, [&] { others.DecrementCount(); });
+    pool.Submit(priority, [&] { others.DecrementCount(); });
+  }
+  others.Wait();
+  release.Notify();
+}
+
+TEST(WorkerPool, JobsForADiskThatWaitForOthersRunBeforeThePoolIsGone) {
+  for (const int threads : {1, 2, 4}) {
+    std::atomic<int> ran{0};
+    {
+      WorkerPool pool(threads, "test");
+      for (int i = 0; i < 1000; ++i) {
+        pool.SubmitForDisk(i % 3 == 0 ? Priority::kBulk : Priority::kUrgent, 7, [&] { ++ran; });
+      }
+    }
+    EXPECT_EQ(ran, 1000);
+  }
+}
+
 TEST(WorkerPool, JobsMayOwnWhatCannotBeCopied) {
   std::atomic<int> seen{0};
   {

@@ -63,7 +63,7 @@ TEST(ChunkPicker, AsksForNeighboursOfEqualRarityInOneLine) {
     for (uint64_t link = 1; link <= 2; ++link) {
       for (int i = 0; i < 10 && !h.queue[link].empty(); ++i) {
         const uint32_t chunk = h.queue[link].front().chunk.value();
-        if (h.Receive(link)) h.swarm.OnVerified(ChunkIndex(chunk));
+        if (h.Receive(link)) h.swarm.OnVerified(LinkId(link), ChunkIndex(chunk));
       }
     }
   }
@@ -162,7 +162,7 @@ TEST(ChunkPicker, AsksAgainForWhatTheDiskDidNotKeep) {
   ASSERT_TRUE(h.Receive(1));
   h.Decide();
   EXPECT_TRUE(h.Asked(1).empty());
-  h.swarm.OnNotStored(ChunkIndex(0));
+  h.swarm.OnNotStored(LinkId(1), ChunkIndex(0));
   h.Decide();
   EXPECT_EQ(h.Asked(1), std::vector<uint32_t>{0});
   EXPECT_FALSE(h.swarm.IsBanned(1));

@@ -99,10 +99,10 @@ TEST(SwarmFaults, C08_TheSecondDeliveryOfAChunkIsDroppedAndCountedOnce) {
   EXPECT_TRUE(h.ReceivePart(2, ChunkIndex(0)));
   // The cancel crosses the chunk on its way.
   EXPECT_FALSE(h.ReceivePart(1, ChunkIndex(0)));
-  h.swarm.OnVerified(ChunkIndex(0));
+  h.swarm.OnVerified(LinkId(2), ChunkIndex(0));
   EXPECT_EQ(h.swarm.bytes_have(), ByteCount(limits::kChunkBytes));
   EXPECT_FALSE(h.ReceivePart(1, ChunkIndex(0)));
-  h.swarm.OnVerified(ChunkIndex(0));
+  h.swarm.OnVerified(LinkId(1), ChunkIndex(0));
   EXPECT_EQ(h.swarm.bytes_have(), ByteCount(limits::kChunkBytes));
 }
 
@@ -116,7 +116,7 @@ TEST(SwarmFaults, C08_ACancelledChunkIsStillTakenWhenTheFirstOneWasBad) {
   ASSERT_TRUE(h.ReceivePart(2, ChunkIndex(0)));
   h.swarm.OnFailed(LinkId(2), ChunkIndex(0));
   EXPECT_TRUE(h.ReceivePart(1, ChunkIndex(0)));
-  h.swarm.OnVerified(ChunkIndex(0));
+  h.swarm.OnVerified(LinkId(1), ChunkIndex(0));
   EXPECT_TRUE(h.swarm.Complete());
 }
 
@@ -139,7 +139,7 @@ TEST(SwarmFaults, C09_CompletesFromTheHonestOneOfTenAtOneBadChunkALiar) {
       }
       for (const auto& [link, chunk] : received) {
         if (link == 10) {
-          h.swarm.OnVerified(ChunkIndex(chunk));
+          h.swarm.OnVerified(LinkId(link), ChunkIndex(chunk));
         } else {
           h.swarm.OnFailed(LinkId(link), ChunkIndex(chunk));
           ++bad_chunks[link];
@@ -150,6 +150,24 @@ TEST(SwarmFaults, C09_CompletesFromTheHonestOneOfTenAtOneBadChunkALiar) {
     EXPECT_EQ(h.dropped.size(), 9u);
     for (const auto& [link, count] : bad_chunks) EXPECT_EQ(count, 1) << "link " << link;
   }
+}
+
+TEST(SwarmFaults, C12_ALinkThatTellsTheSameAgainAndAgainIsDropped) {
+  Harness h(OneFileOfChunks(100));
+  h.AddSeed(1);
+  h.Add(2);
+  h.Add(3);
+  // Each chunk, and what belongs to it, is told some times by everybody.
+  for (uint32_t chunk = 0; chunk < 100; ++chunk) {
+    for (int i = 0; i < 30; ++i) h.Have(2, chunk);
+  }
+  for (uint64_t told = 0; told < limits::kMaxToldPerChunk * 100 + 100; told += 99) h.Have(3, 0, 99);
+  h.Decide();
+  EXPECT_EQ(h.dropped.count(1), 0u);
+  EXPECT_EQ(h.dropped.count(2), 0u);
+  ASSERT_EQ(h.dropped.count(3), 1u);
+  EXPECT_EQ(h.dropped[3], "tells what it has again and again");
+  EXPECT_FALSE(h.swarm.IsBanned(3)) << "it sent nothing wrong";
 }
 
 TEST(SwarmFaults, C10_WithoutPeersItSleeps) {
@@ -323,7 +341,7 @@ TEST(Endgame, CancelsTheOtherRequestWhenOneArrives) {
   h.Decide();
   ASSERT_EQ(h.last.cancels.size(), 1u);
   EXPECT_EQ(h.last.cancels[0].link, LinkId(2));
-  h.swarm.OnVerified(ChunkIndex(0));
+  h.swarm.OnVerified(LinkId(1), ChunkIndex(0));
   EXPECT_TRUE(h.swarm.Complete());
   h.Decide();
   EXPECT_EQ(h.swarm.NextWake(), absl::InfiniteFuture());

@@ -12,7 +12,7 @@ TEST(Links, AreUsefulWhileTheyHaveSomethingWeLack) {
   EXPECT_EQ(h.swarm.useful_links(), 1);
   h.AddSeed(2);
   EXPECT_EQ(h.swarm.useful_links(), 2);
-  h.swarm.OnVerified(ChunkIndex(2));
+  h.swarm.OnVerified(LinkId(), ChunkIndex(2));
   EXPECT_EQ(h.swarm.useful_links(), 1);
   h.swarm.OnChunkLostHere(ChunkIndex(2));
   EXPECT_EQ(h.swarm.useful_links(), 2);

@@ -58,7 +58,7 @@ TEST(Sparing, WhatArrivesAllTheSameIsTakenAndAskedForNowhere) {
   EXPECT_TRUE(h.ReceivePart(1, part));
   h.Decide();
   EXPECT_FALSE(h.IsAsked(2, part));
-  h.swarm.OnVerified(part);
+  h.swarm.OnVerified(LinkId(1), part);
   EXPECT_TRUE(h.swarm.Has(part));
   h.Decide();
   EXPECT_TRUE(h.last.cancels.empty());

@@ -123,7 +123,7 @@ class Harness {
   ChunkPart DeliverPart(uint64_t link) {
     const ChunkPart part = queue[link].front();
     EXPECT_TRUE(Receive(link)) << "link " << link << " chunk " << part;
-    swarm.OnVerified(part);
+    swarm.OnVerified(LinkId(link), part);
     return part;
   }
   // What a new peer is asked for first is asked for alone; this gets it over with.

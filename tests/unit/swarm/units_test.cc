@@ -320,7 +320,7 @@ TEST(VerifiedHere, WithoutBeingAskedForKeepsWhatLinksHave) {
   Units h(4);
   h.Add(1);
   h.Have(1, 0, 4);
-  h.swarm.OnVerified(ChunkIndex(2));
+  h.swarm.OnVerified(LinkId(), ChunkIndex(2));
   EXPECT_TRUE(h.swarm.have().Has(ChunkIndex(2)));
   EXPECT_TRUE(h.swarm.LinkHas(LinkId(1), ChunkIndex(3)));
   EXPECT_EQ(h.swarm.useful_links(), 1);
@@ -407,7 +407,7 @@ TEST(PartialChunks, TheWholeChunkIsCancelledWhenItsOtherUnitsCameFromElsewhere) 
   h.Decide();
   ASSERT_EQ(h.AskedParts(1), std::vector<ChunkPart>{ChunkIndex(0)});
   for (uint32_t leaf = kUnitLeaves; leaf < limits::kLeavesPerChunk; leaf += kUnitLeaves) {
-    h.swarm.OnVerified(Part(0, leaf));
+    h.swarm.OnVerified(LinkId(), Part(0, leaf));
   }
   EXPECT_TRUE(h.swarm.have().Has(ChunkIndex(0)));
   h.Decide();
@@ -466,10 +466,48 @@ TEST(PartFaults, AUnitThatTheDiskDidNotKeepIsAskedForAgain) {
   h.HaveLeaves(1, Part(1, 8));
   h.Decide();
   ASSERT_TRUE(h.Receive(1));
-  h.swarm.OnNotStored(Part(1, 8));
+  h.swarm.OnNotStored(LinkId(1), Part(1, 8));
   h.Decide();
   EXPECT_EQ(h.AskedParts(1), std::vector<ChunkPart>{Part(1, 8)});
   EXPECT_FALSE(h.swarm.IsBanned(1));
+}
+
+TEST(PartFaults, C04_ALinkIsNotProvenByACopyFromElsewhere) {
+  Units h(4);
+  h.Add(1);
+  h.Have(1, 0, 4);
+  h.Add(2);  // others fetch it as well
+  h.Decide();
+  ASSERT_EQ(h.queue[1].size(), 1u);
+  const ChunkPart part = h.queue[1].front();
+  ASSERT_TRUE(h.Receive(1));
+  // Found on disk while the link's copy is still being checked.
+  h.swarm.OnVerified(LinkId(), part.chunk);
+  h.Decide();
+  EXPECT_TRUE(h.queue[1].empty()) << "its own copy is not checked yet";
+  h.swarm.OnVerified(LinkId(1), part);
+  h.Decide();
+  EXPECT_GT(h.queue[1].size(), 1u);
+}
+
+TEST(PartFaults, C04_AWrongCopyIsBlamedThoughAnotherWasGoodAndItsLinkIsGone) {
+  Units h(1);
+  h.Add(1);
+  h.HaveLeaves(1, Part(0, 4));
+  h.AddWithoutLeaves(2);
+  h.Decide();
+  ASSERT_TRUE(h.Receive(1));
+  h.Have(2, 0);
+  h.Decide();
+  ASSERT_EQ(h.AskedParts(2), std::vector<ChunkPart>{ChunkIndex(0)});
+  ASSERT_TRUE(h.Receive(2));
+  h.swarm.OnVerified(LinkId(2), ChunkIndex(0));
+  EXPECT_TRUE(h.swarm.Complete());
+  h.Remove(1);
+  h.swarm.OnFailed(LinkId(1), Part(0, 4));
+  EXPECT_TRUE(h.swarm.IsBanned(1));
+  EXPECT_FALSE(h.swarm.IsBanned(2));
+  EXPECT_TRUE(h.swarm.Complete());
 }
 
 TEST(PartFaults, ARejectedUnitIsAskedOfAnother) {

@@ -1,0 +1,69 @@
+#include "daemon/engine/name_answers.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/base/text.h"
+
+namespace p2p::engine {
+namespace {
+
+// For the other trackers, once one knew the name: several round trips around the world. Peers that
+// only they know are found later; another content of the same name must be known now.
+constexpr absl::Duration kPatienceWithOthers = absl::Milliseconds(500);
+
+}  // namespace
+
+NameAnswers::NameAnswers(net::EventLoop* engine_loop, int asked, NameAnswer so_far,
+                         std::function<void(NameAnswer)> ready)
+    : timer_(engine_loop), open_(asked), answer_(std::move(so_far)), ready_(std::move(ready)) {}
+
+void NameAnswers::OnAnswer(const std::string& tracker, const std::string& tracker_problem,
+                           const session::TrackerEvent* event) {
+  if (ready_ == nullptr) return;
+  if (event == nullptr) {
+    answer_.problem = absl::StrCat("tracker ", tracker, " is not reached: ", tracker_problem);
+  } else if (const auto* found = absl::get_if<session::NameFound>(event)) {
+    ++answer_.answered;
+    Merge(*found);
+  } else if (const auto* refused = absl::get_if<session::TrackerRefused>(event)) {
+    if (refused->code == 404) {
+      ++answer_.answered;
+    } else {
+      answer_.problem = absl::StrCat("tracker ", tracker, " refused: ", Printable(refused->reason));
+    }
+  }
+  if (--open_ == 0) return Finish();
+  if (answer_.known() && timer_.due() == absl::InfiniteFuture()) {
+    timer_.Arm(MonotonicNow() + kPatienceWithOthers, [this] { Finish(); });
+  }
+}
+
+void NameAnswers::Merge(const session::NameFound& found) {
+  for (const auto& version : found.versions) {
+    const auto known =
+        std::find_if(answer_.versions.begin(), answer_.versions.end(),
+                     [&](const auto& v) { return v.content_id == version.content_id; });
+    if (known == answer_.versions.end()) {
+      answer_.versions.push_back(version);
+    } else {
+      known->peers.insert(known->peers.end(), version.peers.begin(), version.peers.end());
+    }
+  }
+  if (!found.originals.has_value()) return;
+  if (!answer_.originals.has_value()) {
+    answer_.originals = found.originals;
+  } else if (answer_.originals->total_bytes == found.originals->total_bytes) {
+    answer_.originals->peers.insert(answer_.originals->peers.end(), found.originals->peers.begin(),
+                                    found.originals->peers.end());
+  }
+}
+
+void NameAnswers::Finish() {
+  timer_.Disarm();
+  std::exchange(ready_, nullptr)(std::move(answer_));
+}
+
+}  // namespace p2p::engine
