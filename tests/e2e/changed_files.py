@@ -194,3 +194,39 @@ class ChangedFileTest(P2pTest):
         self.assertIn("busy.bin changed while it was being hashed", err)
         # At rest it can be shared.
         self.assertEqual(self.a.share(self.path("busy.bin"))["state"], "seeding")
+
+    def change_while_stopped(self):
+        """Other bytes, while size and time of change are as they were."""
+        self.a.stop()
+        before = os.stat(self.file)
+        with open(self.file, "r+b") as file:
+            file.seek(5 * CHUNK)
+            file.write(b"not what was shared")
+        os.utime(self.file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        after = os.stat(self.file)
+        self.assertEqual((after.st_size, after.st_mtime_ns), (before.st_size, before.st_mtime_ns))
+
+    def test_S13_a_restored_share_whose_file_changed_meanwhile_is_not_trusted(self):
+        self.change_while_stopped()
+        self.a.start()
+        failed = self.a.wait_state(self.shared["id"], "error")
+        self.assertIn("x.bin", failed["error"])
+        self.assertEqual(self.tracker_.lookup("x.bin"), [])
+        b = self.daemon("b")
+        transfer = b.get_detached(link_to(self.shared, self.a))["id"]
+        b.wait_transfer(transfer, lambda t: t["error"], "it is told that nobody has it")
+        self.assertEqual(self.a.totals()["bytes_up"], 0)
+
+    def test_S13_a_restored_share_whose_file_was_only_touched_is_hashed_before_it_is_offered(self):
+        self.a.stop()
+        os.utime(self.file)
+        self.a.start()
+        self.a.wait_state(self.shared["id"], "seeding")
+        self.assertIn("checking what changed: x.bin", self.a.log())
+        got = self.daemon("b").get(link_to(self.shared, self.a))
+        self.assert_same_file(got["path"], self.digest)
+
+    def test_S13_there_is_no_way_to_share_without_hashing(self):
+        options = self.a.must("share", "--help").out
+        for word in ("trust", "hash", "verif", "check"):
+            self.assertNotRegex(options, rf"--\S*{word}")

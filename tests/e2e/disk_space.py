@@ -1,8 +1,8 @@
 """Small disks: a download that cannot fit is refused, one that no longer fits waits for space."""
 import os
-import subprocess
 
 from p2p_content import CHUNK, MIB, make_file, make_tree, tree_of
+from p2p_disk import fill, free, mount_disk
 from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
 from p2p_proxy import Proxy
 
@@ -10,29 +10,7 @@ from p2p_proxy import Proxy
 class DiskSpaceTest(P2pTest):
     def mount_small_disk(self, size):
         """A directory with a file system of `size` bytes; only root can make one."""
-        if os.geteuid() != 0:
-            self.skipTest("only root can mount a small tmpfs")
-        place = self.path("disk")
-        os.mkdir(place)
-        options = f"size={size},mode=755"
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "p2p-test", place],
-                              capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            self.skipTest("a tmpfs cannot be mounted here: " + done.stderr.strip())
-        # Before the directory is removed: clean-ups run in the reverse order.
-        self.addCleanup(subprocess.run, ["umount", "-l", place], check=False)
-        return place
-
-    def fill(self, place):
-        with open(os.path.join(place, "filler"), "wb", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(b"\0" * 65_536)
-            except OSError:
-                pass
-
-    def free(self, place):
-        os.unlink(os.path.join(place, "filler"))
+        return mount_disk(self, self.path("disk"), size)
 
     def seeder_behind_proxy(self, path, budget):
         a = self.daemon("a")
@@ -79,7 +57,7 @@ class DiskSpaceTest(P2pTest):
         other = b.share(self.path("other.bin"))
         c = self.daemon("c")
         c.get(link_to(other, b))
-        self.free(place)
+        free(place)
         b.wait_state(transfer, "complete", deadline=30)
 
     def test_S01_S02_a_full_disk_pauses_a_file_and_space_lets_it_go_on_by_itself(self):
@@ -90,7 +68,7 @@ class DiskSpaceTest(P2pTest):
         transfer = b.get_detached(source)["id"]
         # Its place was made while there was space.
         wait_for(lambda: os.path.exists(os.path.join(place, "x.bin.part")), "its place is made")
-        self.fill(place)
+        fill(place)
         self.check_full_disk(place, proxy, b, transfer)
         self.assert_same_file(os.path.join(place, "x.bin"), digest)
 
@@ -101,7 +79,7 @@ class DiskSpaceTest(P2pTest):
         b = self.daemon("b", downloads=place)
         transfer = b.get_detached(source)["id"]
         had = b.wait_bytes(transfer, 3 * MIB, "a part is here")
-        self.fill(place)
+        fill(place)
         self.check_full_disk(place, proxy, b, transfer)
         self.assertEqual(tree_of(os.path.join(place, "tree")), tree_of(self.path("tree")))
         # What was there before was not fetched again, nor much of what came while it was full.
@@ -114,11 +92,11 @@ class DiskSpaceTest(P2pTest):
         b = self.daemon("b", downloads=place)
         transfer = b.get_detached(source)["id"]
         wait_for(lambda: os.path.exists(os.path.join(place, "x.bin.part")), "its place is made")
-        self.fill(place)
+        fill(place)
         proxy.allow()
         b.wait_state(transfer, "paused")
         b.restart()
-        self.free(place)
+        free(place)
         b.wait_state(transfer, "complete")
         self.assert_same_file(os.path.join(place, "x.bin"), digest)
 
@@ -131,7 +109,7 @@ class DiskSpaceTest(P2pTest):
         b.start()
         transfer = b.get_detached(source)["id"]
         wait_for(lambda: os.path.exists(os.path.join(place, "x.bin.part")), "its place is made")
-        self.fill(place)
+        fill(place)
         proxy.allow()
         b.wait_state(transfer, "paused", "error")
         b.must("remove", transfer)

@@ -1,10 +1,12 @@
 """kill -9 at several points: what was committed stays, and transfers go on by themselves."""
 import os
 import random
+import shutil
+import tempfile
 import time
 
-from p2p_content import CHUNK, MIB, make_file, make_tree, tree_of
-from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
+from p2p_content import CHUNK, MIB, make_bytes, make_file, make_tree, tree_of
+from p2p_harness import LOCALHOST, Daemon, P2pTest, link_to, wait_for
 from p2p_proxy import Proxy
 
 # Text lines, proofs and the like that cross the proxy beside payload, for each connection.
@@ -65,7 +67,8 @@ class ResumeTest(P2pTest):
             b.kill9()
             b.start()
             seen = b.wait_transfer(transfer, lambda t: t["state"] != "checking", "it was checked")
-            self.assertGreaterEqual(seen["bytes_done"], done)
+            # The parts of a chunk that had begun are fetched again.
+            self.assertGreaterEqual(seen["bytes_done"], done - CHUNK)
         proxy.allow()
         b.wait_state(transfer, "complete")
         self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)
@@ -170,6 +173,44 @@ class ResumeTest(P2pTest):
         self.assertRegex(shared["content_id"], "^[0-9a-f]{64}$")
         self.assertEqual(a.share(self.path("x.bin"))["id"], transfer)
 
+    def test_X02_kill_nine_while_a_hashed_share_is_saved_leaves_one_that_can_be_fetched(self):
+        # On a disk: it takes its time to save.
+        with tempfile.TemporaryDirectory() as directory:
+            for number in range(8):
+                with self.subTest(number):
+                    a = Daemon(directory, f"a{number}")
+                    self._processes.append(a)
+                    a.start()
+                    digest = make_file(self.path(f"{number}.bin"), MIB, seed=number)
+                    sharing = a.start_ctl("share", self.path(f"{number}.bin"))
+                    a.wait_for_log("checking")
+                    time.sleep(number * 0.004)
+                    a.kill9()
+                    sharing.communicate()
+                    a.start()
+                    shared = a.wait_state(1, "seeding")
+                    self.assertRegex(shared["content_id"], "^[0-9a-f]{64}$")
+                    b = self.daemon(f"b{number}")
+                    self.assert_same_file(b.get(link_to(shared, a))["path"], digest)
+                    a.stop()
+                    b.stop()
+
+    def test_R10_a_part_file_of_somebody_else_is_in_the_way_and_left_alone(self):
+        a, b = self.daemon("a"), self.daemon("b")
+        digest = make_file(self.path("x.bin"), 2 * MIB)
+        link = link_to(a.share(self.path("x.bin")), a)
+        part = os.path.join(b.downloads, "x.bin.part")
+        other = make_file(part, 3 * MIB, seed=2)
+        for words in (("get", link), ("resume", "1")):
+            b.ctl(*words)
+            seen = b.wait_state(1, "error")
+            self.assertIn("x.bin.part already exists; move it away", seen["error"])
+            self.assert_same_file(part, other)
+        os.unlink(part)
+        b.must("resume", "1")
+        b.wait_state(1, "complete")
+        self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)
+
     def test_a_finished_download_is_offered_again_after_kill_nine(self):
         tracker = self.tracker()
         a, b = self.daemon("a", [tracker]), self.daemon("b", [tracker])
@@ -226,6 +267,68 @@ class ResumeTest(P2pTest):
         proxy.allow()
         b.wait_state(transfer, "complete")
         self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)
+
+    def test_R10_a_part_file_that_vanished_is_not_claimed_after_the_next_kill_either(self):
+        tree = {"large": make_bytes(5 * MIB), "small": make_bytes(100_000, seed=2)}
+        make_tree(self.path("tree"), tree)
+        a = self.daemon("a")
+        shared = a.share(self.path("tree"))
+        for lost in ("", "large"):
+            with self.subTest(lost or "all of it"):
+                proxy = self.closing(Proxy((LOCALHOST, a.port), budget=4 * MIB))
+                b = self.daemon("b" + lost)
+                transfer = b.get_detached(link_to(shared, proxy))["id"]
+                self.wait_until_held(b, transfer, proxy)
+                b.stop()  # which commits it
+                part = os.path.join(b.downloads, "tree.part", lost)
+                shutil.rmtree(part) if lost == "" else os.unlink(part)
+                # Nothing is claimed of the file from the moment that it is made anew.
+                b.start()
+                proxy.allow(MIB)
+                wait_for(lambda path=part: os.path.exists(path), "it is made anew")
+                b.kill9()
+                b.start()
+                proxy.allow()
+                got = b.wait_state(transfer, "complete")
+                self.assertEqual(tree_of(got["path"]), tree_of(self.path("tree")))
+
+    def test_R11_what_was_found_after_a_kill_is_kept_over_a_clean_stop(self):
+        _, proxy, magnet, digest = self.make_source(12 * MIB, budget=6 * MIB)
+        b = self.daemon("b")
+        transfer = b.get_detached(magnet)["id"]
+        wait_for(lambda: b.transfer(transfer)["bytes_done"] > 2 * MIB, "it has some")
+        b.kill9()
+        proxy.hold()
+        b.start()
+        done = b.wait_state(transfer, "downloading")["bytes_done"]
+        b.restart()
+        b.wait_bytes(transfer, done, f"{done} bytes are there again")
+        proxy.allow()
+        b.wait_state(transfer, "complete")
+        self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)
+
+    def test_R05_a_damaged_manifest_in_the_catalog_costs_a_check_and_no_chunk(self):
+        size = 8 * MIB + 3
+        _, proxy, magnet, digest = self.make_source(size, budget=5 * MIB)
+        b = self.daemon("b")
+        transfer = b.get_detached(magnet)["id"]
+        done = self.wait_until_held(b, transfer, proxy)
+        b.stop()
+        catalog = os.path.join(b.state_dir, "catalog.db")
+        with open(catalog, "r+b") as file:
+            healthy = file.read()
+            damaged = healthy.replace(b"12:piece length", b"12:piece lengtH")
+            self.assertNotEqual(damaged, healthy)
+            file.seek(0)
+            file.write(damaged)
+        b.start()
+        proxy.allow()
+        b.wait_bytes(transfer, done, "what was there is there again")
+        b.wait_state(transfer, "complete")
+        self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)
+        self.check_no_byte_twice(size, proxy, kills=1)
+        b.restart()
+        self.assertEqual(b.wait_state(transfer, "complete")["bytes_done"], size)
 
     def test_R10_a_finished_file_that_vanished_is_an_error_and_is_not_made_again(self):
         tracker = self.tracker()

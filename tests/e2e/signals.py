@@ -58,7 +58,8 @@ class ShutdownTest(P2pTest):
             a.wait_for_log("stopping")
             a.send(signal.SIGTERM)
             seconds, code = a.wait()
-            self.assertLess(seconds, 2)
+            # ThreadSanitizer runs a handler at the thread's next call that it knows, here the end of the good order.
+            self.assertLess(seconds, 5.5 if SANITIZED else 2)
             self.assertIn(code, (0, 1))
         # Nothing is lost by it.
         a.start()

@@ -146,7 +146,8 @@ class SingleInstanceTest(P2pTest):
         programs = os.path.dirname(program("p2pd"))
         done = subprocess.run(["sh", "-c", script, "sh", self.dir, programs], capture_output=True,
                               preexec_fn=become_nobody, text=True, check=False, timeout=100,
-                              env={"PATH": os.environ["PATH"], "HOME": self.dir})
+                              env={"PATH": os.environ["PATH"], "HOME": self.dir,
+                                   "TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "")})
         self.assertEqual(done.returncode, 0, done)
         self.assertIn("magnet:?xt=", done.stdout)
 

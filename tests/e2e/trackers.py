@@ -1,9 +1,10 @@
 """The tracker may come late, go and come back."""
 import os
 import signal
+import socket
 
 from p2p_content import MIB, make_file
-from p2p_harness import LOCALHOST, P2pTest, free_port, wait_for
+from p2p_harness import LOCALHOST, P2pTest, free_port, link_to, wait_for
 from p2p_original import ask
 from p2p_proxy import Proxy
 
@@ -41,6 +42,7 @@ class TrackerLossTest(P2pTest):
         a, b = self.daemon("a", [tracker]), self.daemon("b", [tracker])
         make_file(self.path("x.bin"), 1000)
         a.share(self.path("x.bin"))
+        tracker.wait_lists("x.bin", a.address)
         b.get("x.bin")
         tracker.wait_lists("x.bin", a.address, b.address)
         tracker.kill9()
@@ -48,6 +50,43 @@ class TrackerLossTest(P2pTest):
         tracker.start()
         tracker.wait_lists("x.bin", a.address, b.address)
         a.wait_tracker(ok=True)
+
+    def test_T23_a_tracker_that_ended_over_hello_and_was_away_is_asked_as_what_it_is(self):
+        tracker = self.tracker()
+        tracker.stop()
+        with socket.create_server((LOCALHOST, tracker.port)) as dying:
+            b = self.daemon("b", [tracker])
+            connection, _ = dying.accept()
+            connection.recv(100)
+            connection.close()
+        got = b.get_detached("x.bin")["id"]
+        b.wait_transfer(got, lambda t: "tracker" in t["error"], "it says that it waits")
+        tracker.start()
+        a = self.daemon("a", [tracker])
+        make_file(self.path("x.bin"), 1000)
+        a.share(self.path("x.bin"))
+        self.assertIs(b.wait_state(got, "complete")["verified"], True)
+        self.assertEqual(b.status()["trackers"][0]["state"], "ok")
+
+    def test_T23_a_tracker_that_is_killed_24_times_in_a_swarm_costs_nobody_anything(self):
+        tracker = self.tracker()
+        a = self.daemon("a")
+        size = 12 * MIB
+        digest = make_file(self.path("x.bin"), size)
+        shared = a.share(self.path("x.bin"))
+        # Nobody can be done before the last time.
+        proxy = self.closing(Proxy((LOCALHOST, a.port), budget=0))
+        peers = [self.daemon(f"peer{number}", [tracker]) for number in range(8)]
+        gets = {peer: peer.get_detached(link_to(shared, proxy))["id"] for peer in peers}
+        for _ in range(24):
+            proxy.allow(size // 26)
+            tracker.kill9()
+            tracker.start()
+        self.assertNotIn("complete", [peer.transfer(get)["state"] for peer, get in gets.items()])
+        proxy.allow()
+        for peer, get in gets.items():
+            peer.wait_state(get, "complete")
+            self.assert_same_file(os.path.join(peer.downloads, "x.bin"), digest)
 
     def test_C13_a_download_goes_on_while_the_tracker_is_dead(self):
         tracker = self.tracker()
@@ -88,6 +127,52 @@ class TrackerLossTest(P2pTest):
         two.wait_lists("x.bin", a.address)
         one.kill9()
         self.assertEqual(self.daemon("b", [one, two]).get("x.bin")["state"], "complete")
+
+    def test_many_registrations_are_renewed_by_one_line(self):
+        tracker = self.tracker("--ttl", "8")
+        proxy = self.closing(Proxy((LOCALHOST, tracker.port)))
+        a = self.daemon("a", [proxy])
+        names = [f"{i}.bin" for i in range(40)]
+        for name in names:
+            make_file(self.path(name), 1000)
+            a.share(self.path(name))
+        for name in names:
+            tracker.wait_lists(name, a.address)
+        announced = proxy.bytes_up
+        self.assertGreater(announced, 40 * 100)
+        two_renewals = 2 * len(f"RENEW 40 {a.address}\n")
+        wait_for(lambda: proxy.bytes_up >= announced + two_renewals, "it was renewed twice")
+        self.assertLess(proxy.bytes_up, announced + 40 * 100)
+        for name in names:
+            tracker.wait_lists(name, a.address)
+
+    def test_a_tracker_that_hangs_holds_no_get_up_while_another_answers(self):
+        one, two = self.tracker(name="one"), self.tracker(name="two")
+        a, b = self.daemon("a", [one, two]), self.daemon("b", [one, two])
+        make_file(self.path("x.bin"), 1000)
+        a.share(self.path("x.bin"))
+        two.wait_lists("x.bin", a.address)
+        b.wait_tracker(ok=True)
+        one.send(signal.SIGSTOP)
+        self.addCleanup(one.send, signal.SIGCONT)
+        # A daemon gives a tracker up that leaves a question open for 30 s.
+        got = b.ctl("get", "x.bin", timeout=20)
+        self.assertEqual(got.code, 0, got)
+
+    def test_a_name_that_only_a_tracker_knows_that_is_just_back_is_found(self):
+        one, two = self.tracker(name="one"), self.tracker(name="two")
+        b = self.daemon("b", [one, two])
+        make_file(self.path("y.bin"), 1000)
+        b.share(self.path("y.bin"))
+        one.wait_lists("y.bin", b.address)
+        one.kill9()
+        wait_for(lambda: not b.status()["trackers"][0]["ok"], "it knows that one is gone")
+        one.start()
+        a = self.daemon("a", [one])
+        make_file(self.path("x.bin"), 1000)
+        a.share(self.path("x.bin"))
+        one.wait_lists("x.bin", a.address)
+        self.assertEqual(b.get("x.bin")["state"], "complete")
 
     def test_a_tracker_that_nobody_can_reach_keeps_no_command_waiting(self):
         a = self.daemon("a", [f"{LOCALHOST}:{free_port()}"])

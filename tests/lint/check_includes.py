@@ -51,7 +51,8 @@ LIBRARIES = {
     r"asio\.hpp|asio/.*": {"core/net", "daemon/engine", "tracker"},
     r"toml\+\+/.*": {"daemon", "tracker"},
     r"CLI/.*": {"daemon", "tracker", "ctl"},
-    r"gnutls/.*": {"core/content", "daemon/engine"},
+    r"gnutls/.*": {"core/content", "daemon/engine", "tracker"},
+    r"hiredis/.*": {"tracker"},
 }
 
 # Parts without I/O, clock and threads.

@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import check_calls
 import check_includes
 import check_length
+import check_linux
 import check_rows
 import source_tree
 
@@ -95,6 +96,43 @@ class CallTest(TreeTest):
         self.assertEqual(check_calls.problems(self.root, "mapping"), [])
 
 
+class LinuxTest(TreeTest):
+    LINUX = "#if defined(__linux__) && !defined(P2P_PORTABLE)\n"
+
+    def names(self, text):
+        return [name for _, name in check_linux.uses(text)]
+
+    def test_what_only_linux_has_is_found(self):
+        self.assertEqual(
+            self.names("#include <sys/epoll.h>\nint n = ::sendfile(a, b, c, d);\n"
+                       "int fd = open(p, O_PATH);\nlist.splice(at, other); // syncfs(fd)\n"),
+            ["sys/epoll.h", "sendfile", "O_PATH"])
+
+    def test_a_linux_branch_may_use_it_and_its_else_may_not(self):
+        self.assertEqual(self.names(self.LINUX + "syncfs(fd);\n#else\nstatx(fd);\n#endif\n"
+                                    "sendfile(fd);\n"), ["statx", "sendfile"])
+        self.assertEqual(self.names("#if defined(__linux__)\nsyncfs(fd);\n#endif\n"), ["syncfs"])
+        self.assertEqual(self.names(self.LINUX.replace("&&", "||") + "syncfs(fd);\n#endif\n"),
+                         ["syncfs"])
+
+    def test_a_name_that_a_linux_branch_defines_stands_for_it(self):
+        defined = self.LINUX + "#define P2P_HAS_X 1\n#endif\n"
+        for use in ("#ifdef P2P_HAS_X\nsyncfs(fd);\n#endif\n",
+                    "#ifndef P2P_HAS_X\n#else\nsyncfs(fd);\n#endif\n",
+                    "#if defined(P2P_HAS_X) && defined(Y)\nsyncfs(fd);\n#endif\n"):
+            self.assertEqual(self.names(defined + use), [], use)
+            self.assertEqual(self.names(use), ["syncfs"], use)
+
+    def test_what_asks_for_its_own_name_is_portable(self):
+        self.assertEqual(self.names("#ifdef TCP_INFO\ngetsockopt(fd, TCP_INFO);\n#endif\n"), [])
+
+    def test_the_place_is_told(self):
+        self.write("core/net/a.cc", "\nint fd = accept4(a, b, c, d);\n")
+        self.assertEqual(
+            check_linux.problems(self.root),
+            ["core/net/a.cc:2: only Linux has accept4: it needs a Linux branch, and another"])
+
+
 class RowTest(TreeTest):
     def test_ids_are_found_in_names_of_all_kinds(self):
         self.write("tests/unit/a_test.cc", "TEST(A, T01_T02_Answers) {}\nTEST_F(\n  B, P03_x) {}\n")
@@ -103,7 +141,9 @@ class RowTest(TreeTest):
         self.assertEqual(check_rows.tested_rows(self.root), {"T01", "T02", "P03", "C04", "S23"})
 
     def test_a_row_without_a_test_is_a_problem(self):
+        self.write("docs/faults.md", "# Faults T03\n\n| # | input |\n| T01 | a |\n| T02 | T04 |\n")
         self.write("tests/unit/a_test.cc", "TEST(A, T011_Other) {}\n// T02\n")
+        self.assertEqual(check_rows.promised_rows(self.root), ["T01", "T02"])
         self.assertIn("T01: no test has this id in its name", check_rows.problems(self.root))
         self.assertIn("T02: no test has this id in its name", check_rows.problems(self.root))
 

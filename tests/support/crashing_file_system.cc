@@ -1,6 +1,7 @@
 #include "tests/support/crashing_file_system.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -160,6 +161,10 @@ class CrashDirectory : public Directory {
     if (found == nullptr) return absl::NotFoundError(name);
     return found->Info();
   }
+  absl::StatusOr<FileInfo> InfoOfSelf() override {
+    P2P_RETURN_IF_ERROR(disk_->Look());
+    return node_->Info();
+  }
   absl::StatusOr<std::vector<std::string>> List() override {
     std::vector<std::string> names;
     for (const auto& entry : node_->entries) names.push_back(entry.first);
@@ -226,42 +231,28 @@ class CrashDirectory : public Directory {
   const NodePtr node_;
 };
 
-// Decides what reached the disk.
-class Crash {
- public:
-  explicit Crash(uint32_t seed) : seed_(seed), random_(seed) {}
+uint32_t Sectors(const CrashNode::DataChange& change) {
+  if (change.truncate) return 1;
+  return static_cast<uint32_t>((change.data.size() + kSectorBytes - 1) / kSectorBytes);
+}
 
-  NodePtr Survivor(const CrashNode& node) {
-    auto left = std::make_shared<CrashNode>();
-    left->is_directory = node.is_directory;
-    left->number = node.number;
-    left->changed = node.changed;
-    left->mode = node.mode;
-    left->data = node.durable_data;
-    for (CrashNode::DataChange change : node.unsynced_data) {
-      if (!Reached()) continue;
-      Tear(&change);
-      CrashNode::Apply(change, &left->data);
-    }
-    Entries entries = node.durable_entries;
-    for (const auto& change : node.unsynced_entries) {
-      if (Reached()) CrashNode::Apply(change, &entries);
-    }
-    for (const auto& [name, child] : entries) left->entries[name] = Survivor(*child);
-    left->Sync();
-    return left;
+// Every file and directory that may be there after a crash, once.
+void Collect(const NodePtr& node, std::vector<NodePtr>* all) {
+  if (node == nullptr || std::find(all->begin(), all->end(), node) != all->end()) return;
+  all->push_back(node);
+  for (const auto& entry : node->durable_entries) Collect(entry.second, all);
+  for (const auto& change : node->unsynced_entries) {
+    for (const auto& entry : change) Collect(entry.second, all);
   }
+}
 
- private:
-  bool Reached() { return seed_ == 1 || (seed_ > 1 && random_() % 2 == 0); }
-  void Tear(CrashNode::DataChange* change) {
-    if (seed_ <= 1 || change->truncate || random_() % 2 == 0) return;
-    change->data.resize(change->data.size() / kSectorBytes / 2 * kSectorBytes);
-  }
-
-  const uint32_t seed_;
-  std::mt19937 random_;
-};
+void ApplyPart(const CrashNode::DataChange& change, Fate fate, std::string* data) {
+  if (fate.end_sector == 0) return;
+  if (change.truncate) return CrashNode::Apply(change, data);
+  const size_t from = std::min(change.data.size(), size_t{fate.from_sector} * kSectorBytes);
+  const size_t end = std::min(change.data.size(), size_t{fate.end_sector} * kSectorBytes);
+  CrashNode::Apply({false, change.offset + from, change.data.substr(from, end - from)}, data);
+}
 
 void SyncBelow(CrashNode* node) {
   node->Sync();
@@ -278,19 +269,70 @@ CrashingFileSystem::~CrashingFileSystem() = default;
 
 void CrashingFileSystem::DieAt(int nth) { countdown_ = nth; }
 
-std::unique_ptr<CrashingFileSystem> CrashingFileSystem::AfterCrash(uint32_t seed) const {
+std::vector<uint32_t> CrashingFileSystem::Unsynced() const {
+  std::vector<NodePtr> nodes;
+  Collect(root_, &nodes);
+  std::vector<uint32_t> sectors;
+  for (const NodePtr& node : nodes) {
+    for (const auto& change : node->unsynced_data) sectors.push_back(Sectors(change));
+    sectors.insert(sectors.end(), node->unsynced_entries.size(), 1);
+  }
+  return sectors;
+}
+
+std::unique_ptr<CrashingFileSystem> CrashingFileSystem::AfterCrash(
+    const std::vector<Fate>& fates) const {
+  std::vector<NodePtr> nodes;
+  Collect(root_, &nodes);
+  std::map<NodePtr, NodePtr> survivors;
+  for (const NodePtr& node : nodes) survivors[node] = std::make_shared<CrashNode>();
+  auto fate = fates.begin();
+  for (const NodePtr& node : nodes) {
+    CrashNode& left = *survivors[node];
+    left.is_directory = node->is_directory;
+    left.number = node->number;
+    left.changed = node->changed;
+    left.mode = node->mode;
+    left.data = node->durable_data;
+    for (const auto& change : node->unsynced_data) ApplyPart(change, *fate++, &left.data);
+    Entries entries = node->durable_entries;
+    for (const auto& change : node->unsynced_entries) {
+      if ((fate++)->end_sector > 0) CrashNode::Apply(change, &entries);
+    }
+    for (const auto& [name, child] : entries) left.entries[name] = survivors[child];
+    left.Sync();
+  }
   auto after = std::make_unique<CrashingFileSystem>();
-  after->root_ = Crash(seed).Survivor(*root_);
+  after->root_ = survivors[root_];
   after->last_number_ = last_number_;
   return after;
 }
 
-absl::StatusOr<std::unique_ptr<Directory>> CrashingFileSystem::OpenRoot(const std::string&) {
+std::unique_ptr<CrashingFileSystem> CrashingFileSystem::AfterCrash(uint32_t seed) const {
+  std::mt19937 random(seed);
+  std::vector<Fate> fates;
+  for (const uint32_t sectors : Unsynced()) {
+    const bool reached = seed == 1 || (seed > 1 && random() % 2 == 0);
+    const bool torn = seed > 1 && sectors > 1 && random() % 2 == 0;
+    fates.push_back(!reached ? kLost : torn ? Fate{0, sectors / 2} : kReached);
+  }
+  return AfterCrash(fates);
+}
+
+absl::StatusOr<std::unique_ptr<Directory>> CrashingFileSystem::OpenRoot(const std::string& path) {
   P2P_RETURN_IF_ERROR(Look());
-  return std::make_unique<CrashDirectory>(this, root_);
+  NodePtr& directory = root_->entries[path];
+  if (directory == nullptr) {
+    directory = std::make_shared<CrashNode>();
+    directory->is_directory = true;
+    directory->number = NextNumber();
+    root_->Sync();
+  }
+  return std::make_unique<CrashDirectory>(this, directory);
 }
 
 absl::Status CrashingFileSystem::Change() {
+  ++changes_;
   if (countdown_ > 0 && --countdown_ == 0) dead_ = true;
   return Look();
 }

@@ -3,13 +3,12 @@
 //
 // The model is the weakest that POSIX allows: a file's sync covers its data and length only, a
 // directory's sync its entries only; what is not synced reaches the disk in any order, a write also
-// by halves (in sectors); a rename within a directory is all or nothing.
+// in part (in sectors); a rename within a directory is all or nothing.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -18,6 +17,19 @@
 namespace p2p::testing_support {
 
 struct CrashNode;
+
+// Which sectors of a change that was not synced reached the disk. A change of names or of a length
+// has but one.
+struct Fate {
+  uint32_t from_sector = 0;
+  uint32_t end_sector = 0;
+  friend bool operator<(const Fate& a, const Fate& b) {
+    return a.from_sector != b.from_sector ? a.from_sector < b.from_sector
+                                          : a.end_sector < b.end_sector;
+  }
+};
+constexpr Fate kLost{0, 0};
+constexpr Fate kReached{0, UINT32_MAX};
 
 class CrashingFileSystem : public store::FileSystem {
  public:
@@ -34,21 +46,27 @@ class CrashingFileSystem : public store::FileSystem {
     countdown_ = 0;
   }
 
-  // What the disk may hold after the power went. Seed 0: nothing that was not synced; 1: all of it;
-  // others: any part of it.
+  // The number of sectors of each change that is not synced, in an order of its own: data and names
+  // are no earlier and later.
+  std::vector<uint32_t> Unsynced() const;
+  // What the disk may hold after the power went: of each of those changes, what its fate says.
+  std::unique_ptr<CrashingFileSystem> AfterCrash(const std::vector<Fate>& fates) const;
+  // Seed 0: nothing that was not synced; 1: all of it; others: any part of it.
   std::unique_ptr<CrashingFileSystem> AfterCrash(uint32_t seed) const;
 
-  // There is one directory, whatever the path.
+  // Every directory that is asked for is there, for good.
   absl::StatusOr<std::unique_ptr<store::Directory>> OpenRoot(const std::string& path) override;
 
   // For the files and directories: Unavailable when the process is dead; counts a change.
   absl::Status Change();
   absl::Status Look() const;
   uint64_t NextNumber() { return ++last_number_; }
+  int changes() const { return changes_; }  // since it was made
   void SyncAll();
 
  private:
   std::shared_ptr<CrashNode> root_;
+  int changes_ = 0;
   int countdown_ = 0;  // 0: does not die
   bool dead_ = false;
   uint64_t last_number_ = 0;

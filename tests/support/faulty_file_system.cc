@@ -99,6 +99,10 @@ class FaultyDirectory : public Directory {
     P2P_MAYBE_FAIL(FileOp::kInfo);
     return real_->Info(name);
   }
+  absl::StatusOr<FileInfo> InfoOfSelf() override {
+    P2P_MAYBE_FAIL(FileOp::kInfo);
+    return real_->InfoOfSelf();
+  }
   absl::StatusOr<std::vector<std::string>> List() override {
     P2P_MAYBE_FAIL(FileOp::kList);
     return real_->List();

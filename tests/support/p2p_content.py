@@ -104,9 +104,13 @@ def _file_entry(data, executable=False):
     return {"": entry}
 
 
+def _info(name, file_tree):
+    return bencode({"file tree": file_tree, "meta version": 2, "name": name,
+                    "piece length": CHUNK})
+
+
 def _content_id(name, file_tree):
-    info = {"file tree": file_tree, "meta version": 2, "name": name, "piece length": CHUNK}
-    return hashlib.sha256(bencode(info)).hexdigest()
+    return hashlib.sha256(_info(name, file_tree)).hexdigest()
 
 
 def content_id_of_file(name, data, executable=False):
@@ -124,3 +128,49 @@ def content_id_of_tree(name, files):
             node = node.setdefault(directory, {})
         node[last] = _file_entry(data, bool(mode & 0o100))
     return _content_id(name, tree)
+
+
+class Content:
+    """A share of one file of more than a chunk, as docs/protocol.md has it."""
+
+    def __init__(self, name, data):
+        assert len(data) > CHUNK
+        self.data = data
+        self.info = _info(name, {name: _file_entry(data)})
+        self.id = hashlib.sha256(self.info).hexdigest()
+        self.chunk_count = (len(data) + CHUNK - 1) // CHUNK
+        self._rows = {}
+        self.chunk_hashes = [self._tree(i)[-1][0] for i in range(self.chunk_count)]
+
+    def chunk(self, index):
+        return self.data[index * CHUNK:(index + 1) * CHUNK]
+
+    def leaves(self, index, first, count):
+        return self.chunk(index)[first * LEAF:(first + count) * LEAF]
+
+    def proof(self, index, first, count):
+        """Hashes that lead from these leaves to the chunk's hash."""
+        rows = self._tree(index)
+        level = count.bit_length() - 1
+        node = first // count
+        hashes = []
+        for row in rows[level:-1]:
+            hashes.append(row[node ^ 1])
+            node //= 2
+        return hashes
+
+    def magnet(self, *addresses):
+        return f"magnet:?xt=urn:btmh:1220{self.id}" + "".join(f"&x.pe={a}" for a in addresses)
+
+    def _tree(self, index):
+        """The rows of a chunk's tree, from its leaves up."""
+        if index not in self._rows:
+            chunk = self.chunk(index)
+            row = [_hash(chunk[at:at + LEAF]) for at in range(0, len(chunk), LEAF)]
+            row += [bytes(32)] * (CHUNK // LEAF - len(row))
+            rows = [row]
+            while len(rows[-1]) > 1:
+                last = rows[-1]
+                rows.append([_hash(last[i] + last[i + 1]) for i in range(0, len(last), 2)])
+            self._rows[index] = rows
+        return self._rows[index]

@@ -20,6 +20,8 @@ import unittest
 from p2p_content import sha256
 
 BIN_DIR = os.environ.get("P2P_BIN_DIR", "")
+SANITIZED = bool(os.environ.get("P2P_SANITIZED"))
+PORTABLE = bool(os.environ.get("P2P_PORTABLE"))
 # Seconds. Long enough for a sanitizer build on a busy machine; a good run never waits for it.
 DEADLINE = float(os.environ.get("P2P_TEST_DEADLINE", "40"))
 POLL_INTERVAL = 0.02
@@ -65,6 +67,27 @@ def cpu_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
+def anonymous_bytes(pid):
+    """Memory of a process that no file backs: what it took for itself and has not given back. 0 in
+    a sanitizer build, whose shadow and quarantine are not the program's."""
+    if SANITIZED:
+        return 0
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+        return 1024 * int(re.search(r"^Anonymous:\s+(\d+) kB", rollup.read(), re.M).group(1))
+
+
+def resident_bytes(pid):
+    """Memory of a process that is not swapped out, whatever backs it; 0 in a sanitizer build."""
+    if SANITIZED:
+        return 0
+    with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 class Process:
     """A program that runs until it is stopped."""
 
@@ -75,13 +98,15 @@ class Process:
         self._cwd = cwd
         self._process = None
         self.killed = False
+        self.stderr = None  # a file or descriptor of the test's instead of the log
 
     def spawn(self):
         self.killed = False
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
-                self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self._env, cwd=self._cwd, preexec_fn=_die_with_the_test)
+                self.arguments, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log if self.stderr is None else self.stderr, env=self._env,
+                cwd=self._cwd, preexec_fn=_die_with_the_test)
 
     @property
     def pid(self):
@@ -129,10 +154,10 @@ class Process:
 
 
 class Tracker(Process):
-    def __init__(self, directory, name="tracker", arguments=()):
+    def __init__(self, directory, name="tracker", arguments=(), env=None):
         self.port = 0
         self._extra = list(arguments)
-        super().__init__([], os.path.join(directory, name + ".log"), cwd=directory)
+        super().__init__([], os.path.join(directory, name + ".log"), env=env, cwd=directory)
 
     @property
     def address(self):
@@ -348,8 +373,8 @@ class P2pTest(unittest.TestCase):
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
 
-    def tracker(self, *arguments, name="tracker"):
-        tracker = Tracker(self.dir, name, arguments)
+    def tracker(self, *arguments, name="tracker", env=None):
+        tracker = Tracker(self.dir, name, arguments, env)
         self._processes.append(tracker)
         return tracker.start()
 

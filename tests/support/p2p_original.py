@@ -5,88 +5,19 @@ stands for the program a stranger would write: some read one request for each re
 after each answer, some lie.
 """
 import re
-import socket
 import threading
 import time
 
+from p2p_server import Server, dial, read_exactly, read_line
+
 CHUNK = 524_288
-
-
-def read_line(connection):
-    """One byte after the other, as simple clients do. b"" at the end of the stream."""
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = connection.recv(1)
-        if not byte:
-            return line
-        line += byte
-    return line
-
-
-def read_exactly(connection, count):
-    data = bytearray()
-    while len(data) < count:
-        piece = connection.recv(min(65_536, count - len(data)))
-        if not piece:
-            raise EOFError(f"the stream ended after {len(data)} of {count} bytes")
-        data += piece
-    return bytes(data)
-
-
-class _Server:
-    """Accepts on a free port; serve(connection) runs in a thread each, or one after the other."""
-
-    def __init__(self, one_at_a_time=False):
-        self._one_at_a_time = one_at_a_time
-        self._open = set()
-        self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self._listener.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.add(connection)
-            if self._one_at_a_time:
-                self._run(connection)
-            else:
-                threading.Thread(target=self._run, args=(connection,), daemon=True).start()
-
-    def _run(self, connection):
-        try:
-            self.serve(connection)
-        except (OSError, EOFError):
-            pass
-        self._open.discard(connection)
-        connection.close()
-
-    def serve(self, connection):
-        raise NotImplementedError
-
-    def close(self):
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
-        for connection in list(self._open):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 class Cut(bytes):
     """An answer after which the connection ends."""
 
 
-class OriginalPeer(_Server):
+class OriginalPeer(Server):
     """Serves `files` ({name: bytes}) by GET_CHUNK.
 
     unknown:        what an unknown line gets: "error", "silence" or "close"
@@ -106,7 +37,7 @@ class OriginalPeer(_Server):
         self._delay = delay
         self._answer = answer
         self.served = []  # (name, chunk_id), in the order of the answers
-        super().__init__(one_at_a_time)
+        super().__init__(one_at_a_time=one_at_a_time)
 
     def register_at(self, tracker_address):
         for name, data in self.files.items():
@@ -145,7 +76,7 @@ class OriginalPeer(_Server):
         return True
 
 
-class OriginalTracker(_Server):
+class OriginalTracker(Server):
     """A dictionary behind REGISTER, LOOKUP and UNREGISTER; anything else gets ERROR."""
 
     def __init__(self, ttl=120, close_each=False):
@@ -153,12 +84,12 @@ class OriginalTracker(_Server):
         self.lines = []
         self._ttl = ttl
         self._close_each = close_each
-        self._lock = threading.Lock()
+        self._files_lock = threading.Lock()
         super().__init__()
 
     def serve(self, connection):
         while line := read_line(connection):
-            with self._lock:
+            with self._files_lock:
                 answer = self._answer(line.decode().strip())
             connection.sendall(answer.encode() + b"\n")
             if self._close_each:
@@ -191,8 +122,7 @@ class OriginalTracker(_Server):
 
 def ask(address, line):
     """One line to a tracker or peer on a connection of its own; its answer without the LF."""
-    host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), 30) as connection:
+    with dial(address) as connection:
         connection.sendall(line.encode() + b"\n")
         return read_line(connection).decode().rstrip("\n")
 
@@ -216,9 +146,7 @@ class OriginalClient:
         """The chunk's bytes; LookupError with what an ERROR line says."""
         connection = self._connections.get(address)
         if connection is None:
-            host, _, port = address.rpartition(":")
-            connection = socket.create_connection((host, int(port)), 30)
-            self._connections[address] = connection
+            connection = self._connections[address] = dial(address)
         connection.sendall(f"GET_CHUNK {name} {chunk_id}\n".encode())
         header = read_line(connection)
         if not re.fullmatch(rb"[0-9]+\n", header):

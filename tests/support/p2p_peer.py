@@ -1,21 +1,20 @@
-"""Peers of the extension that have nothing, written from docs/protocol.md alone.
+"""Peers of the extension, written from docs/protocol.md alone.
 
-Guest dials a peer and opens a content; Introducer accepts, and tells whom it is told to.
+Guest dials a peer and opens a content; Introducer accepts, and tells whom it is told to;
+SharingPeer accepts, and has a content.
 """
-import socket
-import threading
+from p2p_server import Server, dial
 
-HELLO = "HELLO 2 id={:064x} port=0\n"
+HELLO = "HELLO 2 id={:064x} port=0"
 
 
 class Guest:
     """A connection from `source` (a loopback address) that has said HELLO and OPEN."""
 
     def __init__(self, address, content_id, number, source="127.0.0.1"):
-        host, _, port = address.rpartition(":")
-        self._socket = socket.create_connection((host, int(port)), 30, (source, 0))
+        self._socket = dial(address, source)
         self._lines = self._socket.makefile("rb")
-        self.say(HELLO.format(number).rstrip("\n"), f"OPEN {content_id}")
+        self.say(HELLO.format(number), f"OPEN {content_id}")
         self.hello = self.line()
         self.answer = self.line()
 
@@ -25,20 +24,50 @@ class Guest:
     def line(self):
         return self._lines.readline().decode().rstrip("\n")
 
+    def payload(self, count):
+        return self._lines.read(count)
+
     def close(self):
         self._lines.close()
         self._socket.close()
 
 
-class Introducer:
+class ExtensionPeer(Server):
+    """Accepts connections and calls on_<verb>(connection, *words) for each line that it is told.
+
+    Verbs without a method are skipped. Whoever dials it has nothing that needs a payload, as long
+    as it does not subscribe.
+    """
+
+    def __init__(self, number):
+        self.hello = HELLO.format(number) + " leaves"
+        super().__init__()
+
+    def serve(self, connection):
+        with connection.makefile("rb") as lines:
+            for line in lines:
+                verb, *words = line.decode().split()
+                method = getattr(self, "on_" + verb.lower().replace("-", "_"), None)
+                if method is not None:
+                    method(connection, *words)
+
+    def say(self, connection, *lines):
+        connection.sendall("".join(line + "\n" for line in lines).encode())
+
+    def on_hello(self, connection, *_):
+        self.say(connection, self.hello)
+
+    def on_ping(self, connection):
+        self.say(connection, "PONG")
+
+
+class Introducer(ExtensionPeer):
     """Opens every content and holds GET-PEERS back until tell() says what to answer."""
 
     def __init__(self):
-        self._lock = threading.Condition()
+        self._peer_ids = {}  # of each connection
         self._waiting = {}  # peer id -> connection that has asked for peers
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(0xf)
 
     def asked_by(self, peer_id):
         with self._lock:
@@ -48,36 +77,81 @@ class Introducer:
         """Answers one GET-PEERS of that peer."""
         with self._lock:
             connection = self._waiting.pop(peer_id)
-        connection.sendall((" ".join(["PEERS", *addresses]) + "\n").encode())
+        self.say(connection, " ".join(["PEERS", *addresses]))
 
-    def close(self):
-        self._listener.close()
+    def on_hello(self, connection, *words):
+        self._peer_ids[connection] = words[1].partition("=")[2]
+        super().on_hello(connection)
 
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+    def on_open(self, connection, _):
+        self.say(connection, "OPENED 0")
 
-    def _serve(self, connection):
-        peer_id = ""
-        try:
-            for line in connection.makefile("rb"):
-                words = line.decode().split()
-                if words[0] == "HELLO":
-                    peer_id = words[2].partition("=")[2]
-                    connection.sendall(HELLO.format(0xf).encode())
-                elif words[0] == "OPEN":
-                    connection.sendall(b"OPENED 0\n")
-                elif words[0] == "GET-MANIFEST":
-                    connection.sendall(b"NO-MANIFEST 409 not there yet\n")
-                elif words[0] == "GET-PEERS":
-                    with self._lock:
-                        self._waiting.setdefault(peer_id, connection)
-                elif words[0] == "PING":
-                    connection.sendall(b"PONG\n")
-        except OSError:
-            pass
-        connection.close()
+    def on_get_manifest(self, connection, _):
+        self.say(connection, "NO-MANIFEST 409 not there yet")
+
+    def on_get_peers(self, connection):
+        with self._lock:
+            self._waiting.setdefault(self._peer_ids[connection], connection)
+
+
+class SharingPeer(ExtensionPeer):
+    """Has all of `content` (p2p_content.Content) and gives what it is asked for, in order."""
+
+    def __init__(self, content, number):
+        self.content = content
+        self.payload_bytes = 0  # of chunks and leaves, given away
+        self.asked = 0  # chunks and ranges of leaves
+        super().__init__(number)
+
+    def on_open(self, connection, _):
+        self.say(connection, f"OPENED {self.content.chunk_count}")
+
+    def on_get_manifest(self, connection, _):
+        self.say(connection, f"MANIFEST +{len(self.content.info)}")
+        connection.sendall(self.content.info)
+        self.send_hashes(connection)
+
+    def on_get_hashes(self, connection, *_):
+        self.send_hashes(connection)
+
+    def send_hashes(self, connection):
+        """All of them: they are one run."""
+        hashes = self.content.chunk_hashes
+        self.say(connection, f"HASHES 0 0 {len(hashes)} 0 +{32 * len(hashes)}")
+        connection.sendall(b"".join(hashes))
+
+    def on_subscribe(self, connection):
+        self.say(connection, f"HAVE 0 {self.content.chunk_count}")
+
+    def on_get_peers(self, connection):
+        self.say(connection, "PEERS")
+
+    def on_request(self, connection, first, count):
+        for index in range(int(first), int(first) + int(count)):
+            self.asked += 1
+            self.send_chunk(connection, index)
+
+    def on_request_leaves(self, connection, index, first, count):
+        self.asked += 1
+        self.send_leaves(connection, int(index), int(first), int(count))
+
+    def send_chunk(self, connection, index):
+        payload = self.chunk_payload(index)
+        self.say(connection, f"CHUNK {index} +{len(payload)}")
+        self.send_payload(connection, payload)
+
+    def send_leaves(self, connection, index, first, count):
+        payload = self.leaves_payload(index, first, count)
+        proof = "".join(h.hex() for h in self.content.proof(index, first, count))
+        self.say(connection, f"LEAVES {index} {first} {count} {proof} +{len(payload)}")
+        self.send_payload(connection, payload)
+
+    def chunk_payload(self, index):
+        return self.content.chunk(index)
+
+    def leaves_payload(self, index, first, count):
+        return self.content.leaves(index, first, count)
+
+    def send_payload(self, connection, payload):
+        connection.sendall(payload)
+        self.payload_bytes += len(payload)

@@ -5,14 +5,15 @@ for that. Threads; close() ends them.
 """
 import re
 import socket
-import struct
 import threading
 import time
+
+from p2p_server import Server
 
 _PIECE = 65_536
 
 
-class Proxy:
+class Proxy(Server):
     """Listens on `address`, dials `target` for each connection.
 
     `allow(n)` lets n more bytes pass from the target to the clients; None: all. `tamper`, where
@@ -23,18 +24,10 @@ class Proxy:
         self._target = target
         self._tamper = tamper
         self._bytes_a_second = bytes_a_second
-        self._lock = threading.Condition()
         self._budget = budget
-        self._open = set()
-        self._reset = set()  # those of _open that end with a reset
-        self._closed = False
         self.bytes_down = 0  # from the target to the clients
         self.bytes_up = 0
-        self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
-        self.port = self._listener.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(port)
 
     def allow(self, count=None):
         with self._lock:
@@ -57,46 +50,13 @@ class Proxy:
     def retarget(self, target):
         self._target = target
 
-    def cut(self, reset=False):
-        """Ends all connections at once, with a reset if wanted; new ones are taken."""
-        with self._lock:
-            ends = list(self._open)
-            if reset:
-                self._reset |= set(ends)
-        for end in ends:
-            try:
-                if reset:
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                # Wakes the thread that reads it, which closes it.
-                end.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def close(self):
-        with self._lock:
-            self._closed = True
-            self._lock.notify_all()
-        self._listener.close()
-        self.cut()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                server = socket.create_connection(self._target, 10)
-                server.settimeout(None)
-            except OSError:
-                client.close()
-                continue
-            self.connections += 1
-            with self._lock:
-                self._open |= {client, server}
-            tamper = self._tamper() if self._tamper else None
-            threading.Thread(target=self._down, args=(server, client, tamper), daemon=True).start()
-            threading.Thread(target=self._up, args=(client, server), daemon=True).start()
+    def serve(self, connection):
+        server = socket.create_connection(self._target, 10)
+        server.settimeout(None)
+        self._watch(server)
+        tamper = self._tamper() if self._tamper else None
+        threading.Thread(target=self._up, args=(connection, server), daemon=True).start()
+        self._down(server, connection, tamper)
 
     def _take_budget(self):
         """How many bytes may pass now; waits for at least one. 0: closed."""
@@ -132,20 +92,6 @@ class Proxy:
         except OSError:
             pass
         self._end(server, client)
-
-    def _end(self, *ends):
-        with self._lock:
-            gone = [end for end in ends if end in self._open]
-            self._open -= set(gone)
-            resets = [end for end in gone if end in self._reset]
-            self._reset -= set(gone)
-        for end in gone:
-            try:
-                if end not in resets:
-                    end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            end.close()
 
 
 class Tamper:

@@ -1,0 +1,98 @@
+"""Trackers that harm a download: it completes through an honest tracker beside them."""
+import os
+
+from p2p_content import MIB, make_file
+from p2p_evil_trackers import (AddressTeller, Bystander, EndlessLine, MillionLines, SilentTracker)
+from p2p_harness import P2pTest, anonymous_bytes, wait_for
+
+SIZE = 2 * MIB
+# Nobody is to be found at these.
+NO_PLACES = ["0.0.0.0:9001", "224.0.0.1:9001", "255.255.255.255:9001", "169.254.169.254:8080",
+             "[fe80::1]:9001", "[::]:9001", "[ff02::1]:9001", "evil.example:9001", "127.0.0.1:0",
+             "127.0.0.1:65536", "127.0.0.1:9001x", "1.2.3.4.5:9001"]
+
+
+class EvilTrackersTest(P2pTest):
+    def setUp(self):
+        super().setUp()
+        self.honest = self.tracker()
+        self.seeder = self.daemon("seeder", [self.honest])
+        self.digest = make_file(self.path("x.bin"), SIZE)
+        self.shared = self.seeder.share(self.path("x.bin"))
+        self.magnet = self.shared["magnet"].split("&tr=")[0]
+        self.honest.wait_lists("x.bin", self.seeder.address)
+
+    def get_beside(self, *evil):
+        getter = self.daemon("getter", [*evil, self.honest])
+        got = getter.get(self.magnet)
+        self.assert_same_file(got["path"], self.digest)
+        return getter
+
+    def check_flood(self, kind, reason):
+        evil = self.closing(kind())
+        getter = self.get_beside(evil)
+        wait_for(lambda: evil.was_ended, "the flood is ended")
+        wait_for(lambda: evil.address in getter.log(), "it is told")
+        told = [line for line in getter.log().splitlines() if evil.address in line]
+        self.assertIn(reason, told[0])
+        self.assertEqual(len(told), 1, told)
+        self.assertLess(anonymous_bytes(getter.pid), 100 * MIB)
+
+    def test_C12_a_tracker_that_answers_with_a_million_lines_is_left(self):
+        self.check_flood(MillionLines, "not one of this protocol")
+
+    def test_C12_a_tracker_that_answers_with_an_endless_line_is_left(self):
+        self.check_flood(EndlessLine, "longer than")
+
+    def test_C13_a_tracker_that_takes_connections_and_never_answers_holds_up_nothing(self):
+        evil = self.closing(SilentTracker())
+        self.get_beside(evil)
+        self.assertGreater(evil.connections, 0)
+
+    def test_C13_a_download_by_name_does_not_wait_for_a_silent_tracker_for_ever(self):
+        evil = self.closing(SilentTracker())
+        getter = self.daemon("getter", [evil, self.honest])
+        # Less than the time after which a silent tracker is given up.
+        got = getter.get_detached("x.bin")
+        getter.wait_state(got["id"], "complete", deadline=20)
+
+    def test_C12_addresses_that_are_no_places_are_never_dialled(self):
+        evil = self.closing(AddressTeller(SIZE, NO_PLACES * 5))
+        getter = self.daemon("getter", [evil])
+        evil.addresses.append(getter.address)
+        got = getter.get_detached(self.magnet)
+        wait_for(lambda: evil.asked >= 2, "it is asked again")
+        evil.addresses.append(self.seeder.address)
+        getter.wait_state(got["id"], "complete")
+        peers = {p["address"] for p in getter.must("--json", "peers", got["id"]).objects}
+        self.assertLessEqual(peers, {self.seeder.address, getter.address})
+
+    def test_C12_privileged_ports_are_dialled_for_the_user_alone(self):
+        try:
+            bystander = self.closing(Bystander(port=1_000 + os.getpid() % 20))
+        except PermissionError:
+            self.skipTest("may not listen on a privileged port")
+        evil = self.closing(AddressTeller(SIZE, [bystander.address]))
+        getter = self.daemon("getter", [evil])
+        got = getter.get_detached(self.magnet)
+        wait_for(lambda: evil.asked >= 2, "it is asked again")
+        self.assertEqual(bystander.connections, 0)
+        getter.must("remove", got["id"])
+        getter.get_detached(self.magnet + "&x.pe=" + bystander.address)
+        wait_for(lambda: bystander.connections, "the user's own is dialled")
+
+    def test_C12_bystanders_are_told_a_greeting_and_left_alone(self):
+        bystander = self.closing(Bystander())
+        ports = [bystander] + [self.closing(Bystander()) for _ in range(63)]
+        evil = self.closing(AddressTeller(SIZE, [b.address for b in ports]))
+        getter = self.daemon("getter", [evil])
+        got = getter.get_detached(self.magnet)
+        wait_for(lambda: sum(b.connections for b in ports) >= 24, "some are dialled")
+        # As many as a download has peers, and no more at a time.
+        self.assertLessEqual(sum(b.open_connections for b in ports), 32)
+        self.assertEqual(getter.transfer(got["id"])["bytes_done"], 0)
+        for b in ports:
+            for line in b.heard.decode().splitlines():
+                self.assertIn(line.split()[0],
+                              ("HELLO", "OPEN", "GET-PEERS", "GET-MANIFEST", "SUBSCRIBE"))
+            self.assertLessEqual(len(b.heard), 1_000 * max(1, b.connections))

@@ -1,0 +1,152 @@
+"""No memory, no socket buffers, no space for the daemon's own files."""
+import errno
+import os
+import random
+import sqlite3
+import time
+import unittest
+
+from p2p_call_faults import FOREVER, LIBRARY, PROGRAM, RUNTIME, SQLITE, CallFaults
+from p2p_content import MIB, make_file
+from p2p_disk import fill, free, mount_disk
+from p2p_fault_scenario import Broken, FaultsInGet, FaultsInShare
+from p2p_harness import PORTABLE, P2pTest, cpu_ticks, link_to, wait_for
+
+WITH_FAULTS = unittest.skipUnless(LIBRARY,
+                                  "call_faults.cc is not built here (a sanitizer, or not Linux)")
+SAME_ACCEPT = "the control socket accepts with the same call there"
+
+
+@WITH_FAULTS
+class MemoryTest(P2pTest):
+    """What gRPC 1.51 allocates with malloc() is left out: it does not look whether it got any."""
+    ROUNDS = 25
+
+    def check(self, scenario_class):
+        seed = int(os.environ.get("P2P_FAULT_SEED", random.SystemRandom().randrange(10**6)))
+        print(f"P2P_FAULT_SEED={seed}")
+        chosen = random.Random(seed)
+        scenario = self.closing(scenario_class(self.dir))
+        scenario.may_abort = True
+        met, reasons = 0, set()
+        for _ in range(self.ROUNDS):
+            # A run makes about 18,000.
+            nth = chosen.randint(1, 18_000)
+            scenario.faults.arm("malloc", nth=nth, error=errno.ENOMEM,
+                                modules=(PROGRAM, SQLITE, RUNTIME))
+            try:
+                scenario.run()
+            except Broken as broken:
+                self.fail(f"allocation {nth} fails: {broken}\n{scenario.faulty.log()}")
+            met += scenario.faults.injected
+            reasons |= set(scenario.said)
+        self.assertGreater(met, 0)
+        self.assertIn("p2pd: out of memory", {reason.partition(";")[0] for reason in reasons})
+
+    def test_X10_an_allocation_fails_in_a_download(self):
+        self.check(FaultsInGet)
+
+    def test_X10_an_allocation_fails_in_a_share(self):
+        self.check(FaultsInShare)
+
+
+@WITH_FAULTS
+class SocketBufferTest(P2pTest):
+    # Processor time in that many seconds of nothing but refusals, in clock ticks: a quarter of one
+    # core. A loop that spins takes all of it.
+    SECONDS = 4
+
+    def check_no_spin(self, daemon):
+        before = cpu_ticks(daemon.pid)
+        time.sleep(self.SECONDS)
+        spent = (cpu_ticks(daemon.pid) - before) / os.sysconf("SC_CLK_TCK")
+        self.assertLess(spent, self.SECONDS / 4)
+
+    def check(self, kinds, error, in_share):
+        faults = self.closing(CallFaults(self.path("faults")))
+        a = self.daemon("a", env=faults.env() if in_share else None)
+        b = self.daemon("b", env=None if in_share else faults.env())
+        digest = make_file(self.path("x.bin"), 4 * MIB)
+        shared = a.share(self.path("x.bin"))
+        faults.arm(kinds, last=FOREVER, error=error, modules=(PROGRAM,))
+        transfer = b.get_detached(link_to(shared, a))["id"]
+        wait_for(lambda: faults.injected > 0, "a call is refused")
+        self.check_no_spin(a if in_share else b)
+        self.assertEqual((a if in_share else b).ctl("status").code, 0)
+        self.assertEqual(b.transfer(transfer)["bytes_done"], 0)
+        faults.disarm()
+        b.wait_state(transfer, "complete")
+        self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)
+
+    def test_Q05_no_buffers_to_send_with_in_a_share(self):
+        self.check(("sendmsg", "sendfile"), errno.ENOBUFS, in_share=True)
+
+    def test_Q05_no_memory_to_send_with_in_a_share(self):
+        self.check(("sendmsg", "sendfile"), errno.ENOMEM, in_share=True)
+
+    def test_Q05_no_buffers_to_ask_with_in_a_download(self):
+        self.check(("sendmsg",), errno.ENOBUFS, in_share=False)
+
+    def test_Q05_no_memory_to_receive_with_in_a_download(self):
+        self.check(("recv",), errno.ENOMEM, in_share=False)
+
+    @unittest.skipIf(PORTABLE, SAME_ACCEPT)
+    def test_Q05_no_memory_to_accept_with(self):
+        self.check(("accept4",), errno.ENOMEM, in_share=True)
+
+    @unittest.skipIf(PORTABLE, SAME_ACCEPT)
+    def test_Q05_no_buffers_to_accept_with(self):
+        self.check(("accept4",), errno.ENOBUFS, in_share=True)
+
+    def test_Q05_no_buffers_for_a_socket(self):
+        self.check(("socket",), errno.ENOBUFS, in_share=False)
+
+
+class FullStateDiskTest(P2pTest):
+    """The daemon writes no configuration: its identity, its lock and its catalog are what it writes
+    at its start."""
+
+    def setUp(self):
+        super().setUp()
+        self.place = mount_disk(self, self.path("disk"), 8 * MIB)
+        self.b = self.make_daemon("b")
+        at = self.b.arguments.index("--state-dir")
+        self.b.arguments[at + 1] = self.b.state_dir = os.path.join(self.place, "state")
+
+    def start_that_fails(self):
+        self.b.spawn()
+        self.assertEqual(self.b.wait()[1], 1, self.b.log())
+        reasons = [line for line in self.b.log().splitlines() if line.startswith("p2pd: ")]
+        self.assertIn("the disk is full", reasons[-1])
+        self.assertIn(self.b.state_dir, reasons[-1])
+
+    def test_F05_a_first_start_on_a_full_disk_says_so_and_leaves_nothing_half_made(self):
+        fill(self.place)
+        self.start_that_fails()
+        self.assertFalse(os.path.exists(os.path.join(self.b.state_dir, "peer_id")))
+        free(self.place)
+        self.b.start()
+        self.assertRegex(self.b.status()["peer_id"], "^[0-9a-f]{64}$")
+
+    def test_F05_what_is_there_stays_as_it_is_when_the_disk_is_full_at_a_later_start(self):
+        self.b.start()
+        peer_id = self.b.status()["peer_id"]
+        make_file(self.path("x.bin"), MIB)
+        shared = self.b.share(self.path("x.bin"))
+        self.b.kill9()
+        fill(self.place)
+        self.b.spawn()
+        # With what it has put by it may well start.
+        wait_for(lambda: not self.b.running or self.b.ctl("status").code == 0, "it starts or ends")
+        if not self.b.running:
+            self.assertIn("the disk is full", self.b.log())
+        self.b.kill9()
+        free(self.place)
+        self.b.start()
+        self.assertEqual(self.b.status()["peer_id"], peer_id)
+        seen = self.b.wait_state(shared["id"], "seeding")
+        self.assertEqual(seen["content_id"], shared["content_id"])
+        self.b.stop()
+        catalog = sqlite3.connect(os.path.join(self.b.state_dir, "catalog.db"))
+        self.assertEqual(catalog.execute("PRAGMA integrity_check").fetchone(), ("ok",))
+        catalog.close()
