@@ -14,6 +14,7 @@ import nodes
 import peers
 import work_status
 import work_swarm
+import work_tracker
 import work_transfer
 import work_tree
 import work_wan
@@ -28,6 +29,7 @@ WORKS = {
     **work_wan.WORKS,
     **work_swarm.WORKS,
     **work_status.WORKS,
+    **work_tracker.WORKS,
 }
 
 

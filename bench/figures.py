@@ -9,6 +9,8 @@ _UNITS = {
     "seconds": ("s", "time"),
     "ms": ("ms", "time"),
     "mbit": ("Mbit/s", "goodput"),
+    "rate": ("/s", "rate"),
+    "bytes": ("bytes", None),
     "link_share": ("of the link", None),
     "bound_ratio": ("x the bound", None),
     "round_trips": ("round trips", None),

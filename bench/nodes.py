@@ -143,5 +143,5 @@ def build():
     """Builds what is missing of our programs, and the programs of this folder."""
     if not all((BUILT / name).exists() for name in ("p2pd", "p2pctl", "p2p-tracker")):
         subprocess.run([HERE.parent / "build.sh"], check=True)
-    command = ["cmake", "--build", HERE.parent / "build", "--target", "bench_limit", "bench_wan"]
+    command = ["cmake", "--build", HERE.parent / "build", "--target", "bench_limit", "bench_wan", "bench_tracker_load"]
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)

@@ -14,7 +14,13 @@ LONGEST_SECONDS = 1_200
 PYTHON = "/usr/bin/python3"
 # Debian keeps servers where a user's shell does not look.
 _PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
-_PROGRAMS = {"nginx+curl": ("nginx", "curl"), "rsync": ("rsync",), "aria2": ("nginx", "aria2c")}
+_PROGRAMS = {
+    "nginx+curl": ("nginx", "curl"),
+    "rsync": ("rsync",),
+    "aria2": ("nginx", "aria2c"),
+    "redis": ("redis-server", "redis-benchmark"),
+    "opentracker": ("opentracker",),
+}
 
 
 def find(program):

@@ -29,22 +29,49 @@
 #                libtorrent
 #   status       how long `p2pctl status` takes while files of this size are fetched: --mib 1024 --runs 100
 #                idle (ours)
+#   tracker      requests a second of the tracker beside the like of others: --connections 64 --seconds 4
+#                redis (GET for LOOKUP, one at a time and 16 deep; SADD for REGISTER), opentracker (UDP announces)
+#   tracker-store  how soon a tracker knows what was registered at another one on the same Redis, alone and beside a load,
+#                and requests a second of one that shares: --registrations 1000 --connections 64 --seconds 4
+#                alone (ours, without a store)
+#   large-tracker  memory of the tracker with 10 registrations a name and with idle connections, and how long lookups
+#                then take: --names 1000000 --idle 18000 (needs as many descriptors) --seconds 5
+#                empty (ours)
 #
 #   sim          a swarm of the daemon's own policy and sessions in virtual time, beside the fluid bound:
 #                --peers 10,100,1000 --chunks 256 --mbit 100 --trace 1; --help tells its faults. Prints one run each.
+#   faults       share, get, stop, resume and complete with one libc call failing, at each call site with each error; takes
+#                half an hour. --help tells its options. Prints the sites, what was injected and what was broken.
+#
+#   kill         SIGKILL of downloading and seeding daemons at random moments of real transfers, and what it costs:
+#                kill 1000; --seed S repeats a run, --transfer T begins it there; --at-once 4; --dir DIR (several
+#                take turns)
 #
 # SIZES are options, or their values in the order in which they stand here: swarm 16 50 64.
 # Without --vs a work is compared with all its peers; those that are not installed are named and left out, and
 # bench/install-peers.sh installs them. Nothing here is a test: figures depend on the machine.
 set -euo pipefail
 case "${1:--h}" in
-  -h | --help) exec sed -n '2,39s/^# \{0,1\}//p' "$0" ;;
+  -h | --help) exec sed -n '2,52s/^# \{0,1\}//p' "$0" ;;
   sim)
     shift
     root=$(cd "$(dirname "$0")/.." && pwd)
     [ -e "$root/build/CMakeCache.txt" ] || "$root/build.sh"
     cmake --build "$root/build" --target p2p_sim >/dev/null
     exec "$root/build/bin/p2p_sim" "$@"
+    ;;
+  kill)
+    shift
+    [ -x "$(dirname "$0")/../build/bin/p2pd" ] || "$(dirname "$0")/../build.sh"
+    exec /usr/bin/python3 "$(dirname "$0")/kill.py" "$@"
+    ;;
+  faults)
+    shift
+    root=$(cd "$(dirname "$0")/.." && pwd)
+    [ -e "$root/build/CMakeCache.txt" ] || "$root/build.sh"
+    cmake --build "$root/build" --target p2p_call_faults p2pd p2pctl p2p-tracker >/dev/null
+    export P2P_BIN_DIR=$root/build/bin P2P_CALL_FAULTS_LIBRARY=$root/build/bin/libp2p_call_faults.so
+    PYTHONPATH=$root/tests/support exec /usr/bin/python3 "$root/bench/faults.py" "$@"
     ;;
 esac
 exec /usr/bin/python3 "$(dirname "$0")/bench.py" "$@"
