@@ -12,13 +12,15 @@ cd "$(dirname "$0")"
 # Debian and Ubuntu packages, by what they are for. Nothing else in the tree names packages.
 build_packages=(
   build-essential cmake ninja-build pkg-config ccache mold
-  libabsl-dev libasio-dev libcli11-dev libgnutls28-dev libgrpc++-dev libprotobuf-dev
+  libabsl-dev libasio-dev libcli11-dev libgnutls28-dev libgrpc++-dev libhiredis-dev libprotobuf-dev
   libspdlog-dev libsqlite3-dev libtomlplusplus-dev nlohmann-json3-dev
   protobuf-compiler protobuf-compiler-grpc
 )
-test_packages=(libgtest-dev libgmock-dev python3 python3-grpcio python3-protobuf python3-libtorrent)
+test_packages=(libgtest-dev libgmock-dev python3 python3-grpcio python3-protobuf python3-libtorrent
+  openssl redis-server)
 lint_packages=(clang clang-format clang-tidy libclang-rt-dev shellcheck)
-bench_packages=(python3 python3-libtorrent aria2 nginx curl rsync iproute2 nftables)
+bench_packages=(python3 python3-libtorrent aria2 nginx curl rsync iproute2 nftables
+  redis-server redis-tools opentracker)
 
 say() { printf '%s\n' "build.sh: $*" >&2; }
 

@@ -8,6 +8,8 @@ find_package(spdlog CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(GnuTLS REQUIRED)
 find_package(SQLite3 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
 find_path(ASIO_INCLUDE_DIR asio.hpp REQUIRED)
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)
 
@@ -23,3 +25,5 @@ target_compile_definitions(p2p_toml INTERFACE TOML_EXCEPTIONS=0)
 # assertion it reports an error; Clang would take the assertion for granted under NDEBUG.
 target_compile_options(p2p_toml INTERFACE "-DTOML_ASSERT(expr)=static_assert(true)"
                                           $<$<CXX_COMPILER_ID:Clang>:-UNDEBUG>)
+# Letters that are no white space are told apart from it without undefined behaviour.
+target_compile_options(p2p_toml INTERFACE "SHELL:-include ${CMAKE_CURRENT_LIST_DIR}/toml_unicode.h")
