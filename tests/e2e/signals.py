@@ -5,7 +5,7 @@ import socket
 import time
 
 from p2p_content import CHUNK, MIB, make_file
-from p2p_harness import LOCALHOST, P2pTest, cpu_ticks, link_to, wait_for
+from p2p_harness import LOCALHOST, SANITIZED, P2pTest, cpu_ticks, link_to, wait_for
 from p2p_proxy import Proxy
 
 
