@@ -20,6 +20,7 @@
 #include "asio/io_context.hpp"
 #include "asio/signal_set.hpp"
 #include "asio/steady_timer.hpp"
+#include "core/base/clock.h"
 #include "core/base/free_memory.h"
 #include "core/base/status.h"
 #include "core/net/address.h"
@@ -39,6 +40,7 @@ namespace {
 constexpr uint16_t kDefaultPort = 8080;
 // How long the start waits for what the store has.
 constexpr absl::Duration kStorePatience = absl::Seconds(20);
+constexpr absl::Duration kSignalPatience = absl::Milliseconds(50);
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitConfig = 78;  // EX_CONFIG of sysexits.h
@@ -222,7 +224,13 @@ class Program {
     Service& service = server_->service();
     store_ = std::make_unique<RedisStore>(*store_options_, &service.registry());
     service.SetChangeListener(store_->listener());
-    if (store_->WaitUntilLoaded(kStorePatience)) return;
+    const absl::Time patience_ends = MonotonicNow() + kStorePatience;
+    // Signals are obeyed meanwhile; after the last one nothing is left to wait for.
+    while (!store_->WaitUntilSettled(kSignalPatience) && MonotonicNow() < patience_ends) {
+      context_.poll();
+      if (context_.stopped()) return;
+    }
+    if (store_->connected()) return;
     spdlog::warn("starting without what the store has; it comes when it is read");
   }
 

@@ -86,8 +86,11 @@ RedisStore::RedisStore(StoreOptions options, Registry* registry)
 
 RedisStore::~RedisStore() { Stop(); }
 
-bool RedisStore::WaitUntilLoaded(absl::Duration at_most) {
-  settled_.WaitForNotificationWithTimeout(at_most);
+bool RedisStore::WaitUntilSettled(absl::Duration at_most) {
+  return settled_.WaitForNotificationWithTimeout(at_most);
+}
+
+bool RedisStore::connected() const {
   absl::MutexLock lock(&mutex_);
   return shown_.state == State::kConnected;
 }

@@ -51,9 +51,10 @@ class RedisStore {
 
   // Any thread, until Stop.
   ChangeListener* listener() { return &queue_; }
-  // Waits until everything was read, or the first attempt failed, or for so long. False: it was
-  // not read.
-  bool WaitUntilLoaded(absl::Duration at_most);
+  // Waits, for so long at most, until everything was read or the first attempt failed.
+  bool WaitUntilSettled(absl::Duration at_most);
+  // Everything was read, and the connection stands.
+  bool connected() const;
   // Tells what waits, if Redis takes it within a second, and ends the connections.
   void Stop();
   // Where it is, how it does, and since when. Any thread.
