@@ -138,6 +138,13 @@ void RedisLink::Fail(absl::Status why) {
   });
 }
 
+// What a server with TLS alone does to a client without looks like any failure.
+absl::Status RedisLink::Explained(const absl::Status& why) const {
+  if (answered_ || options_.tls) return why;
+  return absl::Status(why.code(), absl::StrCat(why.message(), "; if it speaks TLS alone, give ",
+                                               "rediss:// instead of redis://"));
+}
+
 void RedisLink::WaitToRead() {
   socket_.async_wait(asio::ip::tcp::socket::wait_read,
                      [self = self_](const asio::error_code& error) {
@@ -151,7 +158,7 @@ void RedisLink::OnReadable() {
   const std::shared_ptr<RedisLink*> self = self_;
   for (int i = 0; i < kReadsPerTurn && !failed_; ++i) {
     const absl::StatusOr<size_t> read = stream_->Read(buffer);
-    if (!read.ok()) return Fail(read.status());
+    if (!read.ok()) return Fail(Explained(read.status()));
     if (*read == 0) break;
     heard_ = MonotonicNow();
     reader_.Feed(absl::string_view(buffer.data(), *read));
@@ -168,8 +175,9 @@ void RedisLink::TakeReplies() {
   const std::shared_ptr<RedisLink*> self = self_;
   while (*self != nullptr && !failed_) {
     auto reply = reader_.Next();
-    if (!reply.ok()) return Fail(reply.status());
+    if (!reply.ok()) return Fail(Explained(reply.status()));
     if (!reply->has_value()) return;
+    answered_ = true;
     Take(**std::move(reply));
   }
 }
@@ -200,7 +208,7 @@ void RedisLink::Flush() {
   while (sent < out_.size() && !failed_ && !waits_for_room_) {
     const auto written = stream_->Write(absl::string_view(out_).substr(sent));
     if (!written.ok()) {
-      Fail(written.status());
+      Fail(Explained(written.status()));
     } else if (*written > 0) {
       sent += *written;
     } else {
@@ -221,8 +229,10 @@ void RedisLink::Flush() {
 void RedisLink::Watch() {
   const absl::Time now = MonotonicNow();
   if (now >= heard_ + options_.patience) {
-    return Fail(absl::DeadlineExceededError(
-        absl::StrCat("no answer within ", HumanDuration(options_.patience))));
+    return Fail(absl::DeadlineExceededError(absl::StrCat(
+        "no answer within ", HumanDuration(options_.patience),
+        options_.tls && !answered_ ? "; if it speaks no TLS, give redis:// instead of rediss://"
+                                   : "")));
   }
   if (waiting_.empty()) Send({"PING"}, nullptr);
   watch_.Arm(now + options_.patience / 3, [this] { Watch(); });

@@ -60,7 +60,7 @@ class RedisLink {
   void Dial(std::vector<net::Endpoint> endpoints);
   void OnConnected(asio::ip::tcp::socket socket);
   void Introduce();
-  void Check(const RedisReply& reply);
+  absl::Status Explained(const absl::Status& why) const;
   void WaitToRead();
   void OnReadable();
   void TakeReplies();
@@ -82,6 +82,7 @@ class RedisLink {
   std::string out_;
   std::deque<std::function<void(RedisReply)>> waiting_;  // for replies, in order
   absl::Time heard_;
+  bool answered_ = false;
   bool subscribed_ = false;
   bool failed_ = false;
   bool flush_posted_ = false;

@@ -415,7 +415,13 @@ class TlsTest(StoreTest):
 
     def test_a_redis_without_tls_is_told(self):
         one = self.tls_tracker(self.redis(), name="one")
-        self.assertIn("no_answer_within", self.wait_state(one, "away")["store_error"])
+        error = self.wait_state(one, "away")["store_error"]
+        self.assertIn("no_answer_within", error)
+        self.assertIn("give_redis://", error)
+
+    def test_a_redis_with_tls_alone_is_told(self):
+        one = self.tracker("--store", self.tls_redis().url(), name="one")
+        self.assertIn("give_rediss://", self.wait_state(one, "away")["store_error"])
 
 
 class ClusterTest(StoreTest):
