@@ -27,8 +27,8 @@ namespace p2p::engine {
 class TransferHost {
  public:
   virtual ~TransferHost() = default;
-  // Bytes that other downloads will still write.
-  virtual ByteCount ReservedBytes(TransferId except) = 0;
+  // The downloads that will still write something.
+  virtual std::vector<store::FileChunkManager::Reservation> OtherDownloads(TransferId except) = 0;
   // The content id of `transfer` became known or changed.
   virtual void OnContentKnown(Transfer* transfer) = 0;
   // A download has its final name.
@@ -119,6 +119,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void LookForFiles();
   void OnChecked(std::vector<FileIndex> files, store::VerifiedChunks result);
   void Offer();
+  void GoneOrDamaged(const std::string& what);
   void Damaged(const std::string& what);
   void RunCheck(ChunkSet which, std::function<void(store::VerifiedChunks)> done);
 
@@ -143,8 +144,9 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void VerifyPart();
   void OnFinished(std::vector<store::FileIdentity> identities);
   void WaitForDisk(const absl::Status& status);
-  void LookForSpace();
-  void WaitForPlace(const absl::Status& status);
+  void LookForSpace(std::string reason, bool may_go_on);
+  // `hint`: what helps.
+  void WaitForPlace(const absl::Status& status, absl::string_view hint);
   void LookForPlace();
   void Announce(bool partial);
 

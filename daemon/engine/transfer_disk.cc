@@ -21,6 +21,9 @@ constexpr uint32_t kDownloadDirMode = 0755;
 constexpr absl::Duration kDiskRetry = absl::Seconds(5);
 // With less room a download that waits for space would stop again at once.
 constexpr uint64_t kSpaceToGoOn = 64 << 20;
+constexpr char kIsItMounted[] =
+    "; is its disk mounted? It goes on by itself when it is back; if it will not be, remove the "
+    "transfer and get it again";
 
 // Where a download named `name` goes when the user said `wanted`: into it when it is a directory,
 // and when it ends with a slash, which also makes it where it is missing.
@@ -48,13 +51,14 @@ struct Transfer::Place {
 };
 
 void Transfer::MakePlace() {
-  const ByteCount reserved = host_->ReservedBytes(record_.id);
   runtime_->RunOnWorker(
       Priority::kUrgent,
-      [files = runtime_->files, wanted = record_.path, layout = content_.layout, reserved] {
+      [files = runtime_->files, wanted = record_.path, layout = content_.layout,
+       others = host_->OtherDownloads(record_.id)] {
         absl::StatusOr<std::string> target = ResolveTarget(files, wanted, layout->name());
         if (!target.ok())
           return Place{"", Annotate(target.status(), "the directory for the download")};
+        const ByteCount reserved = store::FileChunkManager::ReservedBeside(files, *target, others);
         return Place{*target,
                      store::FileChunkManager::CheckPlace(files, *target, *layout, reserved)};
       },
@@ -95,11 +99,12 @@ void Transfer::SavePlace() {
 }
 
 void Transfer::CreatePart() {
-  const ByteCount reserved = host_->ReservedBytes(record_.id);
   runtime_->RunOnWorker(
       Priority::kUrgent,
-      [files = runtime_->files, target = record_.path, layout = content_.layout, reserved] {
-        return store::FileChunkManager::CreatePart(files, target, layout, reserved);
+      [files = runtime_->files, target = record_.path, layout = content_.layout,
+       others = host_->OtherDownloads(record_.id)] {
+        return store::FileChunkManager::CreatePart(
+            files, target, layout, store::FileChunkManager::ReservedBeside(files, target, others));
       },
       Guard([this](const absl::StatusOr<std::shared_ptr<store::FileChunkManager>>& created) {
         if (!created.ok()) return Fail(created.status());
@@ -223,7 +228,7 @@ void Transfer::ReopenPart() {
         if (absl::IsAborted(result.store.status())) {
           return CommitLess(std::move(result.have), [this] { ReopenPart(); });
         }
-        if (!result.place.ok()) return WaitForPlace(result.place);
+        if (!result.place.ok()) return WaitForPlace(result.place, kIsItMounted);
         if (absl::IsNotFound(result.store.status())) {
           if (!resting_have_.None()) {
             spdlog::warn("transfer {}: {}.part is gone with {} of {}; it is fetched anew",
@@ -281,11 +286,9 @@ void Transfer::RememberPlace() {
 
 // A disk that is not mounted is not a download that was deleted: nothing of it is forgotten, and
 // nothing is begun where the disk will be.
-void Transfer::WaitForPlace(const absl::Status& status) {
+void Transfer::WaitForPlace(const absl::Status& status, absl::string_view hint) {
   StopWork([] {});
-  SetState(TransferState::kPaused,
-           absl::StrCat(status.message(),
-                        "; is its disk mounted? It goes on by itself when it is back"));
+  SetState(TransferState::kPaused, absl::StrCat(status.message(), hint));
   disk_timer_.Arm(MonotonicNow() + kDiskRetry, [this] { LookForPlace(); });
 }
 
@@ -293,8 +296,9 @@ void Transfer::LookForPlace() {
   runtime_->RunOnWorker(
       Priority::kBulk,
       [files = runtime_->files, path = record_.path, place = identities_] {
-        return store::FileChunkManager::CheckSameDirectory(
-            files, path, place.empty() ? store::FileIdentity() : place.front());
+        P2P_RETURN_IF_ERROR(store::FileChunkManager::CheckSameDirectory(
+            files, path, place.empty() ? store::FileIdentity() : place.front()));
+        return store::FileChunkManager::CheckWritable(files, path);
       },
       Guard([this](absl::Status there) {
         if (there.ok()) return Continue();
@@ -331,21 +335,46 @@ void Transfer::VerifyPart() {
   });
 }
 
-void Transfer::WaitForDisk(const absl::Status& status) {
-  SetState(TransferState::kPaused,
-           absl::StrCat("disk full: ", HumanBytes(bytes_to_write()), " more are needed (",
-                        status.message(), "); it goes on by itself when there is space"));
-  StopWork([] {});
-  disk_timer_.Arm(MonotonicNow() + kDiskRetry, [this] { LookForSpace(); });
+void Transfer::OnStoreProblem(const absl::Status& status) {
+  if (fetch_ == nullptr) return;
+  if (store::FileChunkManager::IsDiskFull(status)) return WaitForDisk(status);
+  if (absl::IsNotFound(status)) return WaitForPlace(status, kIsItMounted);
+  if (absl::IsPermissionDenied(status) || absl::IsUnavailable(status)) {
+    return WaitForPlace(status, "; it goes on by itself when that is possible again");
+  }
+  Fail(status);
 }
 
-void Transfer::LookForSpace() {
+void Transfer::WaitForDisk(const absl::Status& status) {
+  StopWork([] {});
+  SetState(TransferState::kPaused, absl::StrCat("disk full: ", status.message(),
+                                                "; it goes on by itself when there is space"));
+  LookForSpace(std::string(status.message()), /*may_go_on=*/false);
+}
+
+void Transfer::LookForSpace(std::string reason, bool may_go_on) {
+  struct Space {
+    absl::StatusOr<uint64_t> free = absl::UnknownError("");
+    uint64_t to_allocate = 0;
+  };
   runtime_->RunOnWorker(
-      Priority::kBulk, [store = content_.store] { return store->FreeBytes(); },
-      Guard([this](absl::StatusOr<uint64_t> free) {
-        const uint64_t missing = content_.layout->total_bytes().value() - RestingBytes();
-        if (free.ok() && *free >= std::min(missing, kSpaceToGoOn)) return Continue();
-        disk_timer_.Arm(MonotonicNow() + kDiskRetry, [this] { LookForSpace(); });
+      Priority::kBulk,
+      [store = content_.store] {
+        return Space{store->FreeBytes(), store->BytesToAllocate().value()};
+      },
+      Guard([this, reason = std::move(reason), may_go_on](const Space& space) {
+        const uint64_t missing =
+            std::min(content_.layout->total_bytes().value() - RestingBytes(), space.to_allocate);
+        if (may_go_on && space.free.ok() && *space.free >= std::min(missing, kSpaceToGoOn)) {
+          return Continue();
+        }
+        const std::string free =
+            space.free.ok() ? absl::StrCat(", ", HumanBytes(*space.free), " are free") : "";
+        SetState(TransferState::kPaused,
+                 absl::StrCat("disk full: ", HumanBytes(missing), " more are needed", free, " (",
+                              reason, "); it goes on by itself when there is space"));
+        disk_timer_.Arm(MonotonicNow() + kDiskRetry,
+                        [this, reason] { LookForSpace(reason, /*may_go_on=*/true); });
       }));
 }
 

@@ -163,9 +163,7 @@ void Transfer::OnFetched() {
       },
       Guard([this](absl::StatusOr<Identities> finished) {
         if (finished.ok()) return OnFinished(*std::move(finished));
-        if (store::FileChunkManager::IsDiskFull(finished.status()))
-          return OnStoreProblem(finished.status());
-        Fail(finished.status());
+        OnStoreProblem(finished.status());
       }));
 }
 
@@ -201,12 +199,6 @@ void Transfer::OnFinished(std::vector<store::FileIdentity> identities) {
           SetState(TransferState::kComplete);
         }
       }));
-}
-
-void Transfer::OnStoreProblem(const absl::Status& status) {
-  if (fetch_ == nullptr) return;
-  if (store::FileChunkManager::IsDiskFull(status)) return WaitForDisk(status);
-  Fail(status);
 }
 
 }  // namespace p2p::engine

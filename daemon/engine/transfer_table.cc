@@ -181,12 +181,13 @@ std::shared_ptr<Transfer> TransferTable::FindOriginalName(const std::string& nam
   return damaged;
 }
 
-ByteCount TransferTable::ReservedBytes(TransferId except) {
-  ByteCount bytes;
+std::vector<store::FileChunkManager::Reservation> TransferTable::OtherDownloads(TransferId except) {
+  std::vector<store::FileChunkManager::Reservation> others;
   for (const auto& [id, transfer] : transfers_) {
-    if (id != except) bytes += ByteCount(transfer->bytes_to_write());
+    const ByteCount left(transfer->bytes_to_write());
+    if (id != except && left.value() > 0) others.push_back({transfer->content().store, left});
   }
-  return bytes;
+  return others;
 }
 
 void TransferTable::OnContentKnown(Transfer* transfer) {

@@ -48,7 +48,7 @@ class TransferTable : public LinkRouter, public TransferHost {
 
  private:
   // TransferHost.
-  ByteCount ReservedBytes(TransferId except) override;
+  std::vector<store::FileChunkManager::Reservation> OtherDownloads(TransferId except) override;
   void OnContentKnown(Transfer* transfer) override;
   void OnFinished(Transfer* transfer) override;
   std::shared_ptr<Transfer> FindSibling(const Transfer& transfer) override;

@@ -176,7 +176,7 @@ void Transfer::OnChecked(std::vector<FileIndex> files, store::VerifiedChunks res
         NameFiles(*content_.layout, bad), bad.size() == 1 ? " is" : " are", " not what was ",
         record_.kind == store::TransferKind::kShare ? "shared" : "fetched");
     if (!result.problem.ok()) absl::StrAppend(&what, " (", result.problem.message(), ")");
-    return Damaged(what);
+    return GoneOrDamaged(what);
   }
   // Also empty files, which have no chunk to be wrong: their refreshed identity fails when they
   // grew or are gone.
@@ -187,7 +187,7 @@ void Transfer::OnChecked(std::vector<FileIndex> files, store::VerifiedChunks res
         return absl::OkStatus();
       },
       Guard([this, files](absl::Status refreshed) {
-        if (!refreshed.ok()) return Damaged(std::string(refreshed.message()));
+        if (!refreshed.ok()) return GoneOrDamaged(std::string(refreshed.message()));
         identities_ = content_.store->identities();
         runtime_->RunOnCatalog(
             [id = record_.id, identities = identities_](store::Catalog& catalog) {
@@ -234,6 +234,15 @@ void Transfer::LookForFiles() {
         if (!gone) return Continue();
         disk_timer_.Arm(MonotonicNow() + kGoneRetry, [this] { LookForFiles(); });
       }));
+}
+
+void Transfer::GoneOrDamaged(const std::string& what) {
+  runtime_->RunOnWorker(
+      Priority::kUrgent,
+      [files = runtime_->files, path = record_.path] {
+        return store::FileChunkManager::IsGone(files, path);
+      },
+      Guard([this, what](bool gone) { return gone ? Gone() : Damaged(what); }));
 }
 
 void Transfer::Damaged(const std::string& what) {

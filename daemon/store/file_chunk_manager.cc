@@ -236,6 +236,11 @@ ChunkSet FileChunkManager::PossiblyWritten() {
   return all;
 }
 
+ByteCount FileChunkManager::BytesToAllocate() {
+  const auto unfinished = part();
+  return unfinished ? unfinished->BytesToAllocate() : ByteCount(0);
+}
+
 absl::StatusOr<uint64_t> FileChunkManager::FreeBytes() {
   absl::ReaderMutexLock lock(&name_mutex_);
   P2P_ASSIGN_OR_RETURN(const auto root, Root());

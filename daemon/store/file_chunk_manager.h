@@ -37,6 +37,15 @@ class FileChunkManager {
       FileSystem* files, const std::string& path, std::shared_ptr<const content::Layout> layout,
       std::vector<FileIdentity> identities);
 
+  // Another download, while it runs.
+  struct Reservation {
+    std::shared_ptr<FileChunkManager> store;  // nullptr: it is not known yet where it goes
+    ByteCount bytes_left;
+  };
+  // What of these will come to the disk that holds `target`, and has no space there yet.
+  static ByteCount ReservedBeside(FileSystem* files, const std::string& target,
+                                  const std::vector<Reservation>& others);
+
   // What CreatePart checks, and that no .part is in the way (FailedPrecondition); makes nothing.
   static absl::Status CheckPlace(FileSystem* files, const std::string& target,
                                  const content::Layout& layout, ByteCount reserved);
@@ -72,6 +81,8 @@ class FileChunkManager {
   // stands there, such as an empty mount point, or none. A default `place` is any.
   static absl::Status CheckSameDirectory(FileSystem* files, const std::string& target,
                                          const FileIdentity& place);
+  // Whether the directory that holds `target` lets something be made in it.
+  static absl::Status CheckWritable(FileSystem* files, const std::string& target);
   // Whether there is nothing at `path`, the place of whole content. False when it cannot be told.
   static bool IsGone(FileSystem* files, const std::string& path);
 
@@ -132,6 +143,8 @@ class FileChunkManager {
   uint64_t disk() const { return disk_; }
   const content::Layout& layout() const { return *layout_; }
   absl::StatusOr<uint64_t> FreeBytes();
+  // Of an unfinished download: what the disk still has to give. Looks at each of its files.
+  ByteCount BytesToAllocate();
   // Unknown also when the files cannot be looked at.
   Disk DiskOfContent();
 

@@ -1,4 +1,5 @@
 // How a FileChunkManager comes to be.
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -79,6 +80,25 @@ absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::MakeForPart(
       files, std::move(split.parent), std::move(split.name), std::move(layout)));
   manager->is_part_ = true;
   return manager;
+}
+
+ByteCount FileChunkManager::ReservedBeside(FileSystem* files, const std::string& target,
+                                           const std::vector<Reservation>& others) {
+  uint64_t disk = 0;
+  if (const auto split = SplitUserPath(target); split.ok()) {
+    const auto parent = files->OpenRoot(split->parent);
+    const auto info = parent.ok() ? (*parent)->InfoOfSelf() : parent.status();
+    if (info.ok()) disk = info->identity.device;
+  }
+  ByteCount reserved;
+  for (const Reservation& other : others) {
+    if (other.store == nullptr) {
+      reserved += other.bytes_left;
+    } else if (other.store->disk() == disk) {
+      reserved += std::min(other.bytes_left, other.store->BytesToAllocate());
+    }
+  }
+  return reserved;
 }
 
 absl::Status FileChunkManager::CheckPlace(FileSystem* files, const std::string& target,
@@ -164,6 +184,12 @@ absl::Status FileChunkManager::CheckSameDirectory(FileSystem* files, const std::
   if (place.inode == 0 || place.inode == now.identity.inode) return absl::OkStatus();
   return absl::NotFoundError(
       absl::StrCat(Printable(split.parent), " is not the directory that this download began in"));
+}
+
+absl::Status FileChunkManager::CheckWritable(FileSystem* files, const std::string& target) {
+  P2P_ASSIGN_OR_RETURN(const SplitPath split, SplitUserPath(target));
+  P2P_ASSIGN_OR_RETURN(const auto parent, files->OpenRoot(split.parent));
+  return parent->CheckWritable();
 }
 
 bool FileChunkManager::IsGone(FileSystem* files, const std::string& path) {

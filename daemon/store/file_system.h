@@ -33,6 +33,7 @@ enum class FileKind { kRegular, kDirectory, kSymlink, kOther };
 struct FileInfo {
   FileKind kind = FileKind::kOther;
   FileIdentity identity;
+  uint64_t allocated_bytes = 0;  // what it takes of the disk
   uint32_t mode = 0;
 };
 
@@ -89,6 +90,8 @@ class Directory {
   // many.
   virtual absl::Status SyncFileSystem() = 0;
   virtual absl::StatusOr<uint64_t> FreeBytes() = 0;
+  // Whether something may be made in it, as far as that can be told without making it.
+  virtual absl::Status CheckWritable() = 0;
 };
 
 class FileSystem {

@@ -323,6 +323,18 @@ ChunkSet PartFiles::PossiblyWritten() {
   return written;
 }
 
+ByteCount PartFiles::BytesToAllocate() {
+  uint64_t missing = 0;
+  DirectoryCursor cursor(parent_.get());
+  for (uint32_t i = 0; i < layout_->files().size(); ++i) {
+    const uint64_t length = layout_->file(FileIndex(i)).length.value();
+    const auto info = Exists(FileIndex(i)) ? cursor.Info(NameOf(FileIndex(i)))
+                                           : absl::NotFoundError("not made yet");
+    missing += length - std::min(length, info.ok() ? info->allocated_bytes : 0);
+  }
+  return ByteCount(missing);
+}
+
 absl::Status PartFiles::AddWrittenChunks(FileIndex file, ChunkSet* written) {
   const content::LayoutFile& place = layout_->file(file);
   P2P_ASSIGN_OR_RETURN(const auto handle, Open(file));

@@ -62,6 +62,8 @@ class PartFiles {
   absl::Status Remove();
   // Chunks in files that are there and not a hole.
   ChunkSet PossiblyWritten();
+  // What the disk still has to give until everything is there: some may be reserved already.
+  ByteCount BytesToAllocate();
 
  private:
   PartFiles(std::shared_ptr<Directory> parent, std::string part_name, LayoutPtr layout);

@@ -218,6 +218,8 @@ FileInfo InfoFromStat(const struct stat& status) {
   info.identity.size = static_cast<uint64_t>(status.st_size);
   info.identity.mtime_ns = ModifiedNs(status);
   info.identity.ctime_ns = ChangedNs(status);
+  constexpr uint64_t kBlockBytes = 512;  // whatever the file system's blocks have
+  info.allocated_bytes = kBlockBytes * static_cast<uint64_t>(status.st_blocks);
   info.mode = static_cast<uint32_t>(status.st_mode & 07777);
   return info;
 }

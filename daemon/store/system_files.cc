@@ -151,6 +151,11 @@ class SystemDirectory : public Directory {
     return uint64_t{disk.f_bavail} * uint64_t{disk.f_frsize};
   }
 
+  absl::Status CheckWritable() override {
+    if (::faccessat(fd_.get(), ".", W_OK | X_OK, AT_EACCESS) == 0) return absl::OkStatus();
+    return ErrnoStatus(errno, Doing("cannot write into", path_));
+  }
+
  private:
   // A name as the open directory that holds it and its last component.
   struct Place {

@@ -80,18 +80,73 @@ class MissingDiskTest(P2pTest):
         b.wait_state(transfer, "complete")
         self.assert_same_file(os.path.join(self.place, "x.bin"), digest)
 
-    def test_S15_a_download_on_a_disk_that_became_read_only_says_so_and_keeps_what_it_has(self):
+    def test_S15_a_download_on_a_disk_that_became_read_only_keeps_what_it_has_and_goes_on(self):
         b, transfer, proxy, digest = self.begun_download()
         remount(self.place, "ro")
         b.start()
         proxy.allow()
-        seen = b.wait_state(transfer, "error")
+        seen = b.wait_state(transfer, "paused")
         self.assertIn("read-only", seen["error"])
         remount(self.place, "rw")
-        b.must("resume", transfer)
         b.wait_bytes(transfer, 3 * MIB, "what was there is there")
         b.wait_state(transfer, "complete")
         self.assert_same_file(os.path.join(self.place, "x.bin"), digest)
+
+    def running_download(self, place, budget=5 * MIB):
+        """(daemon, transfer, proxy, SHA-256) of a download that has a .part and waits for bytes."""
+        a = self.daemon("a")
+        digest = make_file(self.path("x.bin"), 12 * MIB)
+        shared = a.share(self.path("x.bin"))
+        proxy = self.closing(Proxy((LOCALHOST, a.port), budget=budget))
+        b = self.daemon("b", downloads=place)
+        transfer = b.get_detached(link_to(shared, proxy))["id"]
+        wait_for(lambda: os.path.exists(os.path.join(place, "x.bin.part")), "its place is made")
+        return b, transfer, proxy, digest
+
+    def test_S15_a_disk_that_becomes_read_only_under_a_download_is_waited_for(self):
+        # Nothing is written yet: a disk with a file that is open for writing stays writable.
+        b, transfer, proxy, digest = self.running_download(self.place, budget=100_000)
+        remount(self.place, "ro")
+        proxy.allow()
+        self.assertIn("read-only", b.wait_state(transfer, "paused")["error"])
+        remount(self.place, "rw")
+        b.wait_state(transfer, "complete")
+        self.assert_same_file(os.path.join(self.place, "x.bin"), digest)
+
+    def test_S15_a_directory_that_is_removed_under_a_download_is_told(self):
+        place = self.path("place")
+        os.mkdir(place)
+        b, transfer, proxy, _ = self.running_download(place)
+        b.wait_bytes(transfer, 3 * MIB, "a part is here")
+        shutil.rmtree(place)
+        proxy.allow()
+        seen = b.wait_state(transfer, "paused")["error"]
+        self.assertIn("is its disk mounted?", seen)
+        self.assertIn("get it again", seen)
+        self.assertFalse(os.path.exists(place))
+
+    def test_S15_a_part_that_is_removed_under_a_download_is_fetched_anew(self):
+        b, transfer, proxy, digest = self.running_download(self.place)
+        b.wait_bytes(transfer, 3 * MIB, "a part is here")
+        os.unlink(os.path.join(self.place, "x.bin.part"))
+        proxy.allow()
+        b.wait_state(transfer, "complete")
+        self.assert_same_file(os.path.join(self.place, "x.bin"), digest)
+
+    def test_S15_a_share_that_goes_while_it_is_asked_for_comes_back_by_itself(self):
+        make_tree(self.path("tree"), {"one": b"1" * 700_000, "two": b"2"})
+        wanted = tree_of(self.path("tree"))
+        a, b = self.daemon("a"), self.daemon("b")
+        shared = a.share(self.path("tree"))
+        os.rename(self.path("tree"), self.elsewhere)
+        transfer = b.get_detached(link_to(shared, a))["id"]
+        seen = a.wait_state(shared["id"], "error")
+        self.assertIn("is its disk mounted?", seen["error"])
+        os.rename(self.elsewhere, self.path("tree"))
+        wait_for(lambda: a.transfer(shared["id"])["state"] == "seeding", "it is offered again")
+        b.must("resume", transfer)  # it does not wait out its pause
+        got = b.wait_state(transfer, "complete")
+        self.assertEqual(tree_of(got["path"]), wanted)
 
     def test_S15_a_share_comes_back_by_itself_with_its_disk(self):
         tracker = self.tracker()

@@ -197,6 +197,7 @@ class CrashDirectory : public Directory {
     return absl::OkStatus();
   }
   absl::StatusOr<uint64_t> FreeBytes() override { return uint64_t{1} << 40; }
+  absl::Status CheckWritable() override { return absl::OkStatus(); }
 
  private:
   static NodePtr Find(NodePtr at, absl::string_view name) {

@@ -128,6 +128,7 @@ class FaultyDirectory : public Directory {
     const auto said = faults_->free_bytes();
     return said.has_value() ? *said : real_->FreeBytes();
   }
+  absl::Status CheckWritable() override { return real_->CheckWritable(); }
 
  private:
   absl::StatusOr<std::unique_ptr<File>> Wrap(absl::StatusOr<std::unique_ptr<File>> file) {

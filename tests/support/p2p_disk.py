@@ -1,4 +1,4 @@
-"""Disks of a test's own: a tmpfs that is mounted where the test wants it."""
+"""Disks of a test's own, mounted where the test wants them: a tmpfs, or an ext4 in a file."""
 import os
 import subprocess
 
@@ -14,6 +14,22 @@ def mount_disk(test, place, size, mode="755"):
     if done.returncode != 0:
         test.skipTest("a tmpfs cannot be mounted here: " + done.stderr.strip())
     # Before the directory is removed: clean-ups run in the reverse order.
+    test.addCleanup(subprocess.run, ["umount", "-l", place], check=False, capture_output=True)
+    return place
+
+
+def mount_ext4(test, place, size):
+    """The same with ext4, on which space can be reserved."""
+    if os.geteuid() != 0:
+        test.skipTest("only root can mount a small ext4")
+    os.makedirs(place, exist_ok=True)
+    image = place + ".ext4"
+    with open(image, "wb") as empty:
+        empty.truncate(size)
+    for command in (["mkfs.ext4", "-q", "-F", "-m", "0", image], ["mount", "-o", "loop", image, place]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            test.skipTest("an ext4 cannot be mounted here: " + done.stderr.strip())
     test.addCleanup(subprocess.run, ["umount", "-l", place], check=False, capture_output=True)
     return place
 
@@ -39,6 +55,10 @@ def fill(place):
             pass
 
 
-def free(place):
-    """What fill() took."""
-    os.unlink(os.path.join(place, "filler"))
+def free(place, size=None):
+    """What fill() took, or `size` bytes of it."""
+    filler = os.path.join(place, "filler")
+    if size is None:
+        os.unlink(filler)
+    else:
+        os.truncate(filler, os.path.getsize(filler) - size)
