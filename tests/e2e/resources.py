@@ -256,14 +256,14 @@ class ResourcesTest(P2pTest):
         def begin(number):
             d.get_detached(f"magnet:?xt=urn:btmh:1220{number:064x}&x.pe={introducer.address}")
         with concurrent.futures.ThreadPoolExecutor(4) as callers:
-            list(callers.map(begin, range(400)))
+            list(callers.map(begin, range(1_000)))
         done = d.wait_bytes(got, 4 * MIB, "a part is here")["bytes_done"]
         d.send(signal.SIGTERM)
         seconds, code = d.wait()
         self.assertEqual(code, 0, d.log()[-2000:])
         self.assertLess(seconds, 5.5)
         d.start()
-        self.assertEqual(d.totals()["transfers"], 401)
+        self.assertEqual(d.totals()["transfers"], 1_001)
         self.assertGreaterEqual(d.transfer(got)["bytes_done"], done)
         proxy.allow()
         d.wait_state(got, "complete")
