@@ -58,7 +58,8 @@ std::string AllHelp() {
       "  --socket PATH   the daemon's socket; else $P2P_SOCKET, ",
       kSystemSocketPath,
       ",\n"
-      "                  or p2pd.sock in $XDG_RUNTIME_DIR\n"
+      "                  $XDG_RUNTIME_DIR/p2pd.sock or /tmp/p2pd-UID/p2pd.sock: the first\n"
+      "                  that can be there\n"
       "  --json          one JSON object a line, for scripts\n"
       "  --              what follows is no option: p2pctl get -- -odd-name-\n"
       "\n"

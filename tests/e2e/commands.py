@@ -5,6 +5,7 @@ from p2p_content import MIB, make_file, make_tree, tree_of
 from p2p_harness import LOCALHOST, P2pTest, free_port, link_to, run_ctl
 from p2p_proxy import Proxy
 
+SOURCE_DIR = os.environ.get("P2P_SOURCE_DIR", "")
 PROMISED = {"id", "name", "content_id", "magnet", "kind", "state", "verified", "bytes_total",
             "bytes_done", "rate_down", "rate_up", "peers", "path", "error"}
 
@@ -321,6 +322,17 @@ class CommandTest(P2pTest):
             self.assertEqual(one.code, 0, command)
             self.assertIn("usage: p2pctl " + command, one.out)
         self.assertIn("--detach", run_ctl(["help", "download"]).out)
+
+    def test_help_and_readme_name_every_place_of_the_socket_and_every_exit_code(self):
+        with open(os.path.join(SOURCE_DIR, "README.md"), encoding="utf-8") as readme:
+            texts = (readme.read(), run_ctl(["--help"]).out)
+        for text in texts:
+            for place in ("$P2P_SOCKET", "/run/p2pd/p2pd.sock", "$XDG_RUNTIME_DIR/p2pd.sock",
+                          "/tmp/p2pd-UID/p2pd.sock"):
+                self.assertIn(place, text)
+            codes = text[text.lower().index("exit codes: 0 done"):][:300]
+            for code in ("0", "1", "2", "65", "69", "77", "130"):
+                self.assertRegex(codes, rf"\b{code} ")
 
     def test_wrong_usage_exits_with_2(self):
         for arguments in ([], ["frobnicate"], ["share"], ["get"], ["get", "a", "b"], ["pause"],
