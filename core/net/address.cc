@@ -66,7 +66,8 @@ absl::StatusOr<SplitAddress> SplitHostPort(absl::string_view text, bool allow_po
   split.host = text.substr(0, colon);
   const absl::optional<uint64_t> port = ParseDecimal(text.substr(colon + 1), 65'535);
   if (!port || (*port == 0 && !allow_port_zero)) {
-    return Refuse(text, "the port must be a number from 1 to 65535");
+    return Refuse(text, allow_port_zero ? "the port must be a number from 0 to 65535"
+                                        : "the port must be a number from 1 to 65535");
   }
   split.port = static_cast<uint16_t>(*port);
   if (split.host.size() >= 2 && split.host.front() == '[' && split.host.back() == ']') {

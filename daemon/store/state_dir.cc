@@ -71,24 +71,32 @@ absl::Status WriteDurably(const std::string& state_dir, const std::string& path,
   return absl::OkStatus();
 }
 
+// Of a directory that is not there after mkdir() failed.
+absl::Status CannotMake(const std::string& path, int error_number) {
+  struct stat there;
+  if (error_number != EEXIST || ::lstat(path.c_str(), &there) != 0 || !S_ISLNK(there.st_mode)) {
+    return ErrnoStatus(error_number, Doing("cannot make the directory", path));
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      Printable(path), " is a symbolic link to something that is not there; make that directory"));
+}
+
 }  // namespace
 
 absl::Status MakeDirectories(const std::string& path, uint32_t mode) {
   for (size_t slash = path.find('/', 1); slash != std::string::npos;
        slash = path.find('/', slash + 1)) {
     const std::string upper = path.substr(0, slash);
-    if (::mkdir(upper.c_str(), kUpperDirectoryMode) == 0 || errno == EEXIST) continue;
+    if (::mkdir(upper.c_str(), kUpperDirectoryMode) == 0) continue;
     struct stat there;
     // A directory on the way may be there and still not be ours to make one in (EROFS, EACCES).
     const int error = errno;
-    if (::stat(upper.c_str(), &there) != 0)
-      return ErrnoStatus(error, Doing("cannot make the directory", upper));
+    if (::stat(upper.c_str(), &there) != 0) return CannotMake(upper, error);
   }
   if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0) return absl::OkStatus();
   const int error = errno;
   struct stat there;
-  if (::stat(path.c_str(), &there) != 0)
-    return ErrnoStatus(error, Doing("cannot make the directory", path));
+  if (::stat(path.c_str(), &there) != 0) return CannotMake(path, error);
   if (S_ISDIR(there.st_mode)) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(Printable(path), " is not a directory"));
 }

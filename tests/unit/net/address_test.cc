@@ -95,6 +95,8 @@ TEST(Address, RefusalsSayWhatToWrite) {
             "\"::1:80\" is no address: write an IPv6 address in brackets, [ADDRESS]:PORT");
   EXPECT_EQ(ParseEndpoint("1.2.3.4:70000").status().message(),
             "\"1.2.3.4:70000\" is no address: the port must be a number from 1 to 65535");
+  EXPECT_EQ(ParseEndpoint("1.2.3.4:70000", /*allow_port_zero=*/true).status().message(),
+            "\"1.2.3.4:70000\" is no address: the port must be a number from 0 to 65535");
   EXPECT_EQ(ParseEndpoint("\x1b[2J:80").status().message(),
             "\"\\x1b[2J:80\" is no address: the host must be a literal IPv4 address or an IPv6 "
             "address in brackets");

@@ -70,6 +70,18 @@ TEST(StateDirLock, TellsWhatIsWrongWithTheDirectory) {
   EXPECT_THAT(std::string(below.message()), HasSubstr("cannot make the directory"));
 }
 
+TEST(StateDirLock, ALinkToNothingIsCalledSo) {
+  TempDir dir;
+  std::filesystem::create_symlink("nowhere", dir / "link");
+  for (const std::string& path : {dir / "link", dir / "link/state"}) {
+    const absl::Status status = StateDirLock::Acquire(path).status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("link is a symbolic link to something that is not there"));
+  }
+  EXPECT_FALSE(IsThere(dir / "nowhere"));
+}
+
 TEST(StateDirLock, X14_ADirectoryThatMayNotBeWrittenIsToldClearly) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs another user";
   TempDir dir;
