@@ -12,6 +12,9 @@
 namespace p2p::engine {
 namespace {
 
+// A tracker whose answers stay wrong is told of once in that time.
+constexpr absl::Duration kTellAgain = absl::Hours(1);
+
 uint64_t TokenOf(const session::TrackerEvent& event) {
   return absl::visit(
       [](const auto& e) -> uint64_t {
@@ -266,8 +269,11 @@ void Trackers::OnEvent(Entry* entry, const session::TrackerEvent& event) {
     entry->problem.clear();
     OnAnnounced(entry, announced->ttl);
   }
+  const auto* ended = absl::get_if<session::TrackerEnded>(&event);
+  if (ended != nullptr && ended->at_fault) OnFault(entry, ended->reason);
   const auto question = entry->questions.find(TokenOf(event));
   if (question != entry->questions.end()) {
+    if (IsAnswer(event)) entry->fault.clear();
     const auto answer = std::move(question->second);
     entry->questions.erase(question);
     answer(&event);
@@ -275,12 +281,27 @@ void Trackers::OnEvent(Entry* entry, const session::TrackerEvent& event) {
     const bool lost = refused->code == 0;  // with the connection
     std::string problem =
         absl::StrCat(lost ? "" : "it refused an announcement: ", Printable(refused->reason));
-    if (problem != entry->problem) spdlog::warn("tracker {}: {}", entry->address, problem);
+    Tell(entry, problem);
     entry->problem = std::move(problem);
     if (lost) return;  // the end of the connection has everything announced again
     // The others of the batch may stand; what was refused is tried again with the next renewal.
     OnAnnounced(entry, limits::kRegistrationTtl);
   }
+}
+
+void Trackers::OnFault(Entry* entry, const std::string& reason) {
+  const std::string fault = Printable(reason);
+  Tell(entry, fault);
+  // Over an announcement it is the connection's problem, which ends with the next one.
+  if (!entry->announcing) entry->fault = fault;
+}
+
+void Trackers::Tell(Entry* entry, const std::string& problem) {
+  const absl::Time now = MonotonicNow();
+  if (problem == entry->told && now < entry->tell_again) return;
+  spdlog::warn("tracker {}: {}", entry->address, problem);
+  entry->told = problem;
+  entry->tell_again = now + kTellAgain;
 }
 
 void Trackers::OnAnnounced(Entry* entry, absl::Duration ttl) {
@@ -356,6 +377,8 @@ std::vector<TrackerInfo> Trackers::Info() const {
     info.ok = entry->ok;
     if (entry->ok && !entry->problem.empty()) {
       info.state = entry->problem;
+    } else if (entry->ok && !entry->fault.empty()) {
+      info.state = entry->fault;
     } else if (entry->ok) {
       info.state = entry->original ? "ok (original protocol)" : "ok";
     } else if (entry->problem.empty()) {

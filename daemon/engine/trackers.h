@@ -60,6 +60,9 @@ class Trackers : public TrackerLinkObserver {
     bool announcing = false;  // told of shares and not answered yet
     bool ok = false;
     std::string problem;
+    std::string fault;  // of its last answer to a question, when that was none of the protocol
+    std::string told;   // the last warning, and when it may be repeated
+    absl::Time tell_again = absl::InfinitePast();
     absl::Time next_try = absl::InfinitePast();
     absl::Duration ttl = absl::ZeroDuration();
     Backoff backoff{absl::Seconds(1), absl::Seconds(30)};
@@ -90,6 +93,9 @@ class Trackers : public TrackerLinkObserver {
   uint64_t RegistrationCount() const;
   void OnAnnounced(Entry* entry, absl::Duration ttl);
   void OnEvent(Entry* entry, const session::TrackerEvent& event);
+  void OnFault(Entry* entry, const std::string& reason);
+  // Warns of what is wrong with it, once while it stays the same.
+  static void Tell(Entry* entry, const std::string& problem);
   void OnClosedHere(Entry* entry, const std::string& reason, bool was_original);
   void Ask(Entry* entry, std::function<void(session::TrackerSession&, uint64_t token)> question,
            std::function<void(const session::TrackerEvent*)> answer);

@@ -54,7 +54,7 @@ struct TrackerSession::Impl {
 
   void EndOverGarbage(absl::string_view why, absl::string_view line);
   void Lose(uint64_t token, const std::string& reason);
-  void End(std::string reason);
+  void End(std::string reason, bool at_fault = false);
 
   const std::string self_text;
   const absl::optional<wire::PeerAddress> self;
@@ -137,7 +137,7 @@ void TrackerSession::Impl::OnBytes(absl::string_view bytes, absl::Time now) {
       case wire::LineReader::Result::kNeedMore:
         return;
       case wire::LineReader::Result::kTooLong:
-        return End("the tracker's answer is longer than 4096 bytes");
+        return End("the tracker's answer is longer than 4096 bytes", /*at_fault=*/true);
     }
   }
 }
@@ -310,7 +310,8 @@ void TrackerSession::Impl::OnTime(absl::Time now) {
   }
   if (in_flight > 0 && now >= waiting_since + limits::kTrackerAnswerTimeout) {
     End(absl::StrCat("the tracker did not answer for ",
-                     HumanDuration(limits::kTrackerAnswerTimeout)));
+                     HumanDuration(limits::kTrackerAnswerTimeout)),
+        /*at_fault=*/true);
   }
 }
 
@@ -339,14 +340,15 @@ absl::optional<bool> TrackerSession::Impl::SpeaksExtension() const {
 
 void TrackerSession::Impl::EndOverGarbage(absl::string_view why, absl::string_view line) {
   End(absl::StrCat("the tracker's answer is not one of this protocol: ", why, ": ",
-                   Printable(line, 80)));
+                   Printable(line, 80)),
+      /*at_fault=*/true);
 }
 
 void TrackerSession::Impl::Lose(uint64_t token, const std::string& reason) {
   events.push_back(TrackerRefused{token, 0, reason});
 }
 
-void TrackerSession::Impl::End(std::string reason) {
+void TrackerSession::Impl::End(std::string reason, bool at_fault) {
   if (state == State::kEnded) return;
   speaks_extension_at_end = SpeaksExtension();
   state = State::kEnded;
@@ -355,7 +357,7 @@ void TrackerSession::Impl::End(std::string reason) {
   questions.clear();
   output.clear();
   payload = std::string();
-  events.push_back(TrackerEnded{std::move(reason)});
+  events.push_back(TrackerEnded{std::move(reason), at_fault});
 }
 
 // --- The class itself

@@ -62,6 +62,8 @@ struct TrackerRefused {
 };
 struct TrackerEnded {
   std::string reason;
+  // By what the tracker said, which is not of the protocol, or did not say when it was asked.
+  bool at_fault = false;
 };
 
 using TrackerEvent =

@@ -44,6 +44,38 @@ class EvilTrackersTest(P2pTest):
     def test_C12_a_tracker_that_answers_with_an_endless_line_is_left(self):
         self.check_flood(EndlessLine, "longer than")
 
+    def test_C12_garbage_for_an_answer_is_told_once_and_shown_until_there_is_a_good_one(self):
+        evil = self.closing(AddressTeller(SIZE, []))
+        evil.answer_find = "FOUND 1 +6\n\x1b[2J$x\nOK 0"
+        getter = self.daemon("getter", [evil])
+        make_file(self.path("y.bin"), 10)
+        getter.share(self.path("y.bin"))
+
+        def state():
+            return getter.status()["trackers"][0]["state"]
+        wait_for(lambda: state() == "ok", "it answers announcements")
+
+        def ask(name):
+            asked = evil.asked_for_name
+            getter.get_detached(name)
+            wait_for(lambda: evil.asked_for_name > asked, "it is asked")
+        for name in ("1.bin", "2.bin", "3.bin"):
+            ask(name)
+            wait_for(lambda: "not one of this protocol" in state(), "its fault is shown")
+        evil.answer_find = "FOUND 1 +1\nxOK 5\n"
+        ask("4.bin")
+        wait_for(lambda: state().endswith(": x"), "its other fault is shown")
+        evil.answer_find = "FOUND 0 +0"
+        ask("5.bin")
+        wait_for(lambda: state() == "ok", "it answers well")
+        getter.stop()
+        told = [line for line in getter.log().splitlines() if f"tracker {evil.address}" in line]
+        self.assertEqual(len(told), 2, told)
+        for line in told:
+            self.assertIn(" warning: ", line)
+            self.assertIn("not one of this protocol", line)
+        self.assertIn(r"\x1b[2J$x", told[0])
+
     def test_C13_a_tracker_that_takes_connections_and_never_answers_holds_up_nothing(self):
         evil = self.closing(SilentTracker())
         self.get_beside(evil)

@@ -54,6 +54,8 @@ class AddressTeller(Server):
         self.addresses = list(addresses)
         self.asked = 0
         self.answer_announce = "OK 120"
+        self.answer_find = "FOUND 0 +0"
+        self.asked_for_name = 0
         super().__init__()
 
     def serve(self, connection):
@@ -68,7 +70,8 @@ class AddressTeller(Server):
             self.asked += 1
             return " ".join(["OK", str(self._size), str(len(self.addresses)), *self.addresses])
         if words[0] == "FIND":
-            return "FOUND 0 +0"
+            self.asked_for_name += 1
+            return self.answer_find
         return self.answer_announce
 
 

@@ -69,9 +69,11 @@ class TrackerSessionTest : public ::testing::Test {
     events_.erase(events_.begin());
     return event;
   }
-  void ExpectEndedOver(absl::string_view reason) {
+  void ExpectEndedOver(absl::string_view reason, bool at_fault = true) {
     EXPECT_TRUE(session_->ended());
-    EXPECT_THAT(Next<TrackerEnded>().reason, HasSubstr(std::string(reason)));
+    const TrackerEnded ended = Next<TrackerEnded>();
+    EXPECT_THAT(ended.reason, HasSubstr(std::string(reason)));
+    EXPECT_EQ(ended.at_fault, at_fault) << reason;
     EXPECT_THAT(events_, IsEmpty());
     EXPECT_EQ(session_->WakeUpTime(), absl::InfiniteFuture());
   }
@@ -282,7 +284,7 @@ TEST_F(TrackerSessionTest, NamesWhatIsOpenWhenAnOriginalTrackerClosesOverHello) 
     EXPECT_EQ(refused.token, token);
     EXPECT_EQ(refused.code, 0);
   }
-  ExpectEndedOver("original");
+  ExpectEndedOver("original", /*at_fault=*/false);
 }
 
 TEST_F(TrackerSessionTest, NamesWhatIsOpenWhenATrackerClosesAfterEachAnswer) {
@@ -293,7 +295,7 @@ TEST_F(TrackerSessionTest, NamesWhatIsOpenWhenATrackerClosesAfterEachAnswer) {
   HearTheEnd();
   EXPECT_EQ(Next<NameFound>().token, 1u);
   EXPECT_EQ(Next<TrackerRefused>().token, 2u);
-  ExpectEndedOver("closed the connection");
+  ExpectEndedOver("closed the connection", /*at_fault=*/false);
   session_->FindName(3, "h", now_);
   Collect();
   EXPECT_EQ(Next<TrackerRefused>().token, 3u) << "nothing is left without an answer";
