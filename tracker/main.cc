@@ -191,6 +191,7 @@ class Program {
   }
 
   absl::Status Start(absl::Span<const net::Endpoint> at) {
+    if (keeper_.has_value()) P2P_RETURN_IF_ERROR(keeper_->Claim());
     server_ = std::make_unique<Server>(OptionsOf(config_), [this] { return Figures(); });
     if (keeper_.has_value()) keeper_->Load(&server_->service().registry());
     if (store_options_.has_value()) StartStore();
@@ -201,12 +202,13 @@ class Program {
     return absl::OkStatus();
   }
 
-  void RunUntilStopped() {
+  // Whether nothing is lost that was to be kept.
+  bool RunUntilStopped() {
     context_.run();
     spdlog::info("stopping");
     server_->Stop();
     if (store_ != nullptr) store_->Stop();
-    if (keeper_.has_value()) keeper_->Save(server_->service().registry());
+    return !keeper_.has_value() || keeper_->Save(server_->service().registry());
   }
 
  private:
@@ -324,8 +326,7 @@ int Run(int argc, char** argv) {
   Program program(flags, config, *std::move(store));
   const absl::Status started = program.Start(*addresses);
   if (!started.ok()) return Fail(kExitFailed, started);
-  program.RunUntilStopped();
-  return EXIT_SUCCESS;
+  return program.RunUntilStopped() ? EXIT_SUCCESS : kExitFailed;
 }
 
 }  // namespace

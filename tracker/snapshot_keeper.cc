@@ -1,12 +1,18 @@
 #include "tracker/snapshot_keeper.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/base/clock.h"
+#include "core/base/status.h"
 #include "spdlog/spdlog.h"
 #include "tracker/snapshot.h"
 
@@ -16,6 +22,24 @@ namespace {
 constexpr absl::Duration kInterval = absl::Minutes(1);
 
 }  // namespace
+
+SnapshotKeeper::~SnapshotKeeper() {
+  if (lock_ >= 0) close(lock_);
+}
+
+absl::Status SnapshotKeeper::Claim() {
+  // The snapshot itself is another file after each save. The lock file stays for ever: removing it
+  // would let two trackers lock two files of one name.
+  const std::string name = path_ + ".lock";
+  lock_ = open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+  if (lock_ < 0) return ErrnoStatus(errno, absl::StrCat("cannot open ", name));
+  if (flock(lock_, LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
+  if (errno != EWOULDBLOCK) return ErrnoStatus(errno, absl::StrCat("cannot lock ", name));
+  return absl::FailedPreconditionError(
+      absl::StrCat("--state ", path_,
+                   " is in use by another p2p-tracker; stop that one, or give each a file of its "
+                   "own"));
+}
 
 void SnapshotKeeper::Load(Registry* registry) {
   const auto loaded = LoadSnapshot(path_, {MonotonicNow(), absl::Now()}, registry);
@@ -34,14 +58,18 @@ void SnapshotKeeper::Load(Registry* registry) {
                kept ? absl::StrCat("; it is kept as ", aside) : "");
 }
 
-void SnapshotKeeper::Save(const Registry& registry) {
+bool SnapshotKeeper::Save(const Registry& registry) {
   const absl::Time began = MonotonicNow();
   const auto saved = SaveSnapshot(path_, {began, absl::Now()}, registry);
   last_took_ = MonotonicNow() - began;
-  if (saved.ok()) return SetState("saved", *saved);
+  if (saved.ok()) {
+    SetState("saved", *saved);
+    return true;
+  }
   spdlog::error("{}", std::string(saved.status().message()));
   absl::MutexLock lock(&mutex_);
   state_ = "failed";
+  return false;
 }
 
 absl::Duration SnapshotKeeper::interval() const { return std::max(kInterval, 10 * last_took_); }

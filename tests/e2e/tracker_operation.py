@@ -6,6 +6,7 @@ import socket
 import subprocess
 
 from p2p_content import make_file
+from p2p_disk import fill, free, mount_disk
 from p2p_harness import (DEADLINE, LOCALHOST, PORTABLE, SANITIZED, P2pTest, anonymous_bytes,
                          descriptors, program, wait_for)
 
@@ -62,6 +63,35 @@ class TrackerOperationTest(P2pTest):
         self.assertIn("is damaged", tracker.log())
         self.assertTrue(os.path.exists(state + ".damaged"))
         tracker.wait_lists("x.bin", a.address)
+
+    def test_S14_two_trackers_do_not_share_a_snapshot(self):
+        state = self.path("state")
+        tracker = self.tracker("--state", state)
+        self.assertEqual(tracker.ask(f"REGISTER x.bin 7 {LOCALHOST}:9"), "OK 120")
+        code, _, error = run_tracker("--listen", f"{LOCALHOST}:0", "--state", state)
+        self.assertEqual(code, 1)
+        self.assertEqual(error, f"p2p-tracker: --state {state} is in use by another p2p-tracker; "
+                                "stop that one, or give each a file of its own\n")
+        self.assertEqual(tracker.stop(), 0)
+        # Whatever its end was, it leaves the file to the next one.
+        tracker.start()
+        tracker.kill9()
+        tracker.start()
+        self.assertEqual(tracker.lookup("x.bin"), [f"{LOCALHOST}:9"])
+
+    def test_a_last_snapshot_that_cannot_be_written_is_told_by_sentence_and_exit_code(self):
+        place = mount_disk(self, self.path("disk"), 1 << 20)
+        tracker = self.tracker("--state", os.path.join(place, "state"))
+        tracker.ask(f"REGISTER x.bin 7 {LOCALHOST}:9")
+        self.assertEqual(tracker.stop(), 0, tracker.log())
+        tracker.start()
+        tracker.ask(f"REGISTER y.bin 7 {LOCALHOST}:9")
+        fill(place)
+        self.assertEqual(tracker.stop(), 1, tracker.log())
+        self.assertRegex(tracker.log(), " error: cannot write the snapshot .*: the disk is full")
+        free(place)
+        tracker.start()
+        self.assertEqual(tracker.lookup("x.bin"), [f"{LOCALHOST}:9"])
 
     def test_a_state_that_cannot_be_written_is_told_at_the_start(self):
         code, _, error = run_tracker("--state", self.path("nowhere", "state"))
