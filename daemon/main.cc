@@ -23,6 +23,7 @@
 #include "core/base/clock.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
+#include "core/net/congestion_control.h"
 #include "core/net/descriptors.h"
 #include "daemon/config.h"
 #include "daemon/control/control_server.h"
@@ -147,6 +148,16 @@ engine::EngineOptions EngineOptionsOf(const Config& config) {
   options.congestion_control = config.congestion_control;
   options.worker_threads = config.worker_threads;
   return options;
+}
+
+int ExitCodeOf(const absl::Status& failure) {
+  return absl::IsInvalidArgument(failure) ? kExitConfig : kExitFailed;
+}
+
+// What a start would say of settings that are well formed and mean nothing on this system.
+absl::Status CheckOnThisSystem(const Config& config) {
+  P2P_RETURN_IF_ERROR(control::ControlSocket::Check({config.socket, config.group}));
+  return net::CheckCongestionControl(config.congestion_control);
 }
 
 // A place for downloads that is not there yet is made; where it cannot be, downloads with a path of
@@ -304,6 +315,8 @@ int Run(int argc, char** argv) {
   auto config = LoadConfig(line);
   if (!config.ok()) return Fail(kExitConfig, config.status());
   if (line.check_config) {
+    const absl::Status usable = CheckOnThisSystem(*config);
+    if (!usable.ok()) return Fail(ExitCodeOf(usable), usable);
     std::cout << "the configuration is good\n";
     return EXIT_SUCCESS;
   }
@@ -317,9 +330,7 @@ int Run(int argc, char** argv) {
   } catch (const std::system_error& error) {  // from Asio and std::thread
     started = absl::UnavailableError(absl::StrCat("cannot start: ", error.what()));
   }
-  if (!started.ok()) {
-    return Fail(absl::IsInvalidArgument(started) ? kExitConfig : kExitFailed, started);
-  }
+  if (!started.ok()) return Fail(ExitCodeOf(started), started);
   daemon.Run();
   daemon.Stop();
   return EXIT_SUCCESS;

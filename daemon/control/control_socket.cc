@@ -83,6 +83,11 @@ absl::Status PrepareDirectory(const std::string& path, bool for_others) {
 
 }  // namespace
 
+absl::Status ControlSocket::Check(const ControlOptions& options) {
+  P2P_RETURN_IF_ERROR(CheckPath(options.socket_path));
+  return options.group.empty() ? absl::OkStatus() : FindGroup(options.group).status();
+}
+
 absl::StatusOr<std::unique_ptr<ControlSocket>> ControlSocket::Claim(const ControlOptions& options) {
   P2P_RETURN_IF_ERROR(CheckPath(options.socket_path));
   std::unique_ptr<ControlSocket> claim(new ControlSocket(options.socket_path));

@@ -22,6 +22,8 @@ struct ControlOptions {
 
 class ControlSocket {
  public:
+  // What Claim() would say of the options alone, whatever is at the place now. Touches nothing.
+  static absl::Status Check(const ControlOptions& options);
   // Locks, replaces a stale socket, binds and listens: clients may connect, and wait for
   // ControlServer::Serve. FailedPrecondition: another daemon has it, or something that is not a
   // socket lies there (which is never touched).

@@ -59,6 +59,23 @@ class ConfigurationTest(P2pTest):
         self.assertEqual(done.returncode, 0, done)
         self.assertFalse(os.path.exists(self.path("s")))
 
+    def test_check_config_says_of_what_this_system_does_not_have_what_a_start_says(self):
+        place = ("--state-dir", self.path("s"), "--listen", LOCALHOST + ":0", "--download-dir",
+                 self.path("d"))
+        socket = ("--socket", self.path("sock"))
+        for arguments, code, says in (
+                ((*socket, "--group", "nosuch"), 78, 'there is no group "nosuch"'),
+                ((*socket, "--congestion-control", "nosuch"), 1,
+                 'congestion control "nosuch" can not'),
+                (("--socket", self.path("x" * 200)), 78, "the system takes")):
+            check, start = (self.run_p2pd(*place, *arguments, *more)
+                            for more in (["--check-config"], []))
+            self.assertEqual(check.returncode, code, check)
+            self.assertIn(says, check.stderr)
+            self.assertEqual(check.stdout, "")
+            self.assertEqual(start.returncode, code, start)
+            self.assertEqual(start.stderr.splitlines()[-1], check.stderr.strip())
+
     def test_F01_a_file_that_is_missing_or_a_directory_exits_with_78(self):
         for path in (self.path("missing.toml"), self.dir):
             for arguments in (["--check-config"], []):
