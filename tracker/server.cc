@@ -129,7 +129,8 @@ void Server::SetOptions(const ServerOptions& options) {
   service_.SetTrustAddresses(options.trust_addresses);
   service_.SetPublicStats(options.public_stats);
   access_log_ = options.access_log;
-  listener_->SetOptions(options.listener);
+  options_.listener = options.listener;  // for a Listen that is yet to come
+  if (listener_ != nullptr) listener_->SetOptions(options.listener);
 }
 
 void Server::Accept(net::EventLoop* loop, asio::ip::tcp::socket socket, net::Admission admission) {

@@ -8,7 +8,7 @@ import threading
 import time
 
 from p2p_content import MIB, make_file
-from p2p_harness import DEADLINE, LOCALHOST, P2pTest, Process, free_port, program, wait_for
+from p2p_harness import DEADLINE, LOCALHOST, P2pTest, free_port, program, wait_for
 from p2p_redis import RedisCluster, RedisServer, make_certificate
 
 PEER = f"{LOCALHOST}:9"
@@ -242,17 +242,31 @@ class RedisAwayTest(StoreTest):
         self.assertEqual(one.stop(), 0)
         self.assertIn("- last.bin", redis.ask("HKEYS", "p2p:peer:" + PEER), "told before the end")
 
+    def waiting_tracker(self, *arguments):
+        """A tracker that waits for its store at its start, with what it is connected to."""
+        mute = self.closing(socket.create_server((LOCALHOST, 0)))
+        mute.settimeout(DEADLINE)
+        url = f"redis://{LOCALHOST}:{mute.getsockname()[1]}/0"
+        tracker = self.process([program("p2p-tracker"), "--listen", f"{LOCALHOST}:0", "--store", url,
+                                *arguments], "waiting")
+        tracker.spawn()
+        self.closing(mute.accept()[0])
+        return tracker
+
     def test_a_tracker_stops_while_it_waits_for_redis_at_its_start(self):
-        with socket.create_server((LOCALHOST, 0)) as mute:
-            mute.settimeout(DEADLINE)
-            url = f"redis://{LOCALHOST}:{mute.getsockname()[1]}/0"
-            tracker = Process([program("p2p-tracker"), "--listen", f"{LOCALHOST}:0", "--store", url],
-                              self.path("waiting.log"))
-            tracker.spawn()
-            self.addCleanup(tracker.kill9)
-            with mute.accept()[0]:
-                self.assertEqual(tracker.stop(), 0, tracker.log())
-            self.assertNotIn("starting without", tracker.log(), "it gave Redis up first")
+        tracker = self.waiting_tracker()
+        self.assertEqual(tracker.stop(), 0, tracker.log())
+        self.assertNotIn("starting without", tracker.log(), "it gave Redis up first")
+
+    def test_a_tracker_reads_its_configuration_again_while_it_waits_for_redis_at_its_start(self):
+        config = self.path("tracker.toml")
+        with open(config, "w", encoding="ascii") as out:
+            out.write("ttl = 60\n")
+        tracker = self.waiting_tracker("--config", config)
+        tracker.send(signal.SIGHUP)
+        tracker.wait_for_log("was read again")
+        self.assertEqual(tracker.stop(), 0, tracker.log())
+        self.assertNotIn("starting without", tracker.log(), "it gave Redis up first")
 
 
 class RefusalTest(StoreTest):
