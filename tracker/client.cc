@@ -45,7 +45,6 @@ void Client::OnRead(absl::string_view bytes) {
   conversation_.LendBuffer(std::move(worker_->spare));
   conversation_.OnBytes(bytes, now);
   Follow(now);
-  worker_->requests.fetch_add(conversation_.TakeRequestCount(), std::memory_order_relaxed);
 }
 
 void Client::OnEndOfStream() {
@@ -69,8 +68,13 @@ void Client::OnClosed() {
   worker->client_count.store(worker->clients.size(), std::memory_order_relaxed);
 }
 
+std::string Client::TakeOutput() {
+  worker_->requests.fetch_add(conversation_.TakeRequestCount(), std::memory_order_relaxed);
+  return conversation_.TakeOutput();
+}
+
 void Client::Follow(absl::Time now) {
-  std::string output = conversation_.TakeOutput();
+  std::string output = TakeOutput();
   while (!output.empty()) {
     const size_t before = connection_.unsent_bytes() + output.size();
     connection_.Send(output);
@@ -78,7 +82,7 @@ void Client::Follow(absl::Time now) {
     const size_t unsent = connection_.unsent_bytes();
     conversation_.LendBuffer(std::move(output));
     conversation_.OnSent(before - unsent, unsent, now);
-    output = conversation_.TakeOutput();
+    output = TakeOutput();
   }
   if (output.capacity() <= kMaxSpareBytes) worker_->spare = std::move(output);
   switch (conversation_.state()) {

@@ -50,6 +50,8 @@ class Client : public net::TextConnectionHandler {
  private:
   // Does what the conversation wants after each of its inputs.
   void Follow(absl::Time now);
+  // Of requests that count from now on, before anybody has their answers.
+  std::string TakeOutput();
 
   Worker* const worker_;
   const net::Admission admission_;

@@ -171,6 +171,21 @@ TEST_F(ServerTest, ClosesAnIdleConnection) {
   EXPECT_EQ(client.Rest(), "");
 }
 
+TEST_F(ServerTest, CountsRequestsWhateverEndsThem) {
+  options_.conversation.line_pause = absl::Milliseconds(20);
+  Start();
+  RawClient ends = Connect();
+  ends.Send("LOOKUP f");
+  ends.EndSending();
+  EXPECT_TRUE(absl::StartsWith(ends.Rest(), "ERROR 404 "));
+  RawClient pauses = Connect();
+  pauses.Send("LOOKUP f");
+  EXPECT_TRUE(absl::StartsWith(pauses.Line(), "ERROR 404 "));
+  RawClient asks = Connect();
+  asks.Send("STATS\n");
+  EXPECT_TRUE(absl::StrContains(asks.Line(), " requests=2 "));
+}
+
 TEST_F(ServerTest, EndsALineByAPause) {
   options_.conversation.line_pause = absl::Milliseconds(20);
   Start();
