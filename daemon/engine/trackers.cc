@@ -1,7 +1,6 @@
 #include "daemon/engine/trackers.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -25,6 +24,11 @@ uint64_t TokenOf(const session::TrackerEvent& event) {
         }
       },
       event);
+}
+
+// What names a registration at a tracker.
+std::pair<std::string, absl::optional<ContentId>> KeyOf(const session::Announcement& announcement) {
+  return {announcement.name, announcement.content_id};
 }
 
 bool IsAnswer(const session::TrackerEvent& event) {
@@ -105,12 +109,27 @@ bool Trackers::Connect(Entry* entry, bool now_please) {
 }
 
 void Trackers::AnnounceAll(Entry* entry) {
-  if (announcements_.empty() || entry->link == nullptr) return;
+  entry->refused.clear();
   std::vector<session::Announcement> all;
   all.reserve(announcements_.size());
   for (const auto& [id, announcement] : announcements_) all.push_back(announcement);
+  AnnounceTo(entry, std::move(all));
+}
+
+void Trackers::AnnounceRefused(Entry* entry) {
+  const std::set<RegistrationKey> refused = std::exchange(entry->refused, {});
+  std::vector<session::Announcement> again;
+  for (const auto& [id, announcement] : announcements_) {
+    if (refused.count(KeyOf(announcement)) > 0) again.push_back(announcement);
+  }
+  AnnounceTo(entry, std::move(again));
+}
+
+void Trackers::AnnounceTo(Entry* entry, std::vector<session::Announcement> announcements) {
+  if (announcements.empty() || entry->link == nullptr) return;
+  for (const auto& announcement : announcements) entry->refused.erase(KeyOf(announcement));
   entry->announcing = true;
-  entry->link->Do([token = next_id_++, all = std::move(all)](session::TrackerSession& s) {
+  entry->link->Do([token = next_id_++, all = std::move(announcements)](session::TrackerSession& s) {
     s.Announce(token, all, MonotonicNow());
   });
 }
@@ -121,10 +140,7 @@ void Trackers::Announce(TransferId transfer, session::Announcement announcement)
     if (entry->link == nullptr) {
       Connect(entry.get(), /*now_please=*/false);  // announces everything
     } else {
-      entry->announcing = true;
-      entry->link->Do([token = next_id_++, announcement](session::TrackerSession& s) {
-        s.Announce(token, {announcement}, MonotonicNow());
-      });
+      AnnounceTo(entry.get(), {announcement});
     }
   }
 }
@@ -266,7 +282,7 @@ void Trackers::OnEvent(Entry* entry, const session::TrackerEvent& event) {
   if (IsAnswer(event)) entry->backoff.Reset();
   if (const auto* announced = absl::get_if<session::Announced>(&event)) {
     entry->ok = true;
-    entry->problem.clear();
+    if (entry->refused.empty()) entry->problem.clear();
     OnAnnounced(entry, announced->ttl);
   }
   const auto* ended = absl::get_if<session::TrackerEnded>(&event);
@@ -285,7 +301,8 @@ void Trackers::OnEvent(Entry* entry, const session::TrackerEvent& event) {
     entry->problem = std::move(problem);
     if (lost) return;  // the end of the connection has everything announced again
     // The others of the batch may stand; what was refused is tried again with the next renewal.
-    OnAnnounced(entry, limits::kRegistrationTtl);
+    for (const auto& announcement : refused->refused) entry->refused.insert(KeyOf(announcement));
+    OnAnnounced(entry, refused->ttl.value_or(entry->ttl));
   }
 }
 
@@ -321,24 +338,28 @@ void Trackers::OnAnnounced(Entry* entry, absl::Duration ttl) {
   });
 }
 
-// On this connection everything was announced, so that one line says it all.
+// On this connection everything was announced, so that one line renews all that was not refused.
 void Trackers::Renew(Entry* entry) {
   Ask(
       entry,
-      [count = RegistrationCount()](session::TrackerSession& s, uint64_t token) {
+      [count = RegistrationCount(*entry)](session::TrackerSession& s, uint64_t token) {
         s.Renew(token, count, MonotonicNow());
       },
       [this, entry](const session::TrackerEvent* event) {
-        if (event != nullptr && absl::holds_alternative<session::TrackerRefused>(*event)) {
+        if (event == nullptr) return;
+        if (absl::holds_alternative<session::TrackerRefused>(*event)) {
           AnnounceAll(entry);
+        } else {
+          AnnounceRefused(entry);
         }
       });
 }
 
-uint64_t Trackers::RegistrationCount() const {
-  std::set<std::pair<absl::string_view, absl::optional<ContentId>>> distinct;
+uint64_t Trackers::RegistrationCount(const Entry& entry) const {
+  std::set<RegistrationKey> distinct;
   for (const auto& [id, announcement] : announcements_) {
-    distinct.emplace(announcement.name, announcement.content_id);
+    RegistrationKey key = KeyOf(announcement);
+    if (entry.refused.count(key) == 0) distinct.insert(std::move(key));
   }
   return distinct.size();
 }

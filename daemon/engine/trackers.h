@@ -10,11 +10,14 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "core/base/ids.h"
+#include "core/base/limits.h"
 #include "daemon/engine/backoff.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/name_answers.h"
@@ -50,6 +53,9 @@ class Trackers : public TrackerLinkObserver {
   std::vector<TrackerInfo> Info() const;
 
  private:
+  // What names a registration at a tracker.
+  using RegistrationKey = std::pair<std::string, absl::optional<ContentId>>;
+
   struct Entry {
     std::string address;
     bool extra = false;
@@ -64,7 +70,8 @@ class Trackers : public TrackerLinkObserver {
     std::string told;   // the last warning, and when it may be repeated
     absl::Time tell_again = absl::InfinitePast();
     absl::Time next_try = absl::InfinitePast();
-    absl::Duration ttl = absl::ZeroDuration();
+    absl::Duration ttl = limits::kRegistrationTtl;
+    std::set<RegistrationKey> refused;  // of what was announced last
     Backoff backoff{absl::Seconds(1), absl::Seconds(30)};
     std::unique_ptr<net::Timer> retry_timer;
     std::unique_ptr<net::Timer> renew_timer;
@@ -88,9 +95,11 @@ class Trackers : public TrackerLinkObserver {
   // `now_please` is unset.
   bool Connect(Entry* entry, bool now_please);
   void AnnounceAll(Entry* entry);
+  void AnnounceRefused(Entry* entry);
+  void AnnounceTo(Entry* entry, std::vector<session::Announcement> announcements);
   void Renew(Entry* entry);
-  // What the tracker has registered of ours once all was announced.
-  uint64_t RegistrationCount() const;
+  // What the tracker has registered of ours once all was announced and it has refused some.
+  uint64_t RegistrationCount(const Entry& entry) const;
   void OnAnnounced(Entry* entry, absl::Duration ttl);
   void OnEvent(Entry* entry, const session::TrackerEvent& event);
   void OnFault(Entry* entry, const std::string& reason);

@@ -24,8 +24,9 @@ Question Question::Announce(uint64_t token, std::vector<Announcement> announceme
     const auto fault = NameFault(announcement.name);
     if (!fault.has_value()) {
       question.announcements.push_back(std::move(announcement));
-    } else if (!question.refusal.has_value()) {
-      question.refusal = fault;
+    } else {
+      if (!question.refusal.has_value()) question.refusal = fault;
+      question.refused.push_back(std::move(announcement));
     }
   }
   question.lines = question.announcements.size();
@@ -113,8 +114,10 @@ std::string Question::NextLine(bool original, absl::string_view self_address) {
 }
 
 TrackerEvent Question::BatchAnswer() const {
-  if (refusal.has_value()) return TrackerRefused{token, refusal->code, refusal->text};
-  return Announced{token, ttl};
+  if (refusal.has_value()) {
+    return TrackerRefused{token, refusal->code, refusal->text, refused, ttl};
+  }
+  return Announced{token, ttl.value_or(limits::kRegistrationTtl)};
 }
 
 std::vector<std::string> UsablePeers(const std::vector<wire::PeerAddress>& peers,

@@ -50,8 +50,9 @@ struct Question {
   size_t sent = 0;
   size_t answered = 0;
   // The shortest life that was granted to an announcement.
-  absl::Duration ttl = limits::kRegistrationTtl;
+  absl::optional<absl::Duration> ttl;
   absl::optional<wire::WireError> refusal;  // the first
+  std::vector<Announcement> refused;
 };
 
 // What a tracker says about peers is hearsay: only addresses that may be dialled are passed on, and

@@ -172,9 +172,11 @@ void TrackerSession::Impl::OnHelloAnswer(absl::string_view line, absl::Time now)
 
 void TrackerSession::Impl::OnRefused(Question* question, const wire::WireError& error) {
   if (!question->IsBatch()) {
-    events.push_back(TrackerRefused{question->token, error.code, error.text});
-  } else if (!question->refusal.has_value()) {
-    question->refusal = error;
+    return events.push_back(TrackerRefused{question->token, error.code, error.text});
+  }
+  if (!question->refusal.has_value()) question->refusal = error;
+  if (question->kind == Question::Kind::kAnnounce) {
+    question->refused.push_back(question->announcements[question->answered]);
   }
 }
 
@@ -204,7 +206,7 @@ bool TrackerSession::Impl::OnNumber(Question* question, absl::string_view line) 
     return true;
   }
   const absl::Duration ttl = absl::Seconds(std::clamp(*number, kMinTtlSeconds, kMaxTtlSeconds));
-  question->ttl = question->answered == 0 ? ttl : std::min(question->ttl, ttl);
+  question->ttl = std::min(question->ttl.value_or(ttl), ttl);
   return true;
 }
 

@@ -59,6 +59,9 @@ struct TrackerRefused {
   uint64_t token = 0;
   int code = 0;
   std::string reason;
+  // Of a batch: what of it was refused, and the shortest life that was granted to the others.
+  std::vector<Announcement> refused = {};
+  absl::optional<absl::Duration> ttl = absl::nullopt;
 };
 struct TrackerEnded {
   std::string reason;

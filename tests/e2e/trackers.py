@@ -1,5 +1,6 @@
 """The tracker may come late, go and come back."""
 import os
+import re
 import signal
 import socket
 
@@ -21,6 +22,24 @@ class TrackerLossTest(P2pTest):
         tracker.start()
         tracker.wait_lists("x.bin", a.address)
         a.wait_tracker(ok=True)
+
+    def test_what_a_tracker_accepted_is_renewed_though_it_refused_others(self):
+        tracker = self.tracker("--ttl", "4", "--max-registrations-per-address", "20",
+                               "--access-log")
+        os.mkdir(self.path("files"))
+        a = self.daemon("a", [tracker])
+        names = [f"{number}.bin" for number in range(30)]
+        for name in names:
+            make_file(self.path("files", name), 1000)
+            a.share(self.path("files", name))
+        wait_for(lambda: "refused an announcement" in a.status()["trackers"][0]["state"],
+                 "it says that the tracker refuses some")
+        # Twice: what was refused is tried again in between.
+        renewed = re.compile(rf"RENEW 20 {a.address} -> OK 4\n(?:.*\n)*?.*"
+                             rf"ANNOUNCE .* -> ERROR 429.*\n(?:.*\n)*?.*RENEW 20 {a.address} -> OK 4")
+        wait_for(lambda: renewed.search(tracker.log()), "the daemon renews what was accepted")
+        self.assertEqual(sum(tracker.lookup(name) == [a.address] for name in names), 20)
+        self.assertIn("refused an announcement", a.status()["trackers"][0]["state"])
 
     def test_a_get_waits_for_a_tracker_that_comes_late(self):
         tracker = self.tracker()

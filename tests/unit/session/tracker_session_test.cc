@@ -123,7 +123,23 @@ TEST_F(TrackerSessionTest, RefusesABatchWithItsFirstRefusalAfterAllOfItWasAnswer
   EXPECT_EQ(refused.token, 7u);
   EXPECT_EQ(refused.code, 429);
   EXPECT_EQ(refused.reason, "too many");
+  EXPECT_EQ(refused.ttl, absl::Seconds(120));
+  ASSERT_EQ(refused.refused.size(), 2u);
+  EXPECT_EQ(refused.refused[0].name, "f1");
+  EXPECT_EQ(refused.refused[1].name, "f2");
   EXPECT_FALSE(session_->ended());
+}
+
+TEST_F(TrackerSessionTest, ARefusalDoesNotHideTheLifeThatOthersOfTheBatchWereGranted) {
+  BeginExtension();
+  session_->Announce(7, Announcements(3), now_);
+  session_->Announce(8, Announcements(1), now_);
+  Hear("ERROR 429 too many\nOK 300\nOK 200\nERROR 429 too many\n");
+  const auto refused = Next<TrackerRefused>();
+  EXPECT_EQ(refused.ttl, absl::Seconds(200));
+  ASSERT_EQ(refused.refused.size(), 1u);
+  EXPECT_EQ(refused.refused[0].name, "f0");
+  EXPECT_EQ(Next<TrackerRefused>().ttl, absl::nullopt);
 }
 
 TEST_F(TrackerSessionTest, RenewsEverythingWithOneLine) {
@@ -219,6 +235,7 @@ TEST_F(TrackerSessionTest, NeverSendsANameThatBreaksTheRules) {
     const auto refused = Next<TrackerRefused>();
     EXPECT_EQ(refused.token, token);
     EXPECT_EQ(refused.code, 422);
+    EXPECT_EQ(refused.refused.size(), token == 1 ? 0u : 1u);
   }
 }
 
