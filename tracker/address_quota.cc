@@ -35,7 +35,10 @@ void AddressQuota::GiveBack(const wire::IpAddress& ip) {
   Part& part = PartOf(ip);
   absl::MutexLock lock(&part.mutex);
   const auto count = part.counts.find(ip);
-  if (--count->second == 0) part.counts.erase(count);
+  if (--count->second > 0) return;
+  part.counts.erase(count);
+  // After many hosts have gone, their places in the table go too.
+  if (part.counts.size() < part.counts.capacity() / 8) part.counts.rehash(0);
 }
 
 size_t AddressQuota::host_count() const {

@@ -14,6 +14,7 @@ class PeerPool {
  public:
   size_t size() const { return size_; }
   size_t whole_count() const { return whole_count_; }
+  size_t capacity() const { return capacity_; }
   size_t Count(bool whole_only) const { return whole_only ? whole_count_ : size_; }
   uint32_t operator[](size_t i) const { return peers_[i]; }
 
@@ -36,16 +37,21 @@ class PeerPool {
     if (!partial) Swap(place_of(peer), --whole_count_, place_of);
     Swap(place_of(peer), size_ - 1, place_of);
     --size_;
+    if (size_ < capacity_ / 4 && capacity_ > kSmallCapacity) Resize(capacity_ / 2);
   }
 
  private:
+  static constexpr uint32_t kSmallCapacity = 64;
+
   // In steps that fill what the allocator gives; most names have few peers.
   void Grow() {
-    const uint32_t capacity =
-        capacity_ < 64 ? (capacity_ == 0 ? 2 : capacity_ + 4) : capacity_ + capacity_ / 2;
-    std::unique_ptr<uint32_t[]> grown(new uint32_t[capacity]);
-    std::copy_n(peers_.get(), size_, grown.get());
-    peers_ = std::move(grown);
+    Resize(capacity_ < kSmallCapacity ? (capacity_ == 0 ? 2 : capacity_ + 4)
+                                      : capacity_ + capacity_ / 2);
+  }
+  void Resize(uint32_t capacity) {
+    std::unique_ptr<uint32_t[]> resized(new uint32_t[capacity]);
+    std::copy_n(peers_.get(), size_, resized.get());
+    peers_ = std::move(resized);
     capacity_ = capacity;
   }
 

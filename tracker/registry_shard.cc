@@ -235,8 +235,11 @@ void RegistryShard::Remove(uint32_t registration) {
 
 bool RegistryShard::Visit(Cursor* cursor, size_t steps, absl::Time now,
                           absl::FunctionRef<void(const RegistrationView&)> visit) const {
-  for (size_t step = 0; cursor->version < versions_.end() && step < steps; ++step) {
-    const Version& version = versions_[cursor->version];
+  for (size_t step = 0; step < steps; ++step) {
+    const uint32_t at = versions_.FirstFrom(cursor->version);
+    if (at != cursor->version) *cursor = {at, 0};
+    if (at >= versions_.end()) return false;
+    const Version& version = versions_[at];
     if (cursor->peer >= version.peers.size()) {
       ++cursor->version;
       cursor->peer = 0;
@@ -244,7 +247,7 @@ bool RegistryShard::Visit(Cursor* cursor, size_t steps, absl::Time now,
     }
     visit(ViewOf(registrations_[version.peers[cursor->peer++]], now));
   }
-  return cursor->version < versions_.end();
+  return true;
 }
 
 void RegistryShard::VisitAddress(const wire::PeerAddress& address, absl::Time now,

@@ -4,11 +4,12 @@ import resource
 import signal
 import socket
 import subprocess
+import threading
 
-from p2p_content import make_file
+from p2p_content import MIB, make_file
 from p2p_disk import fill, free, mount_disk
 from p2p_harness import (DEADLINE, LOCALHOST, PORTABLE, SANITIZED, P2pTest, anonymous_bytes,
-                         descriptors, program, wait_for)
+                         descriptors, program, resident_bytes, wait_for)
 
 IDLE_CONNECTIONS = 15_000
 CONNECTIONS_PER_HOST = 50
@@ -142,6 +143,39 @@ class TrackerOperationTest(P2pTest):
         tracker.send(signal.SIGHUP)
         tracker.wait_for_log("the configuration stays as it was: " + config + ":1: ttl: must be")
         self.assertEqual(tracker.ask(f"REGISTER b 1 {LOCALHOST}:9"), "OK 60")
+
+    def test_memory_of_what_the_registry_lost_is_given_back_and_used_for_what_comes(self):
+        limit_mib, count = 32, 400_000
+        tracker = self.tracker("--max-memory", str(limit_mib), "--trust-addresses", "--ttl", "3600",
+                               "--max-registrations-per-address", "1000000")
+        before = resident_bytes(tracker.pid)
+
+        def ask_all(lines):
+            """Pipelined; how many were answered with OK."""
+            with socket.create_connection((LOCALHOST, tracker.port), DEADLINE) as connection:
+                writer = threading.Thread(target=connection.sendall, args=(b"".join(lines),))
+                writer.start()
+                with connection.makefile("rb") as answers:
+                    oks = sum(answers.readline().startswith(b"OK ") for _ in lines)
+                writer.join()
+                return oks
+
+        def of_one_name():
+            return [b"10.%d.%d.%d:9" % (i >> 16, i >> 8 & 255, i & 255) for i in range(count)]
+        self.assertGreater(ask_all([b"REGISTER %d.bin 7 127.0.0.1:9\n" % i for i in range(count)]),
+                           50_000)
+        full = self.figures(tracker)
+        self.assertGreater(int(full["registry_bytes"]), (limit_mib - 1) * MIB)
+        self.assertEqual(ask_all([b"UNREGISTER 127.0.0.1:9\n"]), 1)
+        self.assertEqual(self.figures(tracker)["registry_bytes"], "0")
+        self.assertGreater(ask_all([b"REGISTER one 7 %s\n" % peer for peer in of_one_name()]),
+                           100_000)
+        wait_for(lambda: resident_bytes(tracker.pid) - before < (limit_mib + 12) * MIB,
+                 lambda: f"{resident_bytes(tracker.pid) - before} bytes are within the limit")
+        ask_all([b"UNREGISTER %s\n" % peer for peer in of_one_name()])
+        self.assertEqual(self.figures(tracker)["registrations"], "0")
+        wait_for(lambda: resident_bytes(tracker.pid) - before < 8 * MIB,
+                 lambda: f"{resident_bytes(tracker.pid) - before} bytes are given back")
 
     def test_Q01_thousands_of_idle_connections_cost_little_and_nobody_waits(self):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
