@@ -1,5 +1,6 @@
 // p2p-tracker: the registry of who shares what. Flags and config -> server -> run until a signal ->
 // stop.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -97,8 +98,15 @@ absl::StatusOr<absl::optional<StoreOptions>> StoreOf(const Config& config) {
   auto url = ParseStoreUrl(*config.store);
   if (!url.ok()) return Annotate(url.status(), "--store");
   options.url = *std::move(url);
-  if (const auto password = options.password(); !password.ok()) {
-    return Annotate(password.status(), "--store-password-file");
+  const auto password = options.password();
+  if (!password.ok()) return Annotate(password.status(), "--store-password-file");
+  if (password->empty() && !options.url.user.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--store: the user ", options.url.user,
+                     " needs a password: --store-password-file or P2P_STORE_PASSWORD"));
+  }
+  if (!options.ca_file.empty() && !options.url.tls) {
+    return absl::InvalidArgumentError("--store-ca belongs to a --store that begins with rediss://");
   }
   if (!options.ca_file.empty() && access(options.ca_file.c_str(), R_OK) != 0) {
     return ErrnoStatus(errno, absl::StrCat("--store-ca: cannot read ", options.ca_file));
@@ -121,7 +129,7 @@ int ParseCommandLine(int argc, char** argv, Flags* flags) {
       ->type_name("FILE");
   auto* status_option =
       app.add_option("--status", status, "Show how the tracker there (default 127.0.0.1:8080) does")
-          ->type_name("HOST:PORT")
+          ->type_name("[HOST:]PORT")
           ->expected(0, 1);
   app.set_version_flag("--version", "p2p-tracker " P2P_VERSION);
   try {
@@ -154,8 +162,7 @@ absl::StatusOr<std::vector<net::Endpoint>> ListenAddresses(const Flags& flags,
 }
 
 int ShowStatus(const std::string& where) {
-  const auto tracker =
-      net::ParseEndpoint(where.empty() ? absl::StrCat("127.0.0.1:", kDefaultPort) : where);
+  const auto tracker = TrackerToAsk(where, kDefaultPort);
   if (!tracker.ok()) return Fail(kExitUsage, Annotate(tracker.status(), "--status"));
   const auto figures = AskFigures(*tracker);
   if (!figures.ok()) return Fail(kExitFailed, figures.status());
@@ -165,12 +172,16 @@ int ShowStatus(const std::string& where) {
 
 // A snapshot that cannot be written is noticed at the start, not after the first minute.
 absl::Status CheckStatePlace(const std::string& path) {
+  if (path.empty()) return absl::InvalidArgumentError("--state: is empty; it takes a file");
+  const std::string flag = absl::StrCat("--state ", path);
+  struct stat info {};
+  if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(flag, ": is no file, which it takes"));
+  }
   const size_t slash = path.rfind('/');
   const std::string folder = slash == path.npos ? "." : path.substr(0, slash + 1);
-  if (!path.empty() && access(folder.c_str(), W_OK | X_OK) == 0) return absl::OkStatus();
-  return Annotate(
-      ErrnoStatus(path.empty() ? ENOENT : errno, absl::StrCat("cannot write into ", folder)),
-      absl::StrCat("--state ", path));
+  if (access(folder.c_str(), W_OK | X_OK) == 0) return absl::OkStatus();
+  return Annotate(ErrnoStatus(errno, absl::StrCat("cannot write into ", folder)), flag);
 }
 
 void StartLog() {

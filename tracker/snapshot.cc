@@ -194,7 +194,9 @@ absl::Status ReadBlocks(int fd, const std::string& path,
 
 absl::Status Replace(const std::string& aside, const std::string& path) {
   if (rename(aside.c_str(), path.c_str()) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("cannot write the snapshot ", path));
+    const int error_number = errno;
+    unlink(aside.c_str());
+    return ErrnoStatus(error_number, absl::StrCat("cannot write the snapshot ", path));
   }
   const size_t slash = path.rfind('/');
   const std::string folder = slash == path.npos ? "." : path.substr(0, slash + 1);

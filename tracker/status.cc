@@ -18,8 +18,18 @@ namespace p2p::tracker {
 namespace {
 
 constexpr std::chrono::seconds kPatience(5);
+constexpr absl::string_view kThisHost = "127.0.0.1:";
 
 }  // namespace
+
+absl::StatusOr<net::Endpoint> TrackerToAsk(absl::string_view where, uint16_t default_port) {
+  if (where.empty() || where == "localhost") {
+    return net::ParseEndpoint(absl::StrCat(kThisHost, default_port));
+  }
+  const bool is_here =
+      absl::ConsumePrefix(&where, "localhost:") || ParseDecimal(where, UINT16_MAX).has_value();
+  return net::ParseEndpoint(is_here ? absl::StrCat(kThisHost, where) : std::string(where));
+}
 
 absl::StatusOr<wire::Figures> AskFigures(const net::Endpoint& tracker) {
   asio::io_context context;
@@ -39,6 +49,12 @@ absl::StatusOr<wire::Figures> AskFigures(const net::Endpoint& tracker) {
   });
   context.run_for(kPatience);
   const std::string address = net::FormatEndpoint(tracker);
+  if (problem == asio::error::eof || problem == asio::error::connection_reset ||
+      problem == asio::error::broken_pipe) {
+    return absl::UnavailableError(absl::StrCat(
+        "the tracker at ", address, " closed the connection without an answer; perhaps this host ",
+        "has as many connections to it as it may (--max-connections-per-address)"));
+  }
   if (problem) {
     return absl::UnavailableError(
         absl::StrCat("the tracker at ", address, " does not answer: ", problem.message()));

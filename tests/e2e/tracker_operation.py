@@ -1,5 +1,6 @@
 """A tracker is operated: restarted with its snapshot, asked how it does, told other limits, loaded."""
 import os
+import re
 import resource
 import signal
 import socket
@@ -11,6 +12,7 @@ from p2p_disk import fill, free, mount_disk
 from p2p_harness import (DEADLINE, LOCALHOST, PORTABLE, SANITIZED, P2pTest, anonymous_bytes,
                          descriptors, program, resident_bytes, wait_for)
 
+SERVICES = os.path.join(os.environ.get("P2P_SOURCE_DIR", ""), "systemd")
 IDLE_CONNECTIONS = 15_000
 CONNECTIONS_PER_HOST = 50
 CHURN_CONNECTIONS = 3_000
@@ -98,6 +100,11 @@ class TrackerOperationTest(P2pTest):
         code, _, error = run_tracker("--state", self.path("nowhere", "state"))
         self.assertEqual(code, 2)
         self.assertIn("--state " + self.path("nowhere", "state"), error)
+        code, _, error = run_tracker("--state", self.dir)
+        self.assertEqual(code, 2)
+        self.assertIn(f"--state {self.dir}: is no file", error)
+        code, _, error = run_tracker("--state", "")
+        self.assertEqual((code, error), (2, "p2p-tracker: --state: is empty; it takes a file\n"))
 
     def test_status_shows_how_a_tracker_does(self):
         tracker = self.tracker()
@@ -108,10 +115,47 @@ class TrackerOperationTest(P2pTest):
         self.assertEqual((shown["hosts"], shown["names"], shown["registrations"]), ("1", "1", "1"))
         self.assertEqual((shown["requests"], shown["snapshot"]), ("1", "off"))
         self.assertGreater(int(shown["resident_bytes"]), 0)
+        for same in (str(tracker.port), f"localhost:{tracker.port}"):
+            code, out, error = run_tracker("--status", same)
+            self.assertEqual((code, error), (0, ""))
+            self.assertIn("registrations", out)
         tracker.stop()
         code, _, error = run_tracker("--status", tracker.address)
         self.assertEqual(code, 1)
         self.assertIn(tracker.address, error)
+
+    def test_status_says_why_a_tracker_without_room_for_this_address_may_not_answer(self):
+        tracker = self.tracker("--max-connections-per-address", "1")
+        with socket.create_connection((LOCALHOST, tracker.port), DEADLINE) as connection:
+            connection.sendall(b"LOOKUP x\n")
+            connection.recv(100)  # it is admitted
+            code, _, error = run_tracker("--status", tracker.address)
+        self.assertEqual(code, 1)
+        self.assertIn(f"{tracker.address} closed the connection", error)
+        self.assertIn("--max-connections-per-address", error)
+
+    def test_the_service_has_a_configuration_with_every_key(self):
+        with open(os.path.join(SERVICES, "p2p-tracker.service.in"), encoding="ascii") as unit:
+            self.assertIn("--config @CMAKE_INSTALL_FULL_SYSCONFDIR@/p2p-tracker/p2p-tracker.toml",
+                          unit.read())
+        with open(os.path.join(SERVICES, "p2p-tracker.toml"), encoding="ascii") as example:
+            text = example.read()
+        code, _, error = run_tracker("--config", self.config("no_key = 1\n"))
+        self.assertEqual(code, 78)
+        keys = error.strip().partition("the keys are ")[2].split(", ")
+        self.assertEqual(sorted(re.findall(r"^#(\w+) = ", text, re.M)), keys)
+        # As it is installed, and with every key; what is unknown is read last.
+        uncommented = re.sub(r"^#(\w+ = )", r"\1", text, flags=re.M)
+        for lines in (text, uncommented):
+            code, _, error = run_tracker("--config", self.config(lines + "zzz = 1\n"))
+            self.assertEqual(code, 78)
+            self.assertIn("zzz: unknown key", error)
+
+    def config(self, text):
+        path = self.path("tracker.toml")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+        return path
 
     def test_flags_out_of_range_are_told_with_their_value(self):
         for flag, value in (("--ttl", "0"), ("--max-connections", "0"), ("--max-memory", "-3"),
@@ -125,12 +169,8 @@ class TrackerOperationTest(P2pTest):
             self.assertIn(flag, help_text)
 
     def test_hup_reads_the_configuration_again_and_a_broken_one_changes_nothing(self):
-        config = self.path("tracker.toml")
-
-        def write(text):
-            with open(config, "w", encoding="utf-8") as out:
-                out.write(text)
-        write("max_registrations_per_address = 1\n")
+        write = self.config
+        config = write("max_registrations_per_address = 1\n")
         tracker = self.tracker("--config", config)
         self.assertEqual(tracker.ask(f"REGISTER a 1 {LOCALHOST}:9"), "OK 120")
         self.assertIn("ERROR 429", tracker.ask(f"REGISTER b 1 {LOCALHOST}:9"))

@@ -390,6 +390,9 @@ class RefusalTest(StoreTest):
         self.assertIn(self.path("none"), error_of("--store", f"rediss://{LOCALHOST}",
                                                   "--store-ca", self.path("none")))
         self.assertIn("which is not given", error_of("--store-ca", self.path("none")))
+        self.assertIn("rediss://", error_of("--store", f"redis://{LOCALHOST}",
+                                            "--store-ca", self.password_file("no certificate")))
+        self.assertIn("the user bob needs a password", error_of("--store", f"redis://bob@{LOCALHOST}"))
 
 
 class TlsTest(StoreTest):

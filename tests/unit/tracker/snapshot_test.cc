@@ -147,6 +147,12 @@ TEST_F(SnapshotTest, T24_ASnapshotWithAnyBitTurnedIsNoticedAndNothingOfItUsed) {
   }
 }
 
+TEST_F(SnapshotTest, LeavesNothingBesideADirectoryThatIsInTheWay) {
+  ASSERT_EQ(mkdir(path_.c_str(), 0700), 0);
+  EXPECT_FALSE(SaveSnapshot(path_, {kStart, kWall}, Registry{RegistryOptions()}).ok());
+  EXPECT_NE(access(absl::StrCat(path_, ".new").c_str(), F_OK), 0);
+}
+
 TEST_F(SnapshotTest, LeavesTheFormerOneWhereItCannotWrite) {
   Registry registry{RegistryOptions()};
   Fill(&registry);
