@@ -301,13 +301,15 @@ void RedisStore::TakeChanges() {
   for (absl::string_view rest = taken_.text; ChangeQueue::Batch::Next(&rest, &change);) {
     switch (change.kind) {
       case ChangeQueue::Kind::kChanged:
-        waiting_.AddChanged(change.address, change.field);
+        waiting_.AddChanged(change.address, change.field, taken_at);
         break;
       case ChangeQueue::Kind::kRenewed:
         waiting_.AddRenewed(change.address, change.time);
         break;
       case ChangeQueue::Kind::kUnregistered:
         waiting_.AddUnregistered(change.address, change.time);
+  // Not before any of them came; what other trackers learned later is told from it.
+  const absl::Time taken_at = MonotonicNow();
         break;
     }
   }

@@ -39,8 +39,7 @@ StoreLoader::StoreLoader(RedisNodes* nodes, const StoreClock& clock, const Waiti
 
 void StoreLoader::Scan(const std::string& cursor) {
   cursor_.clear();
-  nodes_->SendTo(node_,
-                 {"SCAN", cursor, "MATCH", absl::StrCat(kPeerKeyPrefix, "*"), "COUNT", kScanCount},
+  nodes_->SendTo(node_, {"SCAN", cursor, "MATCH", absl::StrCat(prefix_, "*"), "COUNT", kScanCount},
                  [this](const RedisReply& reply) { OnScanned(reply); });
 }
 
@@ -48,7 +47,7 @@ void StoreLoader::OnScanned(const RedisReply& reply) {
   if (!IsScanReply(reply)) return Finish(Problem(reply));
   cursor_ = reply.list[0].text;
   for (const RedisReply& key : reply.list[1].list) {
-    const auto address = ParsePeerKey(key.text);
+    const auto address = ParseKey(prefix_, key.text);
     if (!address.has_value()) continue;
     auto peer = std::make_shared<Peer>();
     peer->key = key.text;
@@ -66,24 +65,25 @@ void StoreLoader::GoOn() {
   if (under_way_ > 0 || cursor_.empty()) return;
   if (cursor_ != "0") return Scan(std::string(cursor_));
   if (++node_ < nodes_->count()) return Scan("0");
-  Finish(registrations_);
+  if (prefix_ == kGoneKeyPrefix) return Finish(registrations_);
+  prefix_ = kGoneKeyPrefix;
+  node_ = 0;
+  Scan("0");
 }
 
 void StoreLoader::Begin(std::shared_ptr<Peer> peer) {
   ++under_way_;
-  nodes_->Send(peer->key,
-               {"HMGET", peer->key, std::string(kRenewedField), std::string(kUnregisteredField)},
-               [this, peer](const RedisReply& reply) { OnTimes(peer.get(), reply); });
+  if (prefix_ == kPeerKeyPrefix) {
+    nodes_->Send(peer->key, {"HGET", peer->key, std::string(kRenewedField)},
+                 [this, peer](const RedisReply& reply) { OnRenewed(peer.get(), reply); });
+  }
   Read(std::move(peer), "0");
 }
 
-void StoreLoader::OnTimes(Peer* peer, const RedisReply& reply) {
-  if (!reply.IsList(2)) return;
-  const auto renewed_until = ParseMoment(reply.list[0].text, clock_);
-  const auto unregistered_at = ParseMoment(reply.list[1].text, clock_);
-  if (renewed_until.has_value()) peer->renewed_until = *renewed_until;
-  if (!unregistered_at.has_value() || waiting_->Knows(peer->address)) return;
-  registry_->UnregisterUntil(peer->address, *unregistered_at, MonotonicNow());
+void StoreLoader::OnRenewed(Peer* peer, const RedisReply& reply) {
+  if (!reply.IsText()) return;
+  const auto until = ParseMoment(reply.text, clock_);
+  if (until.has_value()) peer->renewed_until = *until;
 }
 
 void StoreLoader::Read(std::shared_ptr<Peer> peer, const std::string& cursor) {
@@ -97,7 +97,11 @@ void StoreLoader::OnRead(const std::shared_ptr<Peer>& peer, const RedisReply& re
   if (!reply.IsError()) {
     const std::vector<RedisReply>& pairs = reply.list[1].list;
     for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
-      Take(*peer, pairs[i].text, pairs[i + 1].text);
+      if (prefix_ == kPeerKeyPrefix) {
+        TakeRecord(*peer, pairs[i].text, pairs[i + 1].text);
+      } else {
+        TakeNote(*peer, pairs[i].text, pairs[i + 1].text);
+      }
     }
     if (reply.list[0].text != "0") return Read(peer, reply.list[0].text);
   }
@@ -105,18 +109,27 @@ void StoreLoader::OnRead(const std::shared_ptr<Peer>& peer, const RedisReply& re
   GoOn();
 }
 
-void StoreLoader::Take(const Peer& peer, const std::string& field, const std::string& value) {
-  if (waiting_->Covers(peer.address, field)) return;
-  const auto gone_at = ParseGone(value, clock_);
-  const auto key = ParseRecordField(field, peer.address);
-  if (gone_at.has_value() && key.has_value()) {
-    return registry_->RemoveUntil(*key, *gone_at, MonotonicNow());
-  }
+void StoreLoader::TakeRecord(const Peer& peer, const std::string& field, const std::string& value) {
   auto registration = ParseRecord(field, value, peer.address, clock_);
   if (!registration.has_value()) return;
+  const absl::Time now = MonotonicNow();
   registration->expires = std::max(registration->expires, peer.renewed_until);
-  registry_->Restore(*registration, MonotonicNow());
+  const absl::Time since = registration->expires - registry_->options().ttl;
+  if (registration->expires <= now || waiting_->Covers(peer.address, field, since)) return;
+  registry_->Restore(*registration, now);
   ++registrations_;
+}
+
+// By its moment alone: what waits here may be older.
+void StoreLoader::TakeNote(const Peer& peer, const std::string& field, const std::string& value) {
+  const auto at = ParseMoment(value, clock_);
+  if (!at.has_value()) return;
+  if (field == kUnregisteredField) {
+    registry_->UnregisterUntil(peer.address, *at, MonotonicNow());
+    return;
+  }
+  const auto key = ParseRecordField(field, peer.address);
+  if (key.has_value()) registry_->RemoveUntil(*key, *at, MonotonicNow());
 }
 
 void StoreLoader::Finish(absl::StatusOr<size_t> result) {

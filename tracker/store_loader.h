@@ -1,5 +1,6 @@
-// Reads all registrations out of Redis into the registry, once. Never asks for everything at once:
-// SCAN and HSCAN in turns, so many of them under way at a time. Belongs to its loop's thread.
+// Reads all registrations out of Redis into the registry, once, and then the notes of what went,
+// which take away what is older than they. Never asks for everything at once: SCAN and HSCAN in
+// turns, so many of them under way at a time. Belongs to its loop's thread.
 #pragma once
 
 #include <cstddef>
@@ -21,14 +22,14 @@ namespace p2p::tracker {
 class StoreLoader {
  public:
   // What `waiting` covers is newer here than there, and left out. `done` is told how many
-  // registrations there were, or an error reply as a sentence; it may destroy the loader.
+  // registrations there were that live, or an error reply as a sentence; it may destroy the loader.
   StoreLoader(RedisNodes* nodes, const StoreClock& clock, const WaitingChanges* waiting,
               Registry* registry, std::function<void(absl::StatusOr<size_t>)> done);
   StoreLoader(const StoreLoader&) = delete;
   StoreLoader& operator=(const StoreLoader&) = delete;
 
  private:
-  // A peer's hash, read in turns.
+  // A peer's hash, or the notes about it, read in turns.
   struct Peer {
     std::string key;
     wire::PeerAddress address;
@@ -40,8 +41,9 @@ class StoreLoader {
   void Begin(std::shared_ptr<Peer> peer);
   void Read(std::shared_ptr<Peer> peer, const std::string& cursor);
   void OnRead(const std::shared_ptr<Peer>& peer, const RedisReply& reply);
-  void OnTimes(Peer* peer, const RedisReply& reply);
-  void Take(const Peer& peer, const std::string& field, const std::string& value);
+  void OnRenewed(Peer* peer, const RedisReply& reply);
+  void TakeRecord(const Peer& peer, const std::string& field, const std::string& value);
+  void TakeNote(const Peer& peer, const std::string& field, const std::string& value);
   // After each reply: what is to be asked next.
   void GoOn();
   void Finish(absl::StatusOr<size_t> result);
@@ -51,6 +53,7 @@ class StoreLoader {
   const WaitingChanges* const waiting_;
   Registry* const registry_;
   std::function<void(absl::StatusOr<size_t>)> done_;
+  absl::string_view prefix_ = kPeerKeyPrefix;  // of the keys that are being read
   size_t node_ = 0;
   std::string cursor_;  // of SCAN; "" while it is asked
   std::deque<std::shared_ptr<Peer>> found_;

@@ -68,8 +68,12 @@ std::string PeerKey(const wire::PeerAddress& address) {
   return absl::StrCat(kPeerKeyPrefix, address.ToString());
 }
 
-absl::optional<wire::PeerAddress> ParsePeerKey(absl::string_view key) {
-  if (!absl::ConsumePrefix(&key, kPeerKeyPrefix)) return absl::nullopt;
+std::string GoneKey(const wire::PeerAddress& address) {
+  return absl::StrCat(kGoneKeyPrefix, address.ToString());
+}
+
+absl::optional<wire::PeerAddress> ParseKey(absl::string_view prefix, absl::string_view key) {
+  if (!absl::ConsumePrefix(&key, prefix)) return absl::nullopt;
   const auto address = wire::PeerAddress::Parse(key);
   if (!address.has_value() || !IsReachable(*address)) return absl::nullopt;
   return address;
@@ -113,15 +117,6 @@ absl::optional<RegistrationView> ParseRecord(absl::string_view field, absl::stri
   if (!judged.has_value() || judged->name != key->name) return absl::nullopt;
   return RegistrationView{key->name,       judged->size, judged->content_id,
                           judged->partial, address,      *end};
-}
-
-std::string GoneValue(absl::Time at, const StoreClock& clock) {
-  return absl::StrCat(kGone, " ", clock.ToStore(at));
-}
-
-absl::optional<absl::Time> ParseGone(absl::string_view value, const StoreClock& clock) {
-  if (wire::TakeFirstWord(&value) != kGone) return absl::nullopt;
-  return ParseMoment(value, clock);
 }
 
 void AppendRegistered(const RegistrationView& registration, const StoreClock& clock,

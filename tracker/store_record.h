@@ -3,11 +3,13 @@
 // another version, and Redis may be open to others.
 //
 // A peer is a hash, "p2p:peer:<address>". Its fields are "<content id, or ->" and a name, its
-// values
-// "<end> <size>", and " partial" behind it for a peer that is not whole; "gone <moment>" for what
-// was withdrawn. The field "renewed" has a moment until which all of the hash lives at least,
-// "unregistered" the one at which all that there was went: who was cut off learns it there. A
-// message is the sender's id in a line and then changes, one a line: "<end> " and a request as
+// values "<end> <size>", and " partial" behind it for a peer that is not whole. The field "renewed"
+// has a moment until which all of the hash lives at least. Notes of what a peer withdrew are
+// another hash, "p2p:gone:<address>": the same fields, and the moment each went; "unregistered" has
+// the one at which all that there was went. Who was cut off learns it there. What began after a
+// note is newer than it, wherever it stands; what else stands in one of the hashes is left out.
+//
+// A message is the sender's id in a line and then changes, one a line: "<end> " and a request as
 // peers send it to a tracker (docs/protocol.md), or "<moment> gone " and one for what was
 // withdrawn. Times are in milliseconds of Redis' clock since 1970.
 #pragma once
@@ -24,6 +26,7 @@
 namespace p2p::tracker {
 
 inline constexpr absl::string_view kPeerKeyPrefix = "p2p:peer:";
+inline constexpr absl::string_view kGoneKeyPrefix = "p2p:gone:";
 inline constexpr absl::string_view kRenewedField = "renewed";
 inline constexpr absl::string_view kUnregisteredField = "unregistered";
 
@@ -37,18 +40,17 @@ struct StoreClock {
 absl::optional<absl::Time> ParseMoment(absl::string_view text, const StoreClock& clock);
 
 std::string PeerKey(const wire::PeerAddress& address);
-absl::optional<wire::PeerAddress> ParsePeerKey(absl::string_view key);
+std::string GoneKey(const wire::PeerAddress& address);
+// The address in a key that begins with `prefix`.
+absl::optional<wire::PeerAddress> ParseKey(absl::string_view prefix, absl::string_view key);
 std::string RecordField(const RegistrationKey& key);
 std::string RecordValue(const RegistrationView& registration, const StoreClock& clock);
-std::string GoneValue(absl::Time at, const StoreClock& clock);
 // Views of what they return point into `field`. nullopt: it is none.
 absl::optional<RegistrationKey> ParseRecordField(absl::string_view field,
                                                  const wire::PeerAddress& address);
 absl::optional<RegistrationView> ParseRecord(absl::string_view field, absl::string_view value,
                                              const wire::PeerAddress& address,
                                              const StoreClock& clock);
-// The moment of a GoneValue.
-absl::optional<absl::Time> ParseGone(absl::string_view value, const StoreClock& clock);
 
 void AppendRegistered(const RegistrationView& registration, const StoreClock& clock,
                       std::string* out);

@@ -16,7 +16,13 @@ constexpr size_t kChangesPerBatch = 256;
 // Of a hash in one call.
 constexpr size_t kFieldsPerCall = 256;
 constexpr size_t kMaxMessageBytes = 128 << 10;
-// A hash outlives its last registration, which says itself when it ends.
+// More fields than this, and twice what is registered, are mostly those of what has ended.
+constexpr size_t kMaxDeadFields = 256;
+// Of one peer. When it has withdrawn more within a ttl they are dropped, but for the last: a
+// tracker that was cut off then may bring back, until its ttl ends, what it did not see going.
+constexpr int64_t kMaxNotes = 4096;
+// A hash outlives its last registration, which says itself when it ends, and notes what they are
+// about.
 constexpr absl::Duration kKeySlack = absl::Seconds(10);
 
 }  // namespace
@@ -63,7 +69,8 @@ void StoreWriter::AddRegistered() {
     const bool more = context_.registry->VisitSome(
         &*tell_all_from_, MonotonicNow(), [this](const RegistrationView& one) {
           context_.waiting->AddChanged(one.address,
-                                       RecordField({one.name, one.content_id, one.address}));
+                                       RecordField({one.name, one.content_id, one.address}),
+                                       absl::InfinitePast());
         });
     if (!more) tell_all_from_.reset();
   }
@@ -79,53 +86,78 @@ void StoreWriter::SendBatch() {
 }
 
 void StoreWriter::Tell(BatchPlace batch, const WaitingChanges::Item& item) {
-  if (!item.second.IsAboutFields()) return TellAllOf(batch, item);
-  if (!item.second.fields.empty()) TellFields(batch, item);
-  if (item.second.renewed_until > MonotonicNow()) TellRenewed(batch, item);
+  const bool all = !item.second.IsAboutFields();
+  if (all) {
+    TellAllOf(batch, item);
+  } else {
+    TellRegistered(batch, item);
+  }
+  TellGone(batch, item);
+  if (!all && item.second.renewed_until > MonotonicNow()) TellRenewed(batch, item);
 }
 
+// Others may lack what Redis lacks, so they are told what is rewritten, too.
 void StoreWriter::TellAllOf(BatchPlace batch, const WaitingChanges::Item& item) {
   const std::string key = PeerKey(item.first);
   Call(batch, key, {"DEL", key});
   std::vector<RedisNodes::Words> calls;
   const absl::Time unregistered_at = item.second.unregistered_at;
-  // Others know what is only rewritten.
-  const bool tell = unregistered_at != absl::InfinitePast();
-  if (tell) {
+  if (unregistered_at != absl::InfinitePast()) {
     AppendUnregistered(item.first, unregistered_at, *context_.clock, MessageOf(batch));
-    calls.push_back({"HSET", key, std::string(kUnregisteredField),
-                     absl::StrCat(context_.clock->ToStore(unregistered_at))});
+    const std::string gone_key = GoneKey(item.first);
+    SetNotes(batch, gone_key,
+             {"HSET", gone_key, std::string(kUnregisteredField),
+              absl::StrCat(context_.clock->ToStore(unregistered_at))});
   }
   context_.registry->VisitAddress(item.first, MonotonicNow(), [&](const RegistrationView& one) {
     if (calls.empty() || calls.back().size() >= 2 * kFieldsPerCall) calls.push_back({"HSET", key});
     calls.back().push_back(RecordField({one.name, one.content_id, one.address}));
     calls.back().push_back(RecordValue(one, *context_.clock));
-    if (tell) AppendRegistered(one, *context_.clock, MessageOf(batch));
+    AppendRegistered(one, *context_.clock, MessageOf(batch));
   });
   for (const RedisNodes::Words& call : calls) Call(batch, key, call);
   if (!calls.empty()) KeepLonger(batch, key);
 }
 
-void StoreWriter::TellFields(BatchPlace batch, const WaitingChanges::Item& item) {
+void StoreWriter::TellRegistered(BatchPlace batch, const WaitingChanges::Item& item) {
   const std::string key = PeerKey(item.first);
   RedisNodes::Words set = {"HSET", key};
   const absl::Time now = MonotonicNow();
-  for (const std::string& field : item.second.fields) {
-    const auto named = ParseRecordField(field, item.first);
+  for (const auto& field : item.second.fields) {
+    const auto named = ParseRecordField(field.first, item.first);
     if (!named.has_value()) continue;
     const auto known = context_.registry->Get(*named, now);
-    set.push_back(field);
-    if (known.has_value()) {
-      set.push_back(RecordValue(*known, *context_.clock));
-      AppendRegistered(*known, *context_.clock, MessageOf(batch));
-    } else {
-      set.push_back(GoneValue(now, *context_.clock));
-      AppendGone(*named, now, *context_.clock, MessageOf(batch));
-    }
+    if (!known.has_value()) continue;
+    set.push_back(field.first);
+    set.push_back(RecordValue(*known, *context_.clock));
+    AppendRegistered(*known, *context_.clock, MessageOf(batch));
   }
   if (set.size() == 2) return;
   Call(batch, key, set);
   KeepLonger(batch, key);
+  CountFields(batch, item.first, /*renewed=*/false);
+}
+
+// What comes or goes between the look above and the one here has its turn after this.
+void StoreWriter::TellGone(BatchPlace batch, const WaitingChanges::Item& item) {
+  const std::string key = PeerKey(item.first);
+  const std::string gone_key = GoneKey(item.first);
+  RedisNodes::Words forget = {"HDEL", key};
+  RedisNodes::Words set = {"HSET", gone_key};
+  const absl::Time now = MonotonicNow();
+  for (const auto& field : item.second.fields) {
+    const absl::Time gone_at = field.second;
+    const auto named = ParseRecordField(field.first, item.first);
+    if (gone_at == absl::InfinitePast() || !named.has_value()) continue;
+    if (context_.registry->Get(*named, now).has_value()) continue;
+    forget.push_back(field.first);
+    set.push_back(field.first);
+    set.push_back(absl::StrCat(context_.clock->ToStore(gone_at)));
+    AppendGone(*named, gone_at, *context_.clock, MessageOf(batch));
+  }
+  if (set.size() == 2) return;
+  Call(batch, key, forget);
+  SetNotes(batch, gone_key, set);
 }
 
 void StoreWriter::TellRenewed(BatchPlace batch, const WaitingChanges::Item& item) {
@@ -135,12 +167,21 @@ void StoreWriter::TellRenewed(BatchPlace batch, const WaitingChanges::Item& item
   Call(batch, key,
        {"HSET", key, std::string(kRenewedField), absl::StrCat(context_.clock->ToStore(until))});
   KeepLonger(batch, key);
+  CountFields(batch, item.first, /*renewed=*/true);
+}
+
+void StoreWriter::SetNotes(BatchPlace batch, const std::string& key, const RedisNodes::Words& set) {
+  Call(batch, key, set);
+  KeepLonger(batch, key);
   ++batch->calls_due;
-  context_.nodes->Send(key, {"HLEN", key},
-                       [this, batch, address = item.first](const RedisReply& reply) {
-                         OnFieldCount(address, reply);
-                         OnReply(batch, reply);
-                       });
+  context_.nodes->Send(key, {"HLEN", key}, [this, batch, key, set](const RedisReply& reply) {
+    if (reply.type == RedisReply::Type::kNumber && reply.number > kMaxNotes) {
+      Call(batch, key, {"DEL", key});
+      Call(batch, key, set);
+      KeepLonger(batch, key);
+    }
+    OnReply(batch, reply);
+  });
 }
 
 void StoreWriter::KeepLonger(BatchPlace batch, const std::string& key) {
@@ -154,17 +195,33 @@ void StoreWriter::Call(BatchPlace batch, const std::string& key, const RedisNode
                        [this, batch](const RedisReply& reply) { OnReply(batch, reply); });
 }
 
+void StoreWriter::CountFields(BatchPlace batch, const wire::PeerAddress& address, bool renewed) {
+  const std::string key = PeerKey(address);
+  ++batch->calls_due;
+  context_.nodes->Send(key, {"HLEN", key},
+                       [this, batch, address, renewed](const RedisReply& reply) {
+                         OnFieldCount(address, renewed, reply);
+                         OnReply(batch, reply);
+                       });
+}
+
 // What a peer renews is all that it has: where Redis has more or less, as after an eviction or with
-// notes of what is gone, it gets all of it again.
-void StoreWriter::OnFieldCount(const wire::PeerAddress& address, const RedisReply& reply) {
+// what has ended, it gets all of it again. Of one that only registers it has not too much.
+void StoreWriter::OnFieldCount(const wire::PeerAddress& address, bool renewed,
+                               const RedisReply& reply) {
   if (reply.type != RedisReply::Type::kNumber || context_.waiting->Knows(address)) return;
-  const auto due = static_cast<int64_t>(context_.registry->CountOf(address, MonotonicNow())) + 1;
+  const size_t registered = context_.registry->CountOf(address, MonotonicNow());
+  const auto has_fields = static_cast<size_t>(reply.number);
+  // With that of the renewal.
+  const bool fits =
+      renewed ? has_fields == registered + 1 : has_fields <= 2 * registered + kMaxDeadFields;
+  if (fits) return;
   const auto has = [&address](const Batch& batch) {
     return std::any_of(batch.items.begin(), batch.items.end(),
                        [&address](const auto& item) { return item.first == address; });
   };
   // What came after the renewal may not be counted yet.
-  if (reply.number == due || std::count_if(under_way_.begin(), under_way_.end(), has) > 1) return;
+  if (std::count_if(under_way_.begin(), under_way_.end(), has) > 1) return;
   context_.waiting->AddRewrite(address);
 }
 

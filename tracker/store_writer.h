@@ -62,12 +62,15 @@ class StoreWriter {
   void SendBatch();
   void Tell(BatchPlace batch, const WaitingChanges::Item& item);
   void TellAllOf(BatchPlace batch, const WaitingChanges::Item& item);
-  void TellFields(BatchPlace batch, const WaitingChanges::Item& item);
+  void TellRegistered(BatchPlace batch, const WaitingChanges::Item& item);
+  void TellGone(BatchPlace batch, const WaitingChanges::Item& item);
   void TellRenewed(BatchPlace batch, const WaitingChanges::Item& item);
+  void SetNotes(BatchPlace batch, const std::string& key, const RedisNodes::Words& set);
   void KeepLonger(BatchPlace batch, const std::string& key);
   void Call(BatchPlace batch, const std::string& key, const RedisNodes::Words& words);
   void OnReply(BatchPlace batch, const RedisReply& reply);
-  void OnFieldCount(const wire::PeerAddress& address, const RedisReply& reply);
+  void CountFields(BatchPlace batch, const wire::PeerAddress& address, bool renewed);
+  void OnFieldCount(const wire::PeerAddress& address, bool renewed, const RedisReply& reply);
   std::string* MessageOf(BatchPlace batch);
   void Publish(BatchPlace batch);
 

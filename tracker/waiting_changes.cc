@@ -8,7 +8,7 @@ namespace {
 
 // With their share of the trees, rounded up.
 constexpr size_t kPeerBytes = 160;
-constexpr size_t kFieldBytes = 56;
+constexpr size_t kFieldBytes = 64;
 
 }  // namespace
 
@@ -17,8 +17,9 @@ size_t WaitingChanges::Peer::count() const {
   return fields.size() + (renewed ? 1 : 0) + (IsAboutFields() ? 0 : 1);
 }
 
-void WaitingChanges::AddChanged(const wire::PeerAddress& address, absl::string_view field) {
-  Change(address, [field](Peer* peer) { peer->AddField(std::string(field)); });
+void WaitingChanges::AddChanged(const wire::PeerAddress& address, absl::string_view field,
+                                absl::Time at) {
+  Change(address, [field, at](Peer* peer) { peer->AddField(std::string(field), at); });
 }
 
 void WaitingChanges::AddRenewed(const wire::PeerAddress& address, absl::Time until) {
@@ -45,7 +46,7 @@ void WaitingChanges::PutBack(std::vector<Item> items) {
       peer->unregistered_at = std::max(peer->unregistered_at, former.unregistered_at);
       peer->renewed_until = std::max(peer->renewed_until, former.renewed_until);
       peer->rewrite = peer->rewrite || former.rewrite;
-      for (const std::string& field : former.fields) peer->AddField(field);
+      for (const auto& field : former.fields) peer->AddField(field.first, field.second);
     };
     Change(item.first, merge, /*even_if_lost=*/unregistered);
   }
@@ -64,7 +65,9 @@ std::vector<WaitingChanges::Item> WaitingChanges::Take(size_t max_changes) {
     if (peer.fields.size() > room) {
       Peer rest;
       while (peer.fields.size() > room) {
-        rest.AddField(peer.fields.extract(std::prev(peer.fields.end())).value());
+        const auto last = std::prev(peer.fields.end());
+        rest.AddField(last->first, last->second);
+        peer.fields.erase(last);
       }
       Count(rest, true);
       peers_.emplace(address, std::move(rest));
@@ -76,10 +79,13 @@ std::vector<WaitingChanges::Item> WaitingChanges::Take(size_t max_changes) {
   return items;
 }
 
-bool WaitingChanges::Covers(const wire::PeerAddress& address, absl::string_view field) const {
+bool WaitingChanges::Covers(const wire::PeerAddress& address, absl::string_view field,
+                            absl::Time since) const {
   const auto peer = peers_.find(address);
-  return peer != peers_.end() &&
-         (!peer->second.IsAboutFields() || peer->second.fields.contains(std::string(field)));
+  if (peer == peers_.end()) return false;
+  if (peer->second.unregistered_at >= since) return true;
+  const auto changed = peer->second.fields.find(field);
+  return changed != peer->second.fields.end() && changed->second >= since;
 }
 
 void WaitingChanges::SetLost() {
@@ -87,12 +93,14 @@ void WaitingChanges::SetLost() {
   std::deque<wire::PeerAddress> kept;
   for (const wire::PeerAddress& address : turn_) {
     const auto peer = peers_.find(address);
-    if (peer->second.unregistered_at != absl::InfinitePast()) {
-      kept.push_back(address);
+    Count(peer->second, false);
+    if (peer->second.unregistered_at == absl::InfinitePast()) {
+      peers_.erase(peer);
       continue;
     }
-    Count(peer->second, false);
-    peers_.erase(peer);
+    peer->second.ForgetFields();
+    Count(peer->second, true);
+    kept.push_back(address);
   }
   turn_ = std::move(kept);
 }
@@ -107,7 +115,6 @@ void WaitingChanges::Change(const wire::PeerAddress& address, absl::FunctionRef<
     Count(peer->second, false);
   }
   change(&peer->second);
-  if (!peer->second.IsAboutFields()) peer->second.ForgetFields();
   Count(peer->second, true);
   if (bytes_ <= max_bytes_) return;
   SetLost();
@@ -124,9 +131,11 @@ void WaitingChanges::Count(const Peer& peer, bool comes) {
   bytes_ = comes ? bytes_ + bytes : bytes_ - bytes;
 }
 
-void WaitingChanges::Peer::AddField(std::string field) {
+void WaitingChanges::Peer::AddField(std::string field, absl::Time at) {
   const size_t bytes = kFieldBytes + field.size();
-  if (fields.insert(std::move(field)).second) field_bytes += bytes;
+  const auto [known, is_new] = fields.try_emplace(std::move(field), at);
+  if (is_new) field_bytes += bytes;
+  known->second = std::max(known->second, at);
 }
 
 void WaitingChanges::Peer::ForgetFields() {

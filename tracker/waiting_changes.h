@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
-#include "absl/container/btree_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -24,23 +23,25 @@ class WaitingChanges {
  public:
   // What changed about a peer.
   struct Peer {
-    absl::btree_set<std::string> fields;  // RecordField of each
-    size_t field_bytes = 0;               // of memory
+    absl::btree_map<std::string, absl::Time> fields;  // RecordField of each, and when it changed
+    size_t field_bytes = 0;                           // of memory
     absl::Time renewed_until = absl::InfinitePast();
     absl::Time unregistered_at = absl::InfinitePast();
     bool rewrite = false;  // the store has something else than the registry
 
-    // Else all that it has is told, not its fields.
+    // Else all that it has is told; what it has no more is among its fields.
     bool IsAboutFields() const { return unregistered_at == absl::InfinitePast() && !rewrite; }
     size_t count() const;
-    void AddField(std::string field);
+    void AddField(std::string field, absl::Time at);
     void ForgetFields();
   };
   using Item = std::pair<wire::PeerAddress, Peer>;
 
   explicit WaitingChanges(size_t max_bytes) : max_bytes_(max_bytes) {}
 
-  void AddChanged(const wire::PeerAddress& address, absl::string_view field);
+  // `at`: where it is gone by the time it is told, when it went; InfinitePast: it ended by itself
+  // then, which all know.
+  void AddChanged(const wire::PeerAddress& address, absl::string_view field, absl::Time at);
   void AddRenewed(const wire::PeerAddress& address, absl::Time until);
   void AddUnregistered(const wire::PeerAddress& address, absl::Time at);
   void AddRewrite(const wire::PeerAddress& address);
@@ -49,8 +50,8 @@ class WaitingChanges {
 
   // The first in turn, with about `max_changes` changes.
   std::vector<Item> Take(size_t max_changes);
-  // Whether the store is to be told of it, so that what it has of it does not count.
-  bool Covers(const wire::PeerAddress& address, absl::string_view field) const;
+  // Whether what the store is to be told is newer than what it has of it since that moment.
+  bool Covers(const wire::PeerAddress& address, absl::string_view field, absl::Time since) const;
   bool Knows(const wire::PeerAddress& address) const { return peers_.contains(address); }
 
   size_t count() const { return count_; }

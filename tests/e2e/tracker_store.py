@@ -41,6 +41,13 @@ class StoreTest(P2pTest):
         return [self.tracker("--store", redis.url(), *arguments, name=name)
                 for name in ("one", "two")]
 
+    def pipeline(self, tracker, *lines):
+        """Asks all of them at once on one connection; the answers."""
+        with socket.create_connection((LOCALHOST, tracker.port), DEADLINE) as connection:
+            connection.sendall("".join(line + "\n" for line in lines).encode())
+            with connection.makefile("rb") as answers:
+                return [answers.readline().decode().rstrip("\n") for _ in lines]
+
     def must_register(self, tracker, name, peer=PEER):
         self.assertRegex(tracker.ask(f"REGISTER {name} 7 {peer}"), "^OK ")
 
@@ -269,6 +276,150 @@ class RedisAwayTest(StoreTest):
         self.assertNotIn("starting without", tracker.log(), "it gave Redis up first")
 
 
+class RepairTest(StoreTest):
+    """What Redis or a tracker missed, and what became of it meanwhile."""
+    KEY = "p2p:peer:" + PEER
+    GONE_KEY = "p2p:gone:" + PEER
+    OTHER_ID = "cd" * 32
+
+    def announce(self, tracker, name, content_id):
+        self.assertRegex(tracker.ask(f"ANNOUNCE {name} 1 {content_id} {PEER}"), "^OK ")
+
+    def test_what_was_withdrawn_hides_nothing_that_redis_lost(self):
+        redis = self.redis()
+        one = self.tracker("--store", redis.url())
+        self.announce(one, "kept.bin", CONTENT_ID)
+        self.announce(one, "gone.bin", self.OTHER_ID)
+        self.wait_told(one)
+        redis.ask("FLUSHALL")
+        self.assertEqual(one.ask(f"WITHDRAW {self.OTHER_ID} {PEER}"), "OK 1")
+        self.wait_told(one)
+        self.assertEqual(one.ask(f"RENEW 1 {PEER}"), "OK 120")
+        wait_for(lambda: redis.ask("HKEYS", self.KEY) == [CONTENT_ID + " kept.bin"],
+                 lambda: f"Redis has it again: {redis.ask('HGETALL', self.KEY)}")
+
+    def test_what_was_withdrawn_stays_so_after_a_rewrite_for_who_was_cut_off(self):
+        redis = self.redis()
+        one = self.tracker("--store", redis.url(), "--state", self.path("state"), name="one")
+        two = self.tracker("--store", redis.url(), name="two")
+        self.announce(two, "gone.bin", CONTENT_ID)
+        self.announce(two, "kept.bin", self.OTHER_ID)
+        one.wait_lists("kept.bin", PEER)
+        self.assertEqual(one.stop(), 0)
+        self.assertEqual(two.ask(f"WITHDRAW {CONTENT_ID} {PEER}"), "OK 1")
+        self.wait_told(two)
+        kept = self.OTHER_ID + " kept.bin"
+        redis.ask("HDEL", self.KEY, kept)
+        self.assertEqual(two.ask(f"RENEW 1 {PEER}"), "OK 120")
+        wait_for(lambda: redis.ask("HKEYS", self.KEY) == [kept], "Redis has all of it again")
+        one.start()
+        self.wait_state(one, "connected")
+        self.wait_told(one)
+        self.assertEqual(one.lookup("gone.bin"), [])
+        self.assertEqual(one.lookup("kept.bin"), [PEER])
+        self.assertEqual(two.ask(f"RENEW 1 {PEER}"), "OK 120")
+        self.assertEqual(two.lookup("gone.bin"), [])
+        self.assertGreater(int(redis.ask("PTTL", self.GONE_KEY)), 0)
+        self.assertLessEqual(int(redis.ask("PTTL", self.GONE_KEY)), 130_000)
+
+    def check_newer_wins(self, request):
+        """`two`, cut off, is asked that; what `one` registers then is newer."""
+        redis = self.redis()
+        one, two = self.pair(redis)
+        self.announce(two, "x.bin", CONTENT_ID)
+        one.wait_lists("x.bin", PEER)
+        redis.kill9()
+        for tracker in (one, two):
+            self.wait_state(tracker, "away")
+        self.assertEqual(two.ask(request), "OK 1")
+        wait_for(lambda: self.figures(two)["store_changes_waiting"] == "1", "it waits")
+        two.send(signal.SIGSTOP)
+        self.addCleanup(two.send, signal.SIGCONT)
+        redis.start()
+        self.wait_state(one, "connected")
+        return redis, one, two
+
+    def check_back(self, redis, one, two, **names):
+        two.send(signal.SIGCONT)
+        self.wait_state(two, "connected")
+        self.wait_told(two)
+        for name, peers in names.items():
+            for tracker in (one, two, self.tracker("--store", redis.url(), name="fresh")):
+                tracker.wait_lists(name + ".bin", *peers)
+
+    def test_who_unregistered_at_a_tracker_that_was_cut_off_and_came_back_elsewhere_stays(self):
+        redis, one, two = self.check_newer_wins(f"UNREGISTER {PEER}")
+        self.announce(one, "new.bin", self.OTHER_ID)
+        self.wait_told(one)
+        self.check_back(redis, one, two, new=[PEER], x=[])
+
+    def test_what_was_withdrawn_at_a_tracker_that_was_cut_off_and_came_back_elsewhere_stays(self):
+        redis, one, two = self.check_newer_wins(f"WITHDRAW {CONTENT_ID} {PEER}")
+        self.announce(one, "x.bin", CONTENT_ID)
+        self.wait_told(one)
+        self.check_back(redis, one, two, x=[PEER])
+
+    def test_what_was_withdrawn_at_a_tracker_that_was_cut_off_goes_everywhere(self):
+        self.check_back(*self.check_newer_wins(f"WITHDRAW {CONTENT_ID} {PEER}"), x=[])
+
+    def test_of_a_record_and_a_note_the_newer_counts(self):
+        redis = self.redis()
+        now = int(redis.ask("TIME")[0] + "000")
+        # Registered a minute ago: they live for two.
+        redis.ask("HSET", self.KEY, "- older.bin", f"{now + 60_000} 7", "- newer.bin",
+                  f"{now + 60_000} 7")
+        redis.ask("HSET", self.GONE_KEY, "- older.bin", now - 30_000, "- newer.bin", now - 90_000)
+        other = f"{LOCALHOST}:10"
+        redis.ask("HSET", "p2p:peer:" + other, "- older.bin", f"{now + 60_000} 7", "- newer.bin",
+                  f"{now + 110_000} 7")
+        redis.ask("HSET", "p2p:gone:" + other, "unregistered", now - 30_000)
+        one = self.tracker("--store", redis.url())
+        self.assertEqual(one.lookup("older.bin"), [])
+        self.assertEqual(sorted(one.lookup("newer.bin")), sorted([PEER, other]))
+
+    def test_who_lacks_what_redis_lacks_gets_it_with_a_renewal_elsewhere(self):
+        redis = self.redis()
+        one = self.tracker("--store", redis.url(), name="one")
+        self.must_register(one, "x.bin")
+        self.wait_told(one)
+        redis.ask("FLUSHALL")
+        two = self.tracker("--store", redis.url(), name="two")
+        self.assertEqual(two.lookup("x.bin"), [])
+        self.assertEqual(one.ask(f"RENEW 1 {PEER}"), "OK 120")
+        two.wait_lists("x.bin", PEER)
+
+    def test_T28_notes_of_what_went_are_bounded(self):
+        redis = self.redis()
+        one = self.tracker("--store", redis.url())
+        self.announce(one, "kept.bin", self.OTHER_ID)
+        for turn in range(60):
+            names = [f"ANNOUNCE {turn}-{i}.bin 1 {CONTENT_ID} {PEER}" for i in range(100)]
+            answers = self.pipeline(one, *names, f"WITHDRAW {CONTENT_ID} {PEER}")
+            self.assertEqual(answers[-1], "OK 100")
+        self.wait_told(one)
+        self.assertEqual(redis.ask("HKEYS", self.KEY), [self.OTHER_ID + " kept.bin"])
+        notes = int(redis.ask("HLEN", self.GONE_KEY))
+        print(f"{notes} notes")
+        self.assertGreater(notes, 0)
+        self.assertLessEqual(notes, 4096)
+
+    def test_T28_registrations_that_ended_do_not_stay_in_redis(self):
+        redis = self.redis()
+        one = self.tracker("--store", redis.url(), "--ttl", "1")
+        self.pipeline(one, *(f"REGISTER {i}.bin 7 {PEER}" for i in range(300)))
+        self.wait_told(one)
+        wait_for(lambda: self.figures(one)["registrations"] == "0", "they have ended")
+        self.assertEqual(redis.ask("HLEN", self.KEY), "300")
+        seen = {}
+
+        def check():
+            self.must_register(one, "last.bin")
+            self.wait_told(one)
+            seen["fields"] = redis.ask("HKEYS", self.KEY)
+            return seen["fields"] == ["- last.bin"]
+        wait_for(check, lambda: f"only what lives is in Redis: {len(seen['fields'])} fields")
+
+
 class RefusalTest(StoreTest):
     def password_file(self, text):
         path = self.path("password")
@@ -333,12 +484,18 @@ class RefusalTest(StoreTest):
         end = int(redis.ask("TIME")[0] + "000") + 60_000
         redis.ask("HSET", "p2p:peer:127.0.0.1:10", "- good.bin", f"{end} 7", "- ../bad", f"{end} 7",
                   "- no-size", f"{end}", "- no-end", "soon 7", "xyz id", f"{end} 7", "", "",
-                  "- late.bin", "1000 7", "renewed", "never")
+                  "- late.bin", "1000 7", "renewed", "never", "- went.bin", f"gone {end}",
+                  "unregistered", str(end))
+        redis.ask("HSET", "p2p:gone:127.0.0.1:10", "- good.bin", "never", "x", end, "", "",
+                  "unregistered", "soon", "renewed", end)
+        redis.ask("HSET", "p2p:gone:nobody", "- good.bin", end)
+        redis.ask("SET", "p2p:gone:" + PEER, "no hash")
         redis.ask("HSET", "p2p:peer:224.0.0.1:10", "- multicast.bin", f"{end} 7")
         redis.ask("HSET", "p2p:peer:nobody", "- nobody.bin", f"{end} 7")
         one = self.tracker("--store", redis.url())
         self.assertEqual(one.lookup("good.bin"), ["127.0.0.1:10"])
         self.assertEqual(self.figures(one)["registrations"], "1")
+        self.assertIn(" 1 registrations were read", one.log())
         # A peer whose key is taken is known to trackers all the same.
         two = self.tracker("--store", redis.url(), name="two")
         self.must_register(one, "x.bin")

@@ -18,8 +18,13 @@ void CheckRegistration(const RegistrationView& one) {
 
 void CheckRecord(absl::string_view field, absl::string_view value) {
   const wire::PeerAddress peer = {wire::IpAddress::FromV4({192, 0, 2, 7}), 9001};
-  (void)ParseGone(value, kClock);
-  (void)ParsePeerKey(field);
+  // A note of what went.
+  (void)ParseMoment(value, kClock);
+  (void)ParseRecordField(field, peer);
+  for (const absl::string_view prefix : {kPeerKeyPrefix, kGoneKeyPrefix}) {
+    const auto address = ParseKey(prefix, field);
+    P2P_FUZZ_CHECK(!address.has_value() || address->ip.WhyUnusable() == nullptr);
+  }
   const auto record = ParseRecord(field, value, peer, kClock);
   if (!record.has_value()) return;
   CheckRegistration(*record);

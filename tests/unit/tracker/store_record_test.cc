@@ -76,11 +76,14 @@ INSTANTIATE_TEST_SUITE_P(StoreRecord, Both,
 
 TEST(StoreRecord, KeysHaveAnAddressThatCanBeReached) {
   EXPECT_EQ(PeerKey(kPeer), "p2p:peer:192.0.2.7:9001");
-  EXPECT_EQ(ParsePeerKey("p2p:peer:192.0.2.7:9001"), kPeer);
+  EXPECT_EQ(GoneKey(kPeer), "p2p:gone:192.0.2.7:9001");
+  EXPECT_EQ(ParseKey(kPeerKeyPrefix, PeerKey(kPeer)), kPeer);
+  EXPECT_EQ(ParseKey(kGoneKeyPrefix, GoneKey(kPeer)), kPeer);
+  EXPECT_FALSE(ParseKey(kPeerKeyPrefix, GoneKey(kPeer)).has_value());
   for (const char* key :
        {"", "p2p:peer:", "p2p:peer:host:1", "192.0.2.7:9001", "p2p:peer:224.0.0.1:9001",
         "p2p:peer:0.0.0.0:1", "p2p:peer:192.0.2.7:0"}) {
-    EXPECT_FALSE(ParsePeerKey(key).has_value()) << key;
+    EXPECT_FALSE(ParseKey(kPeerKeyPrefix, key).has_value()) << key;
   }
 }
 
@@ -103,10 +106,9 @@ TEST(StoreRecord, RefusesWhatAClientCouldNotRegister) {
   for (const std::string& value : values) {
     EXPECT_FALSE(read("- f", value)) << value;
   }
-  EXPECT_EQ(ParseGone("gone " + end, kClock), kNow + absl::Seconds(9));
-  EXPECT_FALSE(ParseGone("gone", kClock).has_value());
-  EXPECT_FALSE(ParseGone("gone x", kClock).has_value());
-  EXPECT_FALSE(ParseGone(end + " 7", kClock).has_value());
+  EXPECT_EQ(ParseMoment(end, kClock), kNow + absl::Seconds(9));
+  EXPECT_FALSE(ParseMoment("", kClock).has_value());
+  EXPECT_FALSE(ParseMoment("gone " + end, kClock).has_value());
 }
 
 TEST(StoreRecord, MessagesRenewAndUnregister) {
