@@ -33,6 +33,10 @@ class RedisNodes {
   // To the i-th of count(); 0 where any node does.
   void SendTo(size_t i, const Words& words, Done done) { links_[i]->Send(words, std::move(done)); }
   size_t count() const { return links_.size(); }
+  // Of a cluster, once it is ready; empty where there is none.
+  std::vector<net::HostPort> masters() const {
+    return cluster_ == nullptr ? std::vector<net::HostPort>() : cluster_->masters;
+  }
   void Fail(absl::Status why) { links_.front()->Fail(std::move(why)); }
 
  private:

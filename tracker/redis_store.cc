@@ -133,6 +133,7 @@ void RedisStore::Connect() {
   auto password = options_.password();
   if (!password.ok()) return OnClosed(password.status());
   link_options_ = LinkOptions(*std::move(password));
+  link_options_.at = NextNode();
   subscriber_ = std::make_unique<RedisLink>(
       &loop_, link_options_,
       RedisLink::Events{[this] { subscriber_->Subscribe(channel_); },
@@ -140,9 +141,14 @@ void RedisStore::Connect() {
                         [this](const RedisReply& reply) { OnPush(reply); }});
 }
 
+// The node that was named, and where that fails the others of its cluster in turn.
+net::HostPort RedisStore::NextNode() {
+  const size_t turn = dialled_++ % (1 + masters_.size());
+  return turn == 0 ? options_.url.at : masters_[turn - 1];
+}
+
 RedisLinkOptions RedisStore::LinkOptions(std::string password) const {
   RedisLinkOptions options;
-  options.at = options_.url.at;
   options.tls = options_.url.tls;
   options.ca_file = options_.ca_file;
   options.user = options_.url.user;
@@ -162,8 +168,13 @@ void RedisStore::OnPush(const RedisReply& reply) {
 
 void RedisStore::DialNodes() {
   nodes_ = std::make_unique<RedisNodes>(
-      &loop_, link_options_, [this] { AskTime(); },
+      &loop_, link_options_, [this] { OnNodesReady(); },
       [this](const absl::Status& why) { OnClosed(why); });
+}
+
+void RedisStore::OnNodesReady() {
+  masters_ = nodes_->masters();
+  AskTime();
 }
 
 // Ends are moments of Redis' clock: those of the trackers may differ.
@@ -210,9 +221,10 @@ void RedisStore::OnClosed(const absl::Status& why) {
   if (stopping_) return Write();
   SetState(State::kAway, why.message());
   if (!settled_.HasBeenNotified()) settled_.Notify();
-  const absl::Duration most = std::min(
-      kLastRetry, kFirstRetry * static_cast<int64_t>(uint64_t{1} << std::min(failures_, 10)));
-  ++failures_;
+  // Each node of a cluster has its turn before the wait becomes longer.
+  const int rounds = failures_++ / static_cast<int>(1 + masters_.size());
+  const absl::Duration most =
+      std::min(kLastRetry, kFirstRetry * static_cast<int64_t>(uint64_t{1} << std::min(rounds, 10)));
   retry_timer_.Arm(MonotonicNow() + most * absl::Uniform(random_, 0.5, 1.0), [this] { Connect(); });
 }
 
@@ -243,6 +255,7 @@ void RedisStore::OnLoaded(absl::StatusOr<size_t> registrations) {
   for (const std::string& message : std::exchange(held_, {})) Apply(message);
   held_bytes_ = 0;
   identity_ = next_identity_;
+  dialled_ = 0;
   writer_ = std::make_unique<StoreWriter>(
       StoreWriter::Context{nodes_.get(), &clock_, &waiting_, registry_, channel_, self_}, tell_all_,
       [this](const absl::Status& status) { OnTold(status); });
@@ -295,6 +308,8 @@ void RedisStore::TakeChanges() {
     queue_.Take(&taken_);
     shown_.waiting += taken_.count;
   }
+  // Not before any of them came; what other trackers learned later is told from it.
+  const absl::Time taken_at = MonotonicNow();
   const bool lost_before = waiting_.lost();
   if (taken_.lost) waiting_.SetLost();
   ChangeQueue::Change change;
@@ -308,8 +323,6 @@ void RedisStore::TakeChanges() {
         break;
       case ChangeQueue::Kind::kUnregistered:
         waiting_.AddUnregistered(change.address, change.time);
-  // Not before any of them came; what other trackers learned later is told from it.
-  const absl::Time taken_at = MonotonicNow();
         break;
     }
   }

@@ -65,11 +65,13 @@ class RedisStore {
   static const char* NameOf(State state);
 
   void Connect();
+  net::HostPort NextNode();
   RedisLinkOptions LinkOptions(std::string password) const;
   void OnPush(const RedisReply& reply);
   void OnMessage(const std::string& message);
   void Apply(absl::string_view message);
   void DialNodes();
+  void OnNodesReady();
   void AskTime();
   void OnTime(absl::Time asked, const RedisReply& reply);
   void AskIdentity();
@@ -106,6 +108,8 @@ class RedisStore {
   WaitingChanges waiting_;
   StoreClock clock_;
   RedisLinkOptions link_options_;
+  std::vector<net::HostPort> masters_;  // of the cluster, when it was last connected
+  size_t dialled_ = 0;                  // nodes since then
   std::unique_ptr<RedisLink> subscriber_;
   std::unique_ptr<RedisNodes> nodes_;
   std::unique_ptr<StoreLoader> loader_;

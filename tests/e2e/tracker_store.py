@@ -650,3 +650,23 @@ class ClusterTest(StoreTest):
         self.wait_state(one, "connected")
         self.wait_told(one)
         self.assertIn("- late.bin", target.ask("HKEYS", "p2p:peer:" + PEER))
+
+    def test_T26_the_node_that_was_named_dies_and_its_replica_takes_its_place(self):
+        cluster = self.cluster()
+        named = cluster.nodes[0]
+        replica = cluster.add_replica(named)
+        one = self.tracker("--store", named.url(), name="one")
+        two = self.tracker("--store", cluster.nodes[1].url(), name="two")
+        peers = [f"{LOCALHOST}:{port}" for port in range(1, 31)]
+        for peer in peers[:20]:
+            self.must_register(one, "x.bin", peer)
+        two.wait_lists("x.bin", *peers[:20])
+        named.kill9()
+        self.wait_state(one, "away")
+        for peer in peers[20:]:
+            self.must_register(one, "x.bin", peer)
+        wait_for(lambda: "role:master" in replica.ask("INFO", "replication"), "it is the master now")
+        two.wait_lists("x.bin", *peers)
+        self.wait_state(one, "connected")
+        self.wait_told(one)
+        self.assertGreater(len(replica.ask("KEYS", "p2p:peer:*")), 0)

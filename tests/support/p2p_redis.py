@@ -68,21 +68,46 @@ class RedisCluster:
     """Three masters, without replicas. `start_server(arguments, name)` starts one of them."""
 
     def __init__(self, start_server):
+        self._start_server = start_server
+        self._first_bus_port = 0
         self.nodes = []
-        # The port among each other is 10,000 above the other one by default, where there may be none.
-        bus_ports = [free_port() for _ in range(3)]
-        for number, port in enumerate(bus_ports):
-            self.nodes.append(start_server(("--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
-                                            "--cluster-port", str(port)), f"node{number}"))
-        first = self.nodes[0]
-        for number, node in enumerate(self.nodes):
+        for number in range(3):
+            node = self._start(f"node{number}")
             node.ask("CLUSTER", "ADDSLOTSRANGE", number * 5461, 16383 if number == 2 else number * 5461 + 5460)
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            if node is not first:
-                node.ask("CLUSTER", "MEET", LOCALHOST, first.port, bus_ports[0])
+            self._join(node)
+            self.nodes.append(node)
         for node in self.nodes:
             wait_for(lambda node=node: "cluster_state:ok" in node.ask("CLUSTER", "INFO") and
                      len(node.ask("CLUSTER", "SLOTS")) == 3, "the cluster is whole")
+
+    def _start(self, name):
+        # The port among each other is 10,000 above the other one by default, where there may be none.
+        bus_port = free_port()
+        if not self.nodes:
+            self._first_bus_port = bus_port
+        return self._start_server(("--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
+                                   "--cluster-port", str(bus_port)), name)
+
+    def _join(self, node):
+        if self.nodes:
+            node.ask("CLUSTER", "MEET", LOCALHOST, self.nodes[0].port, self._first_bus_port)
+
+    def add_replica(self, master):
+        """A node that has what `master` has, and takes its place when it dies."""
+        replica = self._start(f"replica-of-{master.port}")
+        self._join(replica)
+        master_id = master.ask("CLUSTER", "MYID")
+        wait_for(lambda: master_id in replica.ask("CLUSTER", "NODES"), "it knows its master")
+        replica.ask("CLUSTER", "REPLICATE", master_id)
+        wait_for(lambda: "master_link_status:up" in replica.ask("INFO", "replication"), "it has everything")
+        # Only who is known to all others is voted for.
+        replica_id = replica.ask("CLUSTER", "MYID")
+        for node in self.nodes:
+            wait_for(lambda node=node: f"slave {master_id}" in next(
+                line for line in node.ask("CLUSTER", "NODES").splitlines() if replica_id in line),
+                "all know of it")
+        return replica
 
     def keys(self):
         return [len(node.ask("KEYS", "p2p:peer:*")) for node in self.nodes]
