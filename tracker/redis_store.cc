@@ -252,13 +252,13 @@ void RedisStore::Load() {
 
 void RedisStore::OnLoaded(absl::StatusOr<size_t> registrations) {
   if (!registrations.ok()) return nodes_->Fail(registrations.status());
-  for (const std::string& message : std::exchange(held_, {})) Apply(message);
-  held_bytes_ = 0;
   identity_ = next_identity_;
   dialled_ = 0;
   writer_ = std::make_unique<StoreWriter>(
       StoreWriter::Context{nodes_.get(), &clock_, &waiting_, registry_, channel_, self_}, tell_all_,
       [this](const absl::Status& status) { OnTold(status); });
+  for (const std::string& message : std::exchange(held_, {})) Apply(message);
+  held_bytes_ = 0;
   spdlog::info("{} registrations were read from {} in {} ms", *registrations, where_,
                absl::ToInt64Milliseconds(MonotonicNow() - load_began_));
   time_timer_.Arm(MonotonicNow() + kTimeInterval, [this] { AskTime(); });
@@ -268,7 +268,10 @@ void RedisStore::OnLoaded(absl::StatusOr<size_t> registrations) {
 }
 
 void RedisStore::OnMessage(const std::string& message) {
-  if (writer_ != nullptr) return Apply(message);
+  if (writer_ != nullptr) {
+    Apply(message);
+    return Write();
+  }
   held_bytes_ += message.size();
   if (held_bytes_ > kMaxHeldBytes) {
     return subscriber_->Fail(
@@ -285,7 +288,9 @@ void RedisStore::Apply(absl::string_view message) {
   if (lines.front() == self_) return;
   // The last one has no end.
   for (size_t i = 1; i + 1 < lines.size(); ++i) {
-    ++(ApplyChange(lines[i], clock_, now, registry_) ? learned : unreadable);
+    absl::optional<wire::PeerAddress> unregistered;
+    ++(ApplyChange(lines[i], clock_, now, registry_, &unregistered) ? learned : unreadable);
+    if (unregistered.has_value()) writer_->TellAgain(*unregistered);
   }
   absl::MutexLock lock(&mutex_);
   shown_.learned += learned;

@@ -145,7 +145,7 @@ void AppendUnregistered(const wire::PeerAddress& address, absl::Time at, const S
 }
 
 bool ApplyChange(absl::string_view line, const StoreClock& clock, absl::Time now,
-                 Registry* registry) {
+                 Registry* registry, absl::optional<wire::PeerAddress>* unregistered) {
   const auto time = ParseMoment(wire::TakeFirstWord(&line), clock);
   absl::string_view rest = line;
   const bool gone = wire::TakeFirstWord(&rest) == kGone;
@@ -153,7 +153,10 @@ bool ApplyChange(absl::string_view line, const StoreClock& clock, absl::Time now
   if (!time.has_value() || wire::ParseTrackerRequest(gone ? rest : line, &request).has_value()) {
     return false;
   }
-  return absl::visit(Change{*time, gone, now, registry}, request);
+  if (!absl::visit(Change{*time, gone, now, registry}, request)) return false;
+  const auto* all_gone = absl::get_if<wire::UnregisterRequest>(&request);
+  if (unregistered != nullptr && all_gone != nullptr) *unregistered = all_gone->address;
+  return true;
 }
 
 }  // namespace p2p::tracker

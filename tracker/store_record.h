@@ -60,8 +60,9 @@ void AppendRenewed(const wire::PeerAddress& address, absl::Time until, const Sto
                    std::string* out);
 void AppendUnregistered(const wire::PeerAddress& address, absl::Time at, const StoreClock& clock,
                         std::string* out);
-// Does what a line says, which has no LF; false when it is no change.
+// Does what a line says, which has no LF; false when it is no change. `unregistered`, where given,
+// becomes the address that unregistered.
 bool ApplyChange(absl::string_view line, const StoreClock& clock, absl::Time now,
-                 Registry* registry);
+                 Registry* registry, absl::optional<wire::PeerAddress>* unregistered = nullptr);
 
 }  // namespace p2p::tracker

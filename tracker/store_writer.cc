@@ -66,14 +66,21 @@ void StoreWriter::Write() {
 // Where everything is to be told, enough of it for a batch, as if it had changed.
 void StoreWriter::AddRegistered() {
   while (tell_all_from_.has_value() && context_.waiting->count() < kChangesPerBatch) {
-    const bool more = context_.registry->VisitSome(
-        &*tell_all_from_, MonotonicNow(), [this](const RegistrationView& one) {
-          context_.waiting->AddChanged(one.address,
-                                       RecordField({one.name, one.content_id, one.address}),
-                                       absl::InfinitePast());
-        });
+    const bool more =
+        context_.registry->VisitSome(&*tell_all_from_, MonotonicNow(),
+                                     [this](const RegistrationView& one) { AddUnchanged(one); });
     if (!more) tell_all_from_.reset();
   }
+}
+
+void StoreWriter::AddUnchanged(const RegistrationView& one) {
+  context_.waiting->AddChanged(one.address, RecordField({one.name, one.content_id, one.address}),
+                               absl::InfinitePast());
+}
+
+void StoreWriter::TellAgain(const wire::PeerAddress& address) {
+  context_.registry->VisitAddress(address, MonotonicNow(),
+                                  [this](const RegistrationView& one) { AddUnchanged(one); });
 }
 
 void StoreWriter::SendBatch() {

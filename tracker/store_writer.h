@@ -43,6 +43,9 @@ class StoreWriter {
   // Sends of what waits as much as may be under way. After a refusal, nothing for kRefusedPause and
   // then one batch.
   void Write();
+  // What the address has will be told as if it had changed: another tracker took out of Redis all
+  // that an address had which unregistered, and what began later may have been among it.
+  void TellAgain(const wire::PeerAddress& address);
   // Nothing waits and nothing is under way.
   bool IsIdle() const;
   // At least one until everything was told that is to be.
@@ -59,6 +62,7 @@ class StoreWriter {
   using BatchPlace = std::list<Batch>::iterator;
 
   void AddRegistered();
+  void AddUnchanged(const RegistrationView& one);
   void SendBatch();
   void Tell(BatchPlace batch, const WaitingChanges::Item& item);
   void TellAllOf(BatchPlace batch, const WaitingChanges::Item& item);

@@ -362,6 +362,18 @@ class RepairTest(StoreTest):
     def test_what_was_withdrawn_at_a_tracker_that_was_cut_off_goes_everywhere(self):
         self.check_back(*self.check_newer_wins(f"WITHDRAW {CONTENT_ID} {PEER}"), x=[])
 
+    def test_what_began_after_an_unregistration_is_told_again_to_a_redis_that_lost_it_by_that(self):
+        redis = self.redis()
+        one = self.tracker("--store", redis.url())
+        before = int(redis.ask("TIME")[0] + "000") - 1000
+        self.must_register(one, "x.bin")
+        self.wait_told(one)
+        # As another tracker does that has not heard of it.
+        redis.ask("DEL", self.KEY)
+        redis.ask("PUBLISH", "p2p:changes:0", f"id\n{before} UNREGISTER {PEER}\n")
+        wait_for(lambda: redis.ask("HKEYS", self.KEY) == ["- x.bin"], "Redis has it again")
+        self.assertEqual(one.lookup("x.bin"), [PEER])
+
     def test_of_a_record_and_a_note_the_newer_counts(self):
         redis = self.redis()
         now = int(redis.ask("TIME")[0] + "000")

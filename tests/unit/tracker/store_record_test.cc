@@ -125,8 +125,10 @@ TEST(StoreRecord, MessagesRenewAndUnregister) {
   EXPECT_EQ(registry.CountOf(kPeer, kNow), 1u);
   line.clear();
   AppendUnregistered(kPeer, kNow, kClock, &line);
-  ASSERT_TRUE(Apply(line.substr(0, line.size() - 1), &registry));
+  absl::optional<wire::PeerAddress> who;
+  ASSERT_TRUE(ApplyChange(line.substr(0, line.size() - 1), kClock, kNow, &registry, &who));
   EXPECT_EQ(registry.CountOf(kPeer, kNow), 0u);
+  EXPECT_EQ(who, kPeer);
 }
 
 TEST(StoreRecord, WhatIsLongPastNeitherRenewsNorRemoves) {
