@@ -320,6 +320,8 @@ int Run(int argc, char** argv) {
     std::cout << "the configuration is good\n";
     return EXIT_SUCCESS;
   }
+  const absl::Status descriptors = net::CheckDescriptorLimit();
+  if (!descriptors.ok()) return Fail(kExitFailed, descriptors);
   const sigset_t signals = AwaitedSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   StartLogging(config->log_level);

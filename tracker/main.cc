@@ -333,6 +333,8 @@ int Run(int argc, char** argv) {
   auto store = StoreOf(config);
   if (!store.ok()) return Fail(kExitUsage, store.status());
 
+  const absl::Status descriptors = net::CheckDescriptorLimit();
+  if (!descriptors.ok()) return Fail(kExitFailed, descriptors);
   StartLog();
   Program program(flags, config, *std::move(store));
   const absl::Status started = program.Start(*addresses);

@@ -30,6 +30,7 @@ TEST(DescriptorLimit, IsRaisedToTheHardOne) {
   low.rlim_cur = 64;
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
   EXPECT_EQ(DescriptorLimit(), 64);
+  EXPECT_TRUE(CheckDescriptorLimit().ok());
   RaiseDescriptorLimit();
   const int raised = DescriptorLimit();
   setrlimit(RLIMIT_NOFILE, &before);
