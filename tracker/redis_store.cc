@@ -284,14 +284,18 @@ void RedisStore::Apply(absl::string_view message) {
   uint64_t learned = 0;
   uint64_t unreadable = 0;
   const absl::Time now = MonotonicNow();
+  std::vector<wire::PeerAddress> all_gone;
   const std::vector<absl::string_view> lines = absl::StrSplit(message, '\n');
   if (lines.front() == self_) return;
   // The last one has no end.
   for (size_t i = 1; i + 1 < lines.size(); ++i) {
     absl::optional<wire::PeerAddress> unregistered;
     ++(ApplyChange(lines[i], clock_, now, registry_, &unregistered) ? learned : unreadable);
-    if (unregistered.has_value()) writer_->TellAgain(*unregistered);
+    if (unregistered.has_value()) all_gone.push_back(*unregistered);
   }
+  // With what came back in the same message: of that, too, Redis may have something older from
+  // here.
+  for (const wire::PeerAddress& address : all_gone) writer_->TellAgain(address);
   absl::MutexLock lock(&mutex_);
   shown_.learned += learned;
   shown_.unreadable += unreadable;

@@ -370,8 +370,10 @@ class RepairTest(StoreTest):
         self.wait_told(one)
         # As another tracker does that has not heard of it.
         redis.ask("DEL", self.KEY)
-        redis.ask("PUBLISH", "p2p:changes:0", f"id\n{before} UNREGISTER {PEER}\n")
-        wait_for(lambda: redis.ask("HKEYS", self.KEY) == ["- x.bin"], "Redis has it again")
+        redis.ask("PUBLISH", "p2p:changes:0", f"id\n{before} UNREGISTER {PEER}\n"
+                  f"{before + 121_000} REGISTER y.bin 7 {PEER}\n")
+        wait_for(lambda: set(redis.ask("HKEYS", self.KEY)) == {"- x.bin", "- y.bin"},
+                 "Redis has it again")
         self.assertEqual(one.lookup("x.bin"), [PEER])
 
     def test_of_a_record_and_a_note_the_newer_counts(self):
