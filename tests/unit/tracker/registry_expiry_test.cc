@@ -104,6 +104,32 @@ TEST(RegistryExpiry, GivesBackWhatItShowsWithItsRemainingTime) {
   EXPECT_EQ(second.bytes(), 0u);
 }
 
+TEST(RegistryExpiry, AWalkShowsWhatIsLeftThoughMuchWentBeforeItAndWhileItStoodThere) {
+  RegistryOptions options;
+  options.max_registrations_per_ip = 100'000;
+  Registry registry(options);
+  for (uint32_t n = 0; n < 40'000; ++n) {
+    Register(&registry, absl::StrCat("f", n), /*host=*/n / 20'000 + 1, kStart);
+  }
+  std::map<std::string, int> kept;
+  for (uint32_t n = 0; n < 40; ++n) {
+    kept.emplace(absl::StrCat("kept", n), 0);
+    Register(&registry, absl::StrCat("kept", n), /*host=*/3, kStart);
+  }
+  registry.Unregister(Host(2), kStart);
+  const auto visit = [&kept](const RegistrationView& one) {
+    const auto shown = kept.find(std::string(one.name));
+    if (shown != kept.end()) ++shown->second;
+  };
+  Registry::Cursor cursor;
+  ASSERT_TRUE(registry.VisitSome(&cursor, kStart, visit));
+  registry.Unregister(Host(1), kStart);
+  while (registry.VisitSome(&cursor, kStart, visit)) {
+  }
+  EXPECT_EQ(registry.registration_count(), kept.size());
+  for (const auto& [name, times] : kept) EXPECT_EQ(times, 1) << name;
+}
+
 TEST(RegistryExpiry, EndsEachInItsTimeInWhateverOrderTheyCame) {
   Registry registry{RegistryOptions()};
   Register(&registry, "f", 1, kStart);

@@ -171,6 +171,19 @@ TEST_F(ServerTest, ClosesAnIdleConnection) {
   EXPECT_EQ(client.Rest(), "");
 }
 
+TEST_F(ServerTest, OptionsThatCameBeforeItListenedHoldFromTheFirstConnectionOn) {
+  Server server(options_);
+  options_.listener.max_connections_per_address = 1;
+  server.SetOptions(options_);
+  ASSERT_TRUE(server.Listen({{asio::ip::address_v4::loopback(), 0}}).ok());
+  RawClient one(server.local());
+  one.Send("LOOKUP f\n");
+  EXPECT_TRUE(absl::StartsWith(one.Line(), "ERROR 404 "));
+  RawClient two(server.local());
+  two.Send("LOOKUP f\n");
+  EXPECT_EQ(two.Rest(), "");
+}
+
 TEST_F(ServerTest, CountsRequestsWhateverEndsThem) {
   options_.conversation.line_pause = absl::Milliseconds(20);
   Start();
