@@ -113,6 +113,9 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void OnHashed(store::HashedShare hashed);
   void OpenWhole();
   void CheckFiles(std::vector<FileIndex> files);
+  void CheckChunksOf(std::vector<FileIndex> files);
+  // For want of descriptors or memory: that tells nothing about the files.
+  void TryAgainSoon(const absl::Status& why, std::function<void()> what);
   void CheckAll();
   void LookForChanges();
   void Gone();

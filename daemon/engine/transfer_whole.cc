@@ -17,6 +17,7 @@ using Priority = store::WorkerPool::Priority;
 
 constexpr size_t kFilesNamed = 3;
 constexpr absl::Duration kGoneRetry = absl::Seconds(5);
+constexpr absl::Duration kMeansRetry = absl::Seconds(2);
 
 std::string NameFiles(const content::Layout& layout, const std::vector<FileIndex>& files) {
   std::vector<std::string> names;
@@ -106,6 +107,8 @@ void Transfer::OpenWhole() {
       },
       Guard([this](Result result) {
         if (result.gone) return Gone();
+        if (absl::IsUnavailable(result.store.status()))
+          return TryAgainSoon(result.store.status(), [this] { OpenWhole(); });
         if (!result.store.ok()) {
           return Damaged(absl::StrCat(Printable(record_.path),
                                       " is not there: ", result.store.status().message()));
@@ -145,6 +148,10 @@ void Transfer::RunCheck(ChunkSet which, std::function<void(store::VerifiedChunks
 void Transfer::CheckFiles(std::vector<FileIndex> files) {
   SetState(TransferState::kChecking,
            absl::StrCat("checking what changed: ", NameFiles(*content_.layout, files)));
+  CheckChunksOf(std::move(files));
+}
+
+void Transfer::CheckChunksOf(std::vector<FileIndex> files) {
   ChunkSet which(content_.layout->chunk_count());
   for (FileIndex file : files) {
     const content::LayoutFile& entry = content_.layout->file(file);
@@ -171,6 +178,8 @@ void Transfer::OnChecked(std::vector<FileIndex> files, store::VerifiedChunks res
       break;
     }
   }
+  if (!bad.empty() && absl::IsUnavailable(result.problem))
+    return TryAgainSoon(result.problem, [this, files] { CheckChunksOf(files); });
   if (!bad.empty()) {
     std::string what = absl::StrCat(
         NameFiles(*content_.layout, bad), bad.size() == 1 ? " is" : " are", " not what was ",
@@ -187,6 +196,8 @@ void Transfer::OnChecked(std::vector<FileIndex> files, store::VerifiedChunks res
         return absl::OkStatus();
       },
       Guard([this, files](absl::Status refreshed) {
+        if (absl::IsUnavailable(refreshed))
+          return TryAgainSoon(refreshed, [this, files] { CheckChunksOf(files); });
         if (!refreshed.ok()) return GoneOrDamaged(std::string(refreshed.message()));
         identities_ = content_.store->identities();
         runtime_->RunOnCatalog(
@@ -197,6 +208,15 @@ void Transfer::OnChecked(std::vector<FileIndex> files, store::VerifiedChunks res
         Offer();
         for (FileIndex file : files) serving_->ResumeFile(file);
       }));
+}
+
+void Transfer::TryAgainSoon(const absl::Status& why, std::function<void()> what) {
+  progress_ = std::make_shared<store::WorkProgress>();  // no other check begins meanwhile
+  SetState(TransferState::kChecking, absl::StrCat(why.message(), "; it is tried again by itself"));
+  disk_timer_.Arm(MonotonicNow() + kMeansRetry, [this, what = std::move(what)] {
+    progress_.reset();
+    what();
+  });
 }
 
 void Transfer::LookForChanges() {

@@ -3,14 +3,16 @@ import errno
 import os
 import random
 import sqlite3
+import subprocess
 import time
 import unittest
 
 from p2p_call_faults import FOREVER, LIBRARY, PROGRAM, RUNTIME, SQLITE, CallFaults
-from p2p_content import MIB, make_file
+from p2p_content import MIB, make_bytes, make_file, make_tree
 from p2p_disk import fill, free, mount_disk
 from p2p_fault_scenario import Broken, FaultsInGet, FaultsInShare
-from p2p_harness import PORTABLE, P2pTest, cpu_ticks, link_to, wait_for
+from p2p_harness import (LOCALHOST, PORTABLE, SANITIZED, P2pTest, cpu_ticks, link_to, program,
+                         wait_for)
 
 WITH_FAULTS = unittest.skipUnless(LIBRARY,
                                   "call_faults.cc is not built here (a sanitizer, or not Linux)")
@@ -150,3 +152,110 @@ class FullStateDiskTest(P2pTest):
         catalog = sqlite3.connect(os.path.join(self.b.state_dir, "catalog.db"))
         self.assertEqual(catalog.execute("PRAGMA integrity_check").fetchone(), ("ok",))
         catalog.close()
+
+
+@WITH_FAULTS
+class ShareTest(P2pTest):
+    """What cannot be opened for want of descriptors or memory is not damaged."""
+    OPENS = ("open", "openat", "openat2")
+
+    def setUp(self):
+        super().setUp()
+        self.faults = self.closing(CallFaults(self.path("faults")))
+        self.a = self.daemon("a", env=self.faults.env())
+        make_tree(self.path("x"), {f"{i}": make_bytes(MIB, seed=i) for i in range(3)})
+        self.shared = self.a.share(self.path("x"))["id"]
+
+    def deny(self, error):
+        self.faults.arm(self.OPENS, last=FOREVER, error=error, modules=(PROGRAM,),
+                        beneath=self.path("x"))
+
+    def check_it_waits(self, why):
+        said = self.a.wait_transfer(self.shared, lambda t: t["error"], "it says what it lacks")
+        self.assertIn(why, said["error"])
+        self.assertEqual(said["state"], "checking")
+        # More than one try.
+        before = self.faults.injected
+        wait_for(lambda: self.faults.injected > before, "it is tried again")
+        self.assertEqual(self.a.transfer(self.shared)["state"], "checking")
+        self.faults.disarm()
+        self.a.wait_state(self.shared, "seeding")
+        self.assertEqual(self.a.transfer(self.shared)["error"], "")
+
+    def test_S16_a_share_that_finds_no_descriptor_at_a_start_is_opened_later(self):
+        self.a.stop()
+        self.deny(errno.EMFILE)
+        self.a.start()
+        self.check_it_waits("too many open files")
+
+    def test_S16_a_share_that_finds_no_memory_at_a_start_is_opened_later(self):
+        self.a.stop()
+        self.deny(errno.ENOMEM)
+        self.a.start()
+        self.check_it_waits("out of memory")
+
+    def test_S16_a_check_that_finds_no_descriptor_is_done_later(self):
+        self.deny(errno.ENFILE)
+        verify = self.a.start_ctl("verify", str(self.shared))
+        self.check_it_waits("too many open files")
+        said = verify.communicate()
+        self.assertEqual(verify.returncode, 0, said)
+
+    def test_S16_a_share_that_waits_for_a_descriptor_can_be_paused_and_removed(self):
+        self.deny(errno.EMFILE)
+        verify = self.a.start_ctl("verify", str(self.shared))
+        self.a.wait_transfer(self.shared, lambda t: t["error"], "it says what it lacks")
+        self.a.must("pause", str(self.shared))
+        verify.communicate()
+        self.a.wait_state(self.shared, "paused")
+        self.faults.disarm()
+        self.a.must("resume", str(self.shared))
+        self.a.wait_state(self.shared, "seeding")
+        self.a.must("remove", str(self.shared))
+        self.assertEqual(self.a.transfers(), [])
+
+
+@unittest.skipIf(SANITIZED, "a sanitizer has terabytes of address space")
+class AddressSpaceTest(P2pTest):
+    """Wherever a start finds that there is too little memory, it ends with a sentence."""
+    KIB = range(20_000, 420_001, 20_000)
+
+    def with_limit(self, kib, arguments):
+        """None where not even the libraries can be loaded."""
+        limited = ["sh", "-c", f'ulimit -v {kib}; exec "$@"', "sh"] + arguments
+        loads = subprocess.run(limited + ["--version"], check=False, capture_output=True)
+        return limited if loads.returncode == 0 else None
+
+    def check(self, process, ready):
+        process.spawn()
+        wait_for(lambda: not process.running or ready(), "it starts or ends")
+        if process.running:
+            process.kill9()
+            return 0
+        self.assertEqual(process.exit_code, 1, process.log())
+        said = [line for line in process.log().splitlines() if line.startswith("p2p")]
+        self.assertEqual(len(said), 1, process.log())
+        self.assertNotIn("terminate called", process.log())
+        return 1
+
+    def test_X10_a_daemon_without_memory_for_its_start_says_so(self):
+        ended = 0
+        for kib in self.KIB:
+            daemon = self.make_daemon(f"d{kib}")
+            limited = self.with_limit(kib, daemon.arguments)
+            if limited is not None:
+                daemon.arguments = limited
+                with self.subTest(kib=kib):
+                    ended += self.check(daemon, lambda d=daemon: "control socket" in d.log())
+        self.assertGreater(ended, 0)
+
+    def test_X10_a_tracker_without_memory_for_its_start_says_so(self):
+        ended = 0
+        command = [program("p2p-tracker"), "--listen", LOCALHOST + ":0"]
+        for kib in self.KIB:
+            limited = self.with_limit(kib, command)
+            if limited is not None:
+                tracker = self.process(limited, f"t{kib}")
+                with self.subTest(kib=kib):
+                    ended += self.check(tracker, lambda t=tracker: "listening on" in t.log())
+        self.assertGreater(ended, 0)
