@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "core/base/clock.h"
+#include "core/base/start_guard.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
 #include "core/net/congestion_control.h"
@@ -325,6 +326,7 @@ int Run(int argc, char** argv) {
   const sigset_t signals = AwaitedSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   StartLogging(config->log_level);
+  absl::optional<StartGuard> guard("p2pd");  // also while half of a start is taken down
   Daemon daemon(std::move(line), *std::move(config));
   absl::Status started;
   try {
@@ -333,6 +335,7 @@ int Run(int argc, char** argv) {
     started = absl::UnavailableError(absl::StrCat("cannot start: ", error.what()));
   }
   if (!started.ok()) return Fail(ExitCodeOf(started), started);
+  guard.reset();
   daemon.Run();
   daemon.Stop();
   return EXIT_SUCCESS;

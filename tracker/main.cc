@@ -23,6 +23,7 @@
 #include "asio/steady_timer.hpp"
 #include "core/base/clock.h"
 #include "core/base/free_memory.h"
+#include "core/base/start_guard.h"
 #include "core/base/status.h"
 #include "core/net/address.h"
 #include "core/net/descriptors.h"
@@ -335,10 +336,12 @@ int Run(int argc, char** argv) {
 
   const absl::Status descriptors = net::CheckDescriptorLimit();
   if (!descriptors.ok()) return Fail(kExitFailed, descriptors);
+  absl::optional<StartGuard> guard("p2p-tracker");
   StartLog();
   Program program(flags, config, *std::move(store));
   const absl::Status started = program.Start(*addresses);
   if (!started.ok()) return Fail(kExitFailed, started);
+  guard.reset();
   return program.RunUntilStopped() ? EXIT_SUCCESS : kExitFailed;
 }
 
