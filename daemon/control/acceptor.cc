@@ -24,6 +24,7 @@ namespace {
 
 // Then the wake-up is looked at again: a flood of clients does not keep the thread from ending.
 constexpr int kAcceptsPerRound = 64;
+constexpr absl::Duration kLookInterval = absl::Seconds(10);
 
 int OpenReserve() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
@@ -35,8 +36,10 @@ ino_t InodeOf(int fd) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Start(int listener, absl::optional<gid_t> group,
-                                                          std::function<void(int fd)> serve) {
-  std::unique_ptr<Acceptor> acceptor(new Acceptor(listener, group, std::move(serve)));
+                                                          std::function<void(int fd)> serve,
+                                                          std::function<void()> look) {
+  std::unique_ptr<Acceptor> acceptor(
+      new Acceptor(listener, group, std::move(serve), std::move(look)));
   if (pipe(acceptor->wake_) != 0) return ErrnoStatus(errno, "cannot make a pipe for control");
   for (int end : acceptor->wake_) fcntl(end, F_SETFD, FD_CLOEXEC);
   acceptor->reserve_ = OpenReserve();
@@ -44,8 +47,9 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Start(int listener, absl::op
   return acceptor;
 }
 
-Acceptor::Acceptor(int listener, absl::optional<gid_t> group, std::function<void(int fd)> serve)
-    : listener_(listener), group_(group), serve_(std::move(serve)) {}
+Acceptor::Acceptor(int listener, absl::optional<gid_t> group, std::function<void(int fd)> serve,
+                   std::function<void()> look)
+    : listener_(listener), group_(group), serve_(std::move(serve)), look_(std::move(look)) {}
 
 Acceptor::~Acceptor() {
   if (wake_[1] >= 0) close(wake_[1]);
@@ -61,13 +65,14 @@ void Acceptor::Run() {
     // While paused only the wake-up is waited for: the listener stays readable and would make this
     // spin.
     const int timeout =
-        paused ? static_cast<int>(absl::ToInt64Milliseconds(limits::kAcceptPause)) : -1;
+        static_cast<int>(absl::ToInt64Milliseconds(paused ? limits::kAcceptPause : kLookInterval));
     const int ready = poll(waits, paused ? 1 : 2, timeout);
     if (ready < 0 && errno != EINTR) {
       LogRefusal(absl::StrCat("cannot wait for clients: errno ", errno));
       absl::SleepFor(limits::kAcceptPause);
     }
     if (ready > 0 && waits[0].revents != 0) return;
+    if (ready == 0 && !paused) look_();
     paused = !AcceptAll();
   }
 }

@@ -20,13 +20,16 @@ namespace p2p::control {
 class Acceptor {
  public:
   // `serve` is called on the acceptor's thread and takes over the connection, which does not block.
+  // So is `look`, whenever nobody came for a while: it may put another socket behind `listener`.
   static absl::StatusOr<std::unique_ptr<Acceptor>> Start(int listener, absl::optional<gid_t> group,
-                                                         std::function<void(int fd)> serve);
+                                                         std::function<void(int fd)> serve,
+                                                         std::function<void()> look);
   // Joins the thread; `listener` is left open.
   ~Acceptor();
 
  private:
-  Acceptor(int listener, absl::optional<gid_t> group, std::function<void(int fd)> serve);
+  Acceptor(int listener, absl::optional<gid_t> group, std::function<void(int fd)> serve,
+           std::function<void()> look);
 
   void Run();
   // Accepts what is there. False when descriptors ran out and accepting should pause.
@@ -50,6 +53,7 @@ class Acceptor {
   const int listener_;
   const absl::optional<gid_t> group_;
   const std::function<void(int fd)> serve_;
+  const std::function<void()> look_;
   int wake_[2] = {-1, -1};  // a pipe: its end ends the thread
   int reserve_ = -1;
   std::vector<Served> served_;

@@ -63,6 +63,17 @@ std::unique_ptr<grpc::Server> BuildServer(ControlService* service) {
   return builder.BuildAndStart();
 }
 
+// On the acceptor's thread. What cleans up directories of old files takes the socket, too.
+void LookAfter(ControlSocket* socket) {
+  const absl::StatusOr<bool> restored = socket->Restore();
+  if (!restored.ok()) {
+    spdlog::warn("control: the socket was removed, and: {}",
+                 std::string(restored.status().message()));
+  } else if (*restored) {
+    spdlog::warn("control: the socket {} was removed; it was made anew", Printable(socket->path()));
+  }
+}
+
 }  // namespace
 
 struct ControlServer::Impl {
@@ -89,7 +100,8 @@ absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Serve(
   if (impl->server == nullptr) return absl::InternalError("the gRPC server does not start");
   auto acceptor = Acceptor::Start(
       socket->listener(), socket->group(),
-      [server = impl->server.get()](int fd) { grpc::AddInsecureChannelFromFd(server, fd); });
+      [server = impl->server.get()](int fd) { grpc::AddInsecureChannelFromFd(server, fd); },
+      [socket] { LookAfter(socket); });
   if (!acceptor.ok()) return acceptor.status();
   impl->acceptor = *std::move(acceptor);
   return std::unique_ptr<ControlServer>(new ControlServer(std::move(impl)));

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
@@ -37,6 +38,21 @@ absl::StatusOr<int> NewSocket() {
   if (fd < 0) return ErrnoStatus(errno, "cannot make a control socket");
   fcntl(fd, F_SETFD, FD_CLOEXEC);
   return fd;
+}
+
+// "" when the lock file does not tell.
+std::string HolderOf(int lock) {
+  char text[20];
+  const ssize_t size = pread(lock, text, sizeof text, 0);
+  uint64_t pid = 0;
+  if (size <= 0 || !absl::SimpleAtoi(absl::string_view(text, size), &pid) || pid == 0) return "";
+  return absl::StrCat(pid);
+}
+
+// Only for the message of a second daemon: a full disk must not keep this one from starting.
+void WritePid(int lock) {
+  const std::string pid = absl::StrCat(getpid(), "\n");
+  if (ftruncate(lock, 0) == 0) (void)!pwrite(lock, pid.data(), pid.size(), 0);
 }
 
 absl::Status CheckPath(const std::string& path) {
@@ -110,11 +126,15 @@ absl::Status ControlSocket::Lock() {
     return absl::Status(status.code(),
                         absl::StrCat(status.message(), "; --socket takes another place"));
   }
-  if (flock(lock_, LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
+  if (flock(lock_, LOCK_EX | LOCK_NB) == 0) {
+    WritePid(lock_);
+    return absl::OkStatus();
+  }
   if (errno == EWOULDBLOCK) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("p2pd is already running, or just stopping, on ", Quoted(path_),
-                     "; p2pctl stop ends it, --socket takes another"));
+    const std::string holder = HolderOf(lock_);
+    return absl::FailedPreconditionError(absl::StrCat(
+        "p2pd is already running, or just stopping, on ", Quoted(path_), "; p2pctl stop",
+        holder.empty() ? "" : " or kill ", holder, " ends it, --socket takes another"));
   }
   return ErrnoStatus(errno, absl::StrCat("cannot lock ", Quoted(name)));
 }
@@ -150,9 +170,30 @@ absl::Status ControlSocket::RemoveStale() {
 }
 
 absl::Status ControlSocket::Listen() {
-  P2P_ASSIGN_OR_RETURN(listener_, NewSocket());
+  P2P_ASSIGN_OR_RETURN(const int fresh, NewSocket());
+  const absl::Status listening = BindAndListen(fresh);
+  if (!listening.ok()) {
+    close(fresh);
+    RemoveOwn();
+    return listening;
+  }
+  if (listener_ < 0) {
+    listener_ = fresh;
+    return absl::OkStatus();
+  }
+  const int replaced = dup2(fresh, listener_) < 0 ? errno : 0;
+  close(fresh);
+  if (replaced != 0) {
+    RemoveOwn();
+    return ErrnoStatus(replaced, "cannot replace the control socket");
+  }
+  fcntl(listener_, F_SETFD, FD_CLOEXEC);
+  return absl::OkStatus();
+}
+
+absl::Status ControlSocket::BindAndListen(int fd) {
   const sockaddr_un address = MakeAddress(path_);
-  if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot make the control socket ", Quoted(path_)));
   }
   bound_ = true;
@@ -171,14 +212,22 @@ absl::Status ControlSocket::Listen() {
   if (chmod(path_.c_str(), group_ ? 0660 : 0600) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot set the mode of ", Quoted(path_)));
   }
-  if (listen(listener_, kBacklog) != 0) {
+  if (listen(fd, kBacklog) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot listen on ", Quoted(path_)));
   }
   // Else the thread that accepts would wait there at the end, too.
-  if (fcntl(listener_, F_SETFL, O_NONBLOCK) != 0) {
+  if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot prepare the control socket ", Quoted(path_)));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> ControlSocket::Restore() {
+  struct stat info {};
+  if (lstat(path_.c_str(), &info) == 0 || errno != ENOENT) return false;
+  P2P_RETURN_IF_ERROR(PrepareDirectory(path_, group_.has_value()));
+  P2P_RETURN_IF_ERROR(Listen());
+  return true;
 }
 
 void ControlSocket::StopListening() {
@@ -186,12 +235,16 @@ void ControlSocket::StopListening() {
   listener_ = -1;
 }
 
-ControlSocket::~ControlSocket() {
+void ControlSocket::RemoveOwn() {
   struct stat info {};
   if (bound_ && lstat(path_.c_str(), &info) == 0 && info.st_dev == device_ &&
       info.st_ino == inode_) {
     unlink(path_.c_str());
   }
+}
+
+ControlSocket::~ControlSocket() {
+  RemoveOwn();
   StopListening();
   if (lock_ >= 0) close(lock_);
 }

@@ -1,6 +1,6 @@
 // The daemon's claim to its control socket: at most one daemon has it at a time. Owned by main,
 // from before the engine starts until after it has stopped: while the file is there, a daemon
-// works. One thread.
+// works. One thread at a time: while an acceptor runs, its.
 #pragma once
 
 #include <sys/types.h>
@@ -38,6 +38,9 @@ class ControlSocket {
   absl::optional<gid_t> group() const { return group_; }
   // -1 after StopListening.
   int listener() const { return listener_; }
+  // Makes the socket anew where somebody removed it, perhaps with its directory: true when it did.
+  // The listener's number stays. What stands in its place is left alone.
+  absl::StatusOr<bool> Restore();
   // New clients are refused from here on; the claim stays.
   void StopListening();
 
@@ -45,7 +48,10 @@ class ControlSocket {
   explicit ControlSocket(std::string path) : path_(std::move(path)) {}
   absl::Status Lock();
   absl::Status RemoveStale();
+  // On a new socket, which takes the number of the listener if there is one.
   absl::Status Listen();
+  absl::Status BindAndListen(int fd);
+  void RemoveOwn();
 
   const std::string path_;
   absl::optional<gid_t> group_;

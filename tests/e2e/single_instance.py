@@ -1,12 +1,13 @@
 """One daemon for a state directory and a socket, and only those who may reach it."""
 import grp
 import os
+import shutil
 import socket
 import stat
 import subprocess
 
 from p2p_content import make_file
-from p2p_harness import P2pTest, program, run_ctl
+from p2p_harness import P2pTest, program, run_ctl, wait_for
 
 NOBODY = 65_534
 
@@ -45,7 +46,36 @@ class SingleInstanceTest(P2pTest):
         a = self.daemon("a")
         reason = self.start_that_fails(self.second(socket=a.socket))
         self.assertIn("already running", reason)
+        self.assertIn(f"kill {a.pid} ", reason)
         self.assertEqual(a.ctl("status").code, 0)
+
+    def test_G02_a_socket_that_was_removed_is_made_anew(self):
+        a = self.daemon("a")
+        with socket.socket(socket.AF_UNIX) as connected:
+            connected.connect(a.socket)
+            a.ctl("status")  # and so the one before is served
+            os.unlink(a.socket)
+            self.assertIn(f"kill {a.pid} ", self.start_that_fails(self.second(socket=a.socket)))
+            wait_for(lambda: a.ctl("status").code == 0, "it is reached again")
+            connected.setblocking(False)
+            self.assertTrue(connected.recv(100), "it is served as before")
+        self.assertEqual(stat.S_IMODE(os.stat(a.socket).st_mode), 0o600)
+        a.wait_for_log("was removed; it was made anew")
+        a.must("stop")
+        self.assertEqual(a.wait()[1], 0)
+        self.assertFalse(os.path.exists(a.socket))
+
+    def test_G02_what_came_into_a_removed_socket_s_place_stays(self):
+        a = self.make_daemon("a")
+        at = a.arguments.index("--socket")
+        a.arguments[at + 1] = a.socket = self.path("dir", "s")
+        a.start()
+        shutil.rmtree(self.path("dir"))
+        wait_for(lambda: a.ctl("status").code == 0, "it is reached again, directory and all")
+        os.unlink(a.socket)
+        digest = make_file(a.socket, 20)
+        a.stop()
+        self.assert_same_file(a.socket, digest)
 
     def test_G02_a_socket_that_a_killed_daemon_left_is_replaced(self):
         a = self.daemon("a")
