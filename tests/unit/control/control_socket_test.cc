@@ -120,6 +120,22 @@ TEST_F(ControlSocketTest, LeavesASocketThatIsNotItsOwnAnyMore) {
   close(other);
 }
 
+TEST_F(ControlSocketTest, G02_MakesARemovedSocketAnewAndLeavesAnotherAlone) {
+  auto claim = Claim();
+  ASSERT_TRUE(claim.ok());
+  const int listener = (*claim)->listener();
+  EXPECT_FALSE(*(*claim)->Restore());
+  ASSERT_EQ(unlink(path_.c_str()), 0);
+  EXPECT_TRUE(*(*claim)->Restore());
+  EXPECT_EQ((*claim)->listener(), listener);
+  EXPECT_EQ(Mode(path_), 0600u);
+  ASSERT_EQ(unlink(path_.c_str()), 0);
+  std::ofstream(path_) << "precious";
+  EXPECT_FALSE(*(*claim)->Restore());
+  claim->reset();
+  EXPECT_TRUE(Exists(path_));
+}
+
 TEST_F(ControlSocketTest, MayBeClaimedAgainAfterItWasGivenUp) {
   { ASSERT_TRUE(Claim().ok()); }
   EXPECT_TRUE(Claim().ok());
