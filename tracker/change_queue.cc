@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/base/clock.h"
 #include "tracker/store_record.h"
 
 namespace p2p::tracker {
@@ -16,30 +17,28 @@ struct Header {
   ChangeQueue::Kind kind;
   uint16_t port;
   uint16_t size;
+  int64_t time_ns;
   std::array<uint8_t, 16> ip;
 };
 
 }  // namespace
 
 void ChangeQueue::OnChanged(const RegistrationKey& key) {
-  Push(Kind::kChanged, key.address, RecordField(key));
+  Push(Kind::kChanged, key.address, MonotonicNow(), RecordField(key));
 }
 
 void ChangeQueue::OnRenewed(const wire::PeerAddress& address, absl::Time until) {
-  PushTime(Kind::kRenewed, address, until);
+  Push(Kind::kRenewed, address, until, "");
 }
 
 void ChangeQueue::OnUnregistered(const wire::PeerAddress& address, absl::Time at) {
-  PushTime(Kind::kUnregistered, address, at);
+  Push(Kind::kUnregistered, address, at, "");
 }
 
-void ChangeQueue::PushTime(Kind kind, const wire::PeerAddress& address, absl::Time time) {
-  const int64_t time_ms = absl::ToUnixMillis(time);
-  Push(kind, address, absl::string_view(reinterpret_cast<const char*>(&time_ms), sizeof time_ms));
-}
-
-void ChangeQueue::Push(Kind kind, const wire::PeerAddress& address, absl::string_view more) {
-  const Header header = {kind, address.port, static_cast<uint16_t>(more.size()), address.ip.bytes};
+void ChangeQueue::Push(Kind kind, const wire::PeerAddress& address, absl::Time time,
+                       absl::string_view more) {
+  const Header header = {kind, address.port, static_cast<uint16_t>(more.size()),
+                         absl::ToUnixNanos(time), address.ip.bytes};
   bool first = false;
   {
     absl::MutexLock lock(&mutex_);
@@ -73,18 +72,12 @@ bool ChangeQueue::Batch::Next(absl::string_view* rest, Change* change) {
   Header header;
   std::memcpy(&header, rest->data(), sizeof header);
   rest->remove_prefix(sizeof header);
-  const absl::string_view more = rest->substr(0, header.size);
+  change->field = rest->substr(0, header.size);
   rest->remove_prefix(header.size);
   change->kind = header.kind;
   change->address.ip.bytes = header.ip;
   change->address.port = header.port;
-  if (header.kind == Kind::kChanged) {
-    change->field = more;
-    return true;
-  }
-  int64_t time_ms = 0;
-  std::memcpy(&time_ms, more.data(), sizeof time_ms);
-  change->time = absl::FromUnixMillis(time_ms);
+  change->time = absl::FromUnixNanos(header.time_ns);
   return true;
 }
 

@@ -31,7 +31,7 @@ class ChangeQueue : public ChangeListener {
     Kind kind = Kind::kChanged;
     wire::PeerAddress address;
     absl::string_view field;  // RecordField, where kind is kChanged
-    absl::Time time;          // of the others: until when, or at which moment; in milliseconds
+    absl::Time time;          // until when, or at which moment
   };
   // All since the last call, in order; `lost`: some did not fit. The same buffers serve again.
   struct Batch {
@@ -48,9 +48,7 @@ class ChangeQueue : public ChangeListener {
   size_t count() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  void PushTime(Kind kind, const wire::PeerAddress& address, absl::Time time)
-      ABSL_LOCKS_EXCLUDED(mutex_);
-  void Push(Kind kind, const wire::PeerAddress& address, absl::string_view more)
+  void Push(Kind kind, const wire::PeerAddress& address, absl::Time time, absl::string_view more)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::function<void()> on_first_;

@@ -317,15 +317,13 @@ void RedisStore::TakeChanges() {
     queue_.Take(&taken_);
     shown_.waiting += taken_.count;
   }
-  // Not before any of them came; what other trackers learned later is told from it.
-  const absl::Time taken_at = MonotonicNow();
   const bool lost_before = waiting_.lost();
   if (taken_.lost) waiting_.SetLost();
   ChangeQueue::Change change;
   for (absl::string_view rest = taken_.text; ChangeQueue::Batch::Next(&rest, &change);) {
     switch (change.kind) {
       case ChangeQueue::Kind::kChanged:
-        waiting_.AddChanged(change.address, change.field, taken_at);
+        waiting_.AddChanged(change.address, change.field, change.time);
         break;
       case ChangeQueue::Kind::kRenewed:
         waiting_.AddRenewed(change.address, change.time);

@@ -3,6 +3,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/base/clock.h"
 #include "gtest/gtest.h"
 #include "tracker/store_record.h"
 
@@ -15,7 +16,9 @@ const wire::PeerAddress kPeer = *wire::PeerAddress::Parse("[2001:db8::7]:9001");
 TEST(ChangeQueue, HandsOverWhatItWasToldInOrder) {
   int first = 0;
   ChangeQueue queue([&first] { ++first; });
+  const absl::Time before = MonotonicNow();
   queue.OnChanged({"f", absl::nullopt, kPeer});
+  const absl::Time after = MonotonicNow();
   queue.OnRenewed(kPeer, kNow);
   queue.OnUnregistered(kPeer, kNow + absl::Milliseconds(1));
   EXPECT_EQ(first, 1);
@@ -27,6 +30,9 @@ TEST(ChangeQueue, HandsOverWhatItWasToldInOrder) {
   ASSERT_TRUE(ChangeQueue::Batch::Next(&rest, &change));
   EXPECT_EQ(change.kind, ChangeQueue::Kind::kChanged);
   EXPECT_EQ(change.field, "- f");
+  // When it changed, however late it is taken.
+  EXPECT_GE(change.time, before);
+  EXPECT_LE(change.time, after);
   EXPECT_EQ(change.address, kPeer);
   ASSERT_TRUE(ChangeQueue::Batch::Next(&rest, &change));
   EXPECT_EQ(change.kind, ChangeQueue::Kind::kRenewed);
