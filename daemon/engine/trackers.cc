@@ -26,11 +26,6 @@ uint64_t TokenOf(const session::TrackerEvent& event) {
       event);
 }
 
-// What names a registration at a tracker.
-std::pair<std::string, absl::optional<ContentId>> KeyOf(const session::Announcement& announcement) {
-  return {announcement.name, announcement.content_id};
-}
-
 bool IsAnswer(const session::TrackerEvent& event) {
   if (absl::holds_alternative<session::TrackerEnded>(event)) return false;
   const auto* refused = absl::get_if<session::TrackerRefused>(&event);
@@ -106,60 +101,6 @@ bool Trackers::Connect(Entry* entry, bool now_please) {
   entry->link->Dial(*to, runtime_->listen_port, entry->original);
   AnnounceAll(entry);
   return true;
-}
-
-void Trackers::AnnounceAll(Entry* entry) {
-  entry->refused.clear();
-  std::vector<session::Announcement> all;
-  all.reserve(announcements_.size());
-  for (const auto& [id, announcement] : announcements_) all.push_back(announcement);
-  AnnounceTo(entry, std::move(all));
-}
-
-void Trackers::AnnounceRefused(Entry* entry) {
-  const std::set<RegistrationKey> refused = std::exchange(entry->refused, {});
-  std::vector<session::Announcement> again;
-  for (const auto& [id, announcement] : announcements_) {
-    if (refused.count(KeyOf(announcement)) > 0) again.push_back(announcement);
-  }
-  AnnounceTo(entry, std::move(again));
-}
-
-void Trackers::AnnounceTo(Entry* entry, std::vector<session::Announcement> announcements) {
-  if (announcements.empty() || entry->link == nullptr) return;
-  for (const auto& announcement : announcements) entry->refused.erase(KeyOf(announcement));
-  entry->announcing = true;
-  entry->link->Do([token = next_id_++, all = std::move(announcements)](session::TrackerSession& s) {
-    s.Announce(token, all, MonotonicNow());
-  });
-}
-
-void Trackers::Announce(TransferId transfer, session::Announcement announcement) {
-  announcements_[transfer] = announcement;
-  for (auto& entry : entries_) {
-    if (entry->link == nullptr) {
-      Connect(entry.get(), /*now_please=*/false);  // announces everything
-    } else {
-      AnnounceTo(entry.get(), {announcement});
-    }
-  }
-}
-
-void Trackers::Withdraw(TransferId transfer) {
-  const auto it = announcements_.find(transfer);
-  if (it == announcements_.end()) return;
-  const absl::optional<ContentId> content_id = it->second.content_id;
-  announcements_.erase(it);
-  for (const auto& [id, announcement] : announcements_) {
-    if (announcement.content_id == content_id) return;  // another transfer still offers it
-  }
-  if (!content_id.has_value()) return;
-  for (auto& entry : entries_) {
-    if (entry->link == nullptr) continue;
-    entry->link->Do([token = next_id_++, id = *content_id](session::TrackerSession& s) {
-      s.Withdraw(token, id, MonotonicNow());
-    });
-  }
 }
 
 void Trackers::Ask(Entry* entry, std::function<void(session::TrackerSession&, uint64_t)> question,
@@ -300,9 +241,7 @@ void Trackers::OnEvent(Entry* entry, const session::TrackerEvent& event) {
     Tell(entry, problem);
     entry->problem = std::move(problem);
     if (lost) return;  // the end of the connection has everything announced again
-    // The others of the batch may stand; what was refused is tried again with the next renewal.
-    for (const auto& announcement : refused->refused) entry->refused.insert(KeyOf(announcement));
-    OnAnnounced(entry, refused->ttl.value_or(entry->ttl));
+    OnSomeRefused(entry, *refused);
   }
 }
 
@@ -319,49 +258,6 @@ void Trackers::Tell(Entry* entry, const std::string& problem) {
   spdlog::warn("tracker {}: {}", entry->address, problem);
   entry->told = problem;
   entry->tell_again = now + kTellAgain;
-}
-
-void Trackers::OnAnnounced(Entry* entry, absl::Duration ttl) {
-  entry->announcing = false;
-  // Renewals spread over time by themselves: daemons that start together do not come back together.
-  entry->ttl = std::max(ttl, absl::Seconds(1));
-  const absl::Duration wait = entry->ttl * std::uniform_real_distribution<>(0.25, 0.75)(random_);
-  if (entry->renew_timer->due() <= MonotonicNow() + wait) return;
-  entry->renew_timer->Arm(MonotonicNow() + wait, [this, entry] {
-    entry->renew_timer->Disarm();
-    if (announcements_.empty()) return;
-    if (entry->link == nullptr) {
-      Connect(entry, /*now_please=*/true);  // announces everything
-    } else {
-      Renew(entry);
-    }
-  });
-}
-
-// On this connection everything was announced, so that one line renews all that was not refused.
-void Trackers::Renew(Entry* entry) {
-  Ask(
-      entry,
-      [count = RegistrationCount(*entry)](session::TrackerSession& s, uint64_t token) {
-        s.Renew(token, count, MonotonicNow());
-      },
-      [this, entry](const session::TrackerEvent* event) {
-        if (event == nullptr) return;
-        if (absl::holds_alternative<session::TrackerRefused>(*event)) {
-          AnnounceAll(entry);
-        } else {
-          AnnounceRefused(entry);
-        }
-      });
-}
-
-uint64_t Trackers::RegistrationCount(const Entry& entry) const {
-  std::set<RegistrationKey> distinct;
-  for (const auto& [id, announcement] : announcements_) {
-    RegistrationKey key = KeyOf(announcement);
-    if (entry.refused.count(key) == 0) distinct.insert(std::move(key));
-  }
-  return distinct.size();
 }
 
 void Trackers::OnClosedHere(Entry* entry, const std::string& reason, bool was_original) {

@@ -101,6 +101,7 @@ class Trackers : public TrackerLinkObserver {
   // What the tracker has registered of ours once all was announced and it has refused some.
   uint64_t RegistrationCount(const Entry& entry) const;
   void OnAnnounced(Entry* entry, absl::Duration ttl);
+  void OnSomeRefused(Entry* entry, const session::TrackerRefused& refusal);
   void OnEvent(Entry* entry, const session::TrackerEvent& event);
   void OnFault(Entry* entry, const std::string& reason);
   // Warns of what is wrong with it, once while it stays the same.

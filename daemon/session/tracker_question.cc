@@ -113,6 +113,11 @@ std::string Question::NextLine(bool original, absl::string_view self_address) {
   return wire::FormatPeers(*content_id);
 }
 
+void Question::TakeRefusal(const wire::WireError& error) {
+  if (!refusal.has_value()) refusal = error;
+  if (kind == Kind::kAnnounce) refused.push_back(announcements[answered]);
+}
+
 TrackerEvent Question::BatchAnswer() const {
   if (refusal.has_value()) {
     return TrackerRefused{token, refusal->code, refusal->text, refused, ttl};

@@ -37,6 +37,8 @@ struct Question {
   std::string NextLine(bool original, absl::string_view self_address);
   // Whether there is one answer when all lines have theirs: announcements and their renewal.
   bool IsBatch() const { return kind == Kind::kAnnounce || kind == Kind::kRenew; }
+  // The answer of the next line refuses it.
+  void TakeRefusal(const wire::WireError& error);
   TrackerEvent BatchAnswer() const;
 
   Kind kind = Kind::kAnnounce;

@@ -171,13 +171,8 @@ void TrackerSession::Impl::OnHelloAnswer(absl::string_view line, absl::Time now)
 }
 
 void TrackerSession::Impl::OnRefused(Question* question, const wire::WireError& error) {
-  if (!question->IsBatch()) {
-    return events.push_back(TrackerRefused{question->token, error.code, error.text});
-  }
-  if (!question->refusal.has_value()) question->refusal = error;
-  if (question->kind == Question::Kind::kAnnounce) {
-    question->refused.push_back(question->announcements[question->answered]);
-  }
+  if (question->IsBatch()) return question->TakeRefusal(error);
+  events.push_back(TrackerRefused{question->token, error.code, error.text});
 }
 
 bool TrackerSession::Impl::OnAnswer(Question* question, absl::string_view line) {

@@ -4,9 +4,11 @@ Every test has a directory of its own, every program a free port: tests run side
 polling the real state until a deadline. What the programs wrote to stderr is kept in files, shown
 when a test fails, and searched for sanitizer reports in any case.
 """
+import contextlib
 import ctypes
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -54,10 +56,11 @@ def wait_for(condition, what, deadline=None, interval=POLL_INTERVAL):
 
 
 def free_port():
-    """A port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOCALHOST, 0))
-        return probe.getsockname()[1]
+    """A port that nothing listens on at this moment, and that the system gives to nobody who does not ask for it."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOCALHOST, random.randrange(10_000, 22_000)))
+            return probe.getsockname()[1]
 
 
 def cpu_ticks(pid):
