@@ -15,8 +15,7 @@ namespace {
 // More than all limits together ask for; some systems have no limit at all.
 constexpr rlim_t kMostDescriptors = 1 << 20;
 // An idle p2pd has 28 with two I/O loops, three more for each other one, and eight loops at most; a
-// tracker has less. The rest is for
-// files and connections.
+// tracker has less. The rest is for files and connections.
 constexpr int kFewestDescriptors = 64;
 
 }  // namespace
