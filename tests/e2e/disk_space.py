@@ -1,10 +1,11 @@
 """Small disks: a download that cannot fit is refused, one that no longer fits waits for space."""
 import json
 import os
+import unittest
 
 from p2p_content import CHUNK, MIB, make_file, make_tree, tree_of
 from p2p_disk import fill, free, mount_disk, mount_ext4
-from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
+from p2p_harness import LOCALHOST, PORTABLE, P2pTest, link_to, wait_for
 from p2p_proxy import Proxy
 
 
@@ -63,6 +64,7 @@ class DiskSpaceTest(P2pTest):
         b.must("get", y, "-o", os.path.join(small, "y.bin"))
         proxy.allow()
 
+    @unittest.skipIf(PORTABLE, "fallocate reserves, which only Linux has")
     def test_S02_S04_what_is_reserved_for_a_download_already_is_not_asked_for_again(self):
         place = mount_ext4(self, self.path("disk"), 180 * MIB)
         digest = make_file(self.path("x.bin"), 80 * MIB, seed=1)
