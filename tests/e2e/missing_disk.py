@@ -17,14 +17,20 @@ class MissingDiskTest(P2pTest):
         self.addCleanup(subprocess.run, ["umount", "-l", self.elsewhere], check=False,
                         capture_output=True)
 
-    def begun_download(self, size=12 * MIB):
-        """(daemon, transfer, proxy, SHA-256): a part is on the disk, and the daemon has stopped."""
+    def running_download(self, place, budget=5 * MIB):
+        """(daemon, transfer, proxy, SHA-256) of a download that has a .part and waits for bytes."""
         a = self.daemon("a")
-        digest = make_file(self.path("x.bin"), size)
+        digest = make_file(self.path("x.bin"), 12 * MIB)
         shared = a.share(self.path("x.bin"))
-        proxy = self.closing(Proxy((LOCALHOST, a.port), budget=5 * MIB))
-        b = self.daemon("b", downloads=self.place)
+        proxy = self.closing(Proxy((LOCALHOST, a.port), budget=budget))
+        b = self.daemon("b", downloads=place)
         transfer = b.get_detached(link_to(shared, proxy))["id"]
+        wait_for(lambda: os.path.exists(os.path.join(place, "x.bin.part")), "its place is made")
+        return b, transfer, proxy, digest
+
+    def begun_download(self):
+        """The same, with a part on the disk, and the daemon has stopped."""
+        b, transfer, proxy, digest = self.running_download(self.place)
         b.wait_bytes(transfer, 3 * MIB, "a part is here")
         b.stop()
         return b, transfer, proxy, digest
@@ -91,17 +97,6 @@ class MissingDiskTest(P2pTest):
         b.wait_bytes(transfer, 3 * MIB, "what was there is there")
         b.wait_state(transfer, "complete")
         self.assert_same_file(os.path.join(self.place, "x.bin"), digest)
-
-    def running_download(self, place, budget=5 * MIB):
-        """(daemon, transfer, proxy, SHA-256) of a download that has a .part and waits for bytes."""
-        a = self.daemon("a")
-        digest = make_file(self.path("x.bin"), 12 * MIB)
-        shared = a.share(self.path("x.bin"))
-        proxy = self.closing(Proxy((LOCALHOST, a.port), budget=budget))
-        b = self.daemon("b", downloads=place)
-        transfer = b.get_detached(link_to(shared, proxy))["id"]
-        wait_for(lambda: os.path.exists(os.path.join(place, "x.bin.part")), "its place is made")
-        return b, transfer, proxy, digest
 
     def test_S15_a_disk_that_becomes_read_only_under_a_download_is_waited_for(self):
         # Nothing is written yet: a disk with a file that is open for writing stays writable.
