@@ -17,7 +17,7 @@ build_packages=(
   protobuf-compiler protobuf-compiler-grpc
 )
 test_packages=(libgtest-dev libgmock-dev python3 python3-grpcio python3-protobuf python3-libtorrent
-  openssl redis-server)
+  e2fsprogs openssl redis-server)
 lint_packages=(clang clang-format clang-tidy libclang-rt-dev pyflakes3 shellcheck)
 bench_packages=(python3 python3-libtorrent aria2 nginx curl rsync iproute2 nftables
   redis-server redis-tools opentracker)
