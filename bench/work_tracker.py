@@ -120,20 +120,27 @@ def large(case, work):
             beside_idle = json.loads(tool.stdout.read())
     with OurTracker(work, "--ttl", EXPIRY_SECONDS) as ours:
         load(ours.port, "fill", names=EXPIRING, peers=1, depth=100)
-        expiry = load(ours.port, "lookup", names=EXPIRING, connections=8, seconds=EXPIRY_SECONDS + 3)
+        expiry = lookups_past_expiry(ours)
     return {
         "registrations_anon_mib": filled - before,
         "lookup_p99_ms": lookups["p99_ms"],
         "beside_idle_p99_ms": beside_idle["p99_ms"],
         "idle_connection_bytes": (most - empty) * (1 << 20) / max(1, idle),
-        "mass_expiry_max_ms": expiry["max_ms"],
+        "lookup_max_ms": expiry["max_ms"],
     }
 
 
+def lookups_past_expiry(tracker):
+    """For long enough that what was registered just before with a ttl of EXPIRY_SECONDS ends meanwhile."""
+    return load(tracker.port, "lookup", names=EXPIRING, connections=8, seconds=EXPIRY_SECONDS + 3)
+
+
 def empty_tracker(case, work):
+    """Its slowest lookup is what the machine alone costs: nothing ends."""
     with OurTracker(work) as ours:
         lookups = load(ours.port, "lookup", names=case.options.names, seconds=case.options.seconds)
-    return {"lookup_p99_ms": lookups["p99_ms"]}
+        calm = lookups_past_expiry(ours)
+    return {"lookup_p99_ms": lookups["p99_ms"], "lookup_max_ms": calm["max_ms"]}
 
 
 def ask(connection, line):
