@@ -117,6 +117,18 @@ class Daemon(Node):
         super().__init__(command, directory / "log", host)
         self.wait_for("listening on")
 
+    @contextlib.contextmanager
+    def control(self):
+        """Its control API, in this process: for what is looked at often. With it, the stubs of its messages."""
+        # Only where it is needed: it takes packages, and a tenth of a second.
+        sys.path.insert(0, str(HERE.parent / "examples"))
+        import control_pb2  # pylint: disable=import-outside-toplevel
+        import control_pb2_grpc  # pylint: disable=import-outside-toplevel
+        import grpc  # pylint: disable=import-outside-toplevel
+
+        with grpc.insecure_channel(f"unix:{self._socket}") as channel:
+            yield control_pb2_grpc.ControlStub(channel), control_pb2
+
     def ctl(self, *words, may_fail=False):
         """The last object that `p2pctl --json WORDS` prints; none if it prints nothing, or fails and may."""
         command = [BIN / "p2pctl", "--socket", self._socket, "--json", *words]

@@ -49,7 +49,8 @@ def over_losses(move):
 
 
 def first_chunk(case, work):
-    """From `p2pctl get` to the first verified chunk, the seed and the tracker at the other end of the link."""
+    """From `p2pctl get` to the first verified chunk, the seed and the tracker at the other end of the link. The daemon
+    runs, and knows its tracker."""
     options = case.options
     with contextlib.ExitStack() as running:
         far, near = running.enter_context(wide_link(options, 0, work))
@@ -57,12 +58,15 @@ def first_chunk(case, work):
         seed = running.enter_context(nodes.Daemon(work / "seed", tracker, far))
         peer = running.enter_context(nodes.Daemon(work / "peer", tracker, near))
         content_id = seed.ctl("share", case.path)["content_id"]
-        begin = time.monotonic()
+        control, messages = running.enter_context(peer.control())
+        peer.wait_until(lambda: control.GetDaemon(messages.GetDaemonRequest()).daemon.trackers[0].ok)
+        time.sleep(5 * options.rtt / 1e3)  # they have greeted each other, too
         threads = running.enter_context(concurrent.futures.ThreadPoolExecutor(1))
+        begin = time.monotonic()
         fetched = threads.submit(peer.ctl, "get", content_id)
         # Parts of it count as they come.
-        while (peer.ctl("list") or {"bytes_done": 0})["bytes_done"] < CHUNK_BYTES:
-            pass
+        while sum(t.bytes_done for t in control.ListTransfers(messages.ListTransfersRequest()).transfers) < CHUNK_BYTES:
+            time.sleep(0.001)
         seconds = time.monotonic() - begin
         fetched.result()
     chunk_seconds = CHUNK_BYTES * 8 / 1e6 / options.mbit
