@@ -6,6 +6,7 @@
 namespace p2p::session {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -241,6 +242,114 @@ TEST(LeafServing, SendsFirstWhatWasSentLeastOverAllConnections) {
     second.session.Refuse(order.back(), 410, "damaged");
   }
   EXPECT_EQ(order, (std::vector<ChunkPart>{ChunkIndex(9), Part(3, 12), Part(3, 8), ChunkIndex(3)}));
+}
+
+// --- The opening chunk
+
+TEST(Opening, IsAskedForBeforeAnythingIsKnownAndAnsweredLikeARequest) {
+  Harness h(Dialled());
+  h.session.Open(TestContentId(5));
+  h.session.AskOpening(8, 4);
+  h.session.AskOpening(12, 4);
+  EXPECT_THAT(h.Said(), EndsWith("\nGET-OPENING 8 4\n")) << "once";
+  h.Feed(HelloLine(/*leaves=*/true) + "OPENED 10\nOPENING 7\n");
+  h.Next<PeerHello>();
+  h.Next<OpenAnswered>();
+  EXPECT_EQ(h.Next<OpeningGranted>().part, Part(7, 8));
+  EXPECT_EQ(h.session.requested(), 1);
+  h.Feed(LeavesLine("7 8 4", {1, 2, 3}, kPartBytes) + Pattern(kPartBytes));
+  EXPECT_EQ(h.Next<ChunkReceived>().part, Part(7, 8));
+  EXPECT_EQ(h.session.requested(), 0);
+}
+
+TEST(Opening, MayBeRefusedOrCancelledLikeARequest) {
+  Harness h(Dialled());
+  h.session.AskOpening(8, 4);
+  h.OpenAsDialler(10, /*leaves=*/true);
+  h.Feed("OPENING 7\n");
+  h.Next<OpeningGranted>();
+  h.Said();
+  h.session.Cancel(Part(7, 8));
+  EXPECT_EQ(h.Said(), "CANCEL-LEAVES 7 8 4\n");
+  h.Feed("REJECT-LEAVES 7 8 4 499 cancelled\n");
+  EXPECT_EQ(h.Next<ChunkRejected>().part, Part(7, 8));
+}
+
+TEST(Opening, IsAnAnswerOfItsOwnBesideThatToARequestForTheSame) {
+  Harness h(Dialled());
+  h.session.AskOpening(8, 4);
+  h.OpenAsDialler(10, /*leaves=*/true);
+  h.session.RequestLeaves(Part(7, 8), kPartBytes, h.now);
+  const std::string leaves = LeavesLine("7 8 4", {1, 2, 3}, kPartBytes) + Pattern(kPartBytes);
+  h.Feed("OPENING 7\n" + leaves + leaves);
+  h.Next<OpeningGranted>();
+  EXPECT_EQ(h.Next<ChunkReceived>().part, Part(7, 8));
+  EXPECT_EQ(h.Next<ChunkReceived>().part, Part(7, 8));
+  EXPECT_EQ(h.session.requested(), 0);
+  EXPECT_FALSE(h.session.ended());
+}
+
+TEST(Opening, C11_EndsTheConnectionWhereItWasNotAskedForOrLiesBeyondTheContent) {
+  Harness unasked(Dialled());
+  unasked.OpenAsDialler(10, /*leaves=*/true);
+  unasked.Feed("OPENING 7\n");
+  EXPECT_THAT(unasked.Said(), StartsWith("ERROR 400 OPENING answers nothing"));
+
+  for (const char* chunk : {"10", "2147483647"}) {
+    Harness beyond(Dialled());
+    beyond.session.AskOpening(8, 4);
+    beyond.OpenAsDialler(10, /*leaves=*/true);
+    beyond.Said();
+    beyond.Feed(absl::StrCat("OPENING ", chunk, "\n"));
+    EXPECT_THAT(beyond.Said(), StartsWith("ERROR 416 "));
+    EXPECT_TRUE(beyond.Next<SessionEnded>().protocol_error);
+  }
+
+  Harness again(Dialled());
+  again.session.AskOpening(8, 4);
+  again.OpenAsDialler(10, /*leaves=*/true);
+  again.Said();
+  again.Feed("OPENING 7\nOPENING 8\n");
+  EXPECT_THAT(again.Said(), StartsWith("ERROR 400 "));
+}
+
+TEST(Opening, IsServedLikeARequestOnceAChunkIsChosen) {
+  Harness h(Accepted());
+  h.OpenAsAccepter(10, /*leaves=*/true);
+  h.Feed("GET-OPENING 8 4\n");
+  const auto asked = h.Next<OpeningAsked>();
+  EXPECT_EQ(asked.first_leaf, 8u);
+  EXPECT_EQ(asked.leaf_count, 4u);
+  h.session.GrantOpening(ChunkIndex(7));
+  EXPECT_EQ(h.Said(), "OPENING 7\n");
+  EXPECT_EQ(h.Next<ServeChunk>().part, Part(7, 8));
+  h.session.GrantOpening(ChunkIndex(8));
+  EXPECT_EQ(h.Said(), "") << "once";
+  h.session.SendLeaves(Part(7, 8), {HashOf(1)}, SliceOf("some bytes"));
+  EXPECT_EQ(h.Said(), LeavesLine("7 8 4", {1}, 10) + "some bytes");
+  h.Feed("GET-OPENING 8 4\n");
+  EXPECT_THAT(h.Said(), StartsWith("ERROR 400 GET-OPENING comes only once"));
+}
+
+TEST(Opening, IsSkippedWhereTheContentIsRefusedOrThereAreNoLeaves) {
+  Harness refused(Accepted());
+  refused.Feed(HelloLine(/*leaves=*/true) + "OPEN " + TestContentId(5).Hex() +
+               "\nGET-OPENING 0 4\nPING\n");
+  refused.session.RefuseOpen(404, "not shared here");
+  EXPECT_THAT(refused.Said(), EndsWith("\nPONG\n"));
+
+  Harness no_leaves(Accepted());
+  no_leaves.OpenAsAccepter(10, /*leaves=*/false);
+  no_leaves.Feed("GET-OPENING 0 4\nPING\n");
+  EXPECT_EQ(no_leaves.Said(), "PONG\n");
+  EXPECT_TRUE(no_leaves.NoEvents());
+
+  PeerSessionOptions options = Dialled();
+  options.leaves = false;
+  Harness knows_none(options);
+  knows_none.Said();
+  knows_none.session.AskOpening(0, 4);
+  EXPECT_EQ(knows_none.Said(), "");
 }
 
 // --- Availability
