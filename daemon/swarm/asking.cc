@@ -13,7 +13,7 @@ Commands Swarm::Impl::Decide(absl::Time now) {
   for (const auto& link : links) {
     link->ExpireRefusals(now);
     if (now >= link->SnubTime()) SetSnubbed(*link, true);
-    if (!link->complete && !link->dropped) crowded = true;
+    if (!link->complete && !link->dropped && !link->traits.opening_only) crowded = true;
   }
   AskAll(now);
   const bool all_asked = rarity.wanted_count() == 0 && !asked.empty();
@@ -65,14 +65,19 @@ void Swarm::Impl::Fill(Link& link, uint32_t most_units, absl::Time now) {
 
 void Swarm::Impl::Ask(Link& link, const Run& run, absl::Time now) {
   for (uint32_t unit = run.first; unit < run.first + run.count; ++unit) {
-    link.AddRequest(unit, grid.Length(unit), now).whole_chunk = run.whole_chunks;
-    asked[unit].holders.push_back(&link);
-    Refresh(unit);
+    Await(link, unit, now).whole_chunk = run.whole_chunks;
   }
   link.run_next = run.first + run.count;
   link.run_bytes_left -= std::min(link.run_bytes_left, run.bytes);
   if (link.traits.original) original_next = link.run_next;
   Say(link, run);
+}
+
+Request& Swarm::Impl::Await(Link& link, uint32_t unit, absl::Time now) {
+  Request& request = link.AddRequest(unit, grid.Length(unit), now);
+  asked[unit].holders.push_back(&link);
+  Refresh(unit);
+  return request;
 }
 
 void Swarm::Impl::Say(const Link& link, const Run& run) {

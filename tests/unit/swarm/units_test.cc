@@ -26,6 +26,13 @@ class Units : public Harness {
     Add(link);
     links_know_leaves = true;
   }
+  void AddOpeningOnly(uint64_t link, uint64_t peer = 1) {
+    LinkTraits traits;
+    traits.opening_only = true;
+    traits.leaves = true;
+    traits.peer = peer;
+    swarm.AddLink(LinkId(link), traits, now);
+  }
   // The unit is here, from a link that is there for nothing else.
   void Get(const ChunkPart& part) {
     Add(1'000);
@@ -553,6 +560,61 @@ TEST(PartFaults, OriginalLinksAreAskedForWholeChunksInTheirOrder) {
   std::vector<ChunkPart> expected;
   for (uint32_t chunk = 0; chunk < 6; ++chunk) expected.emplace_back(ChunkIndex(chunk));
   EXPECT_EQ(order, expected);
+}
+
+// --- What comes unasked
+
+TEST(Promised, IsAwaitedLikeWhatWasAskedForAndAskedOfNobodyElse) {
+  Units h(2);
+  h.AddOpeningOnly(1, /*peer=*/7);
+  h.AddSeed(2, /*peer=*/7);
+  for (uint32_t leaf = 0; leaf < 28; leaf += kUnitLeaves) {
+    h.swarm.OnPromised(LinkId(1), Part(0, leaf), h.now);
+  }
+  h.Decide();
+  for (const RequestLeaves& request : h.last.leaf_requests) {
+    EXPECT_EQ(request.link, LinkId(2));
+    EXPECT_FALSE(request.part.chunk == ChunkIndex(0) && request.part.first_leaf < 28);
+  }
+  EXPECT_TRUE(h.swarm.OnReceived(LinkId(1), Part(0, 4), h.now));
+  h.swarm.OnVerified(LinkId(1), Part(0, 4));
+  EXPECT_TRUE(h.swarm.Has(Part(0, 4)));
+  EXPECT_FALSE(h.swarm.OnReceived(LinkId(1), Part(0, 4), h.now)) << "it came twice";
+}
+
+TEST(Promised, IsAskedOfOthersOnceItsLinkIsGone) {
+  Units h(1);
+  h.AddOpeningOnly(1);
+  for (uint32_t leaf = 0; leaf < limits::kLeavesPerChunk; leaf += kUnitLeaves) {
+    h.swarm.OnPromised(LinkId(1), Part(0, leaf), h.now);
+  }
+  h.Remove(1);
+  h.AddSeed(2);
+  for (int round = 0; round < 20 && !h.swarm.Complete(); ++round) {
+    h.Decide();
+    while (!h.queue[2].empty()) h.Deliver(2);
+  }
+  EXPECT_TRUE(h.swarm.Complete());
+}
+
+TEST(Promised, OfNoUseIsNothingAtAll) {
+  Units h(1);
+  h.AddOpeningOnly(1);
+  h.swarm.OnPromised(LinkId(1), Part(1, 0), h.now);
+  h.swarm.OnPromised(LinkId(1), Part(0, 0, 2), h.now);
+  h.swarm.OnPromised(LinkId(9), Part(0, 0), h.now);
+  EXPECT_FALSE(h.swarm.OnReceived(LinkId(1), Part(0, 0), h.now));
+  EXPECT_EQ(h.swarm.NextWake(), absl::InfiniteFuture());
+}
+
+TEST(Promised, LinksForItSayNothingOfHowManyOthersFetch) {
+  // Whole chunks are asked for where nobody else fetches the content.
+  Units h(10);
+  h.AddOpeningOnly(1, /*peer=*/7);
+  h.AddSeed(2, /*peer=*/7);
+  h.Decide();
+  EXPECT_TRUE(h.last.leaf_requests.empty());
+  EXPECT_FALSE(h.last.requests.empty());
 }
 
 }  // namespace
