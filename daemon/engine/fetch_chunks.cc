@@ -49,6 +49,7 @@ void Fetch::SchedulePump() {
 
 void Fetch::Pump() {
   if (swarm_ == nullptr) return;
+  TakeEarlyChunks();
   TellHaves();
   if (!arrived_.empty() && store_jobs_ < runtime_->workers->threads()) StoreArrived();
   if (!store_ready_ || swarm_->Complete()) return;
@@ -98,7 +99,12 @@ void Fetch::Request(const swarm::RequestLeaves& request) {
 }
 
 void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
+  if (link.opening == received.part && !MayTake(received.part.chunk)) {
+    early_chunks_[link.id()] = std::move(received);
+    return;
+  }
   if (swarm_ == nullptr || !swarm_->OnReceived(link.id(), received.part, MonotonicNow())) {
+    if (link.opening_only) search_->CloseOpening(link);
     SchedulePump();
     return;
   }
@@ -114,6 +120,23 @@ void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
   arrived_.push_back(std::move(arrived));
   if (arrived_bytes_ >= limits::kChunkBytes) StoreArrived();
   SchedulePump();
+}
+
+bool Fetch::MayTake(ChunkIndex chunk) const {
+  return store_ready_ && (content_->hashes == nullptr || content_->hashes->Knows(chunk));
+}
+
+void Fetch::TakeEarlyChunks() {
+  if (early_chunks_.empty() || !store_ready_) return;
+  for (auto& [id, received] : std::exchange(early_chunks_, {})) {
+    if (Link* link = links_->Find(id)) OnChunk(*link, received);
+  }
+}
+
+void Fetch::CloseIdleOpenings() {
+  links_->ForEachOf(host_->SelfAsTransfer().get(), [this](Link& link) {
+    if (link.opening_only && !link.opening.has_value()) search_->CloseOpening(link);
+  });
 }
 
 void Fetch::StoreArrived() {
@@ -190,7 +213,10 @@ void Fetch::OnChunkStored(const StoredChunk& result) {
     host_->OnStoreProblem(result.stored);
     return;
   }
-  if (link != nullptr) ++link->chunks_down;
+  if (link != nullptr) {
+    ++link->chunks_down;
+    if (link->opening_only) search_->CloseOpening(*link);
+  }
   if (result.leaves.has_value()) {
     const ProvenLeaves& leaves = *result.leaves;
     content_->trees.Learn(result.part, leaves.range_root, leaves.proof, leaves.tree);
@@ -199,6 +225,7 @@ void Fetch::OnChunkStored(const StoredChunk& result) {
   if (swarm_->have().Has(chunk)) {
     fresh_.emplace_back(chunk);
     journal_->OnWritten(chunk, content_->layout->ChunkLength(chunk));
+    if (std::exchange(has_openings_, false)) CloseIdleOpenings();
   } else {
     fresh_.push_back(result.part);
   }

@@ -21,6 +21,8 @@ constexpr int kMorePeersStep = 4;
 // With fewer peers than this or than I/O loops, several connections to each keep every loop busy.
 constexpr size_t kEnoughLinks = 4;
 constexpr uint64_t kSeveralLinksBytes = 32 << 20;
+// With a tracker that takes so long to answer, peers are taken to be far away.
+constexpr absl::Duration kFarAway = absl::Milliseconds(5);
 // An original peer takes one request at a time on a connection: two keep it busy.
 constexpr int kOriginalLinksEach = 2;
 // Between one question to a tracker or a peer and the next, while nothing is missing.
@@ -42,6 +44,7 @@ bool HasPrivilegedPort(const std::string& address) {
 
 PeerBook::End EndOf(const Link& link, absl::Time now) {
   if (!link.dialled) return PeerBook::End::kAccepted;
+  if (link.opening_only) return PeerBook::End::kOpening;
   if (link.surplus) return PeerBook::End::kSurplus;
   if (!link.refusal.empty()) return PeerBook::End::kBusy;
   if (link.chunks_down > 0 || (link.opened && now - link.since > kLongLife)) {
@@ -128,9 +131,11 @@ void PeerSearch::HuntSoon() {
 }
 
 void PeerSearch::AskTrackers() {
-  const auto on_found = [weak = weak_from_this()](const std::vector<std::string>& addresses) {
+  const auto on_found = [weak = weak_from_this(),
+                         asked = MonotonicNow()](const std::vector<std::string>& addresses) {
     const auto self = weak.lock();
     if (self == nullptr || self->stopped_) return;
+    self->far_away_ = MonotonicNow() - asked >= kFarAway;
     self->Add(addresses, /*keep=*/false);
     self->DialMore();
   };
@@ -145,7 +150,9 @@ void PeerSearch::AskAPeer() {
   if (stopped_ || by_original()) return;
   std::vector<Link*> open;
   ForEachLink([&open](Link& link) {
-    if (link.opened && link.hello.has_value() && !link.surplus) open.push_back(&link);
+    if (link.opened && link.hello.has_value() && !link.surplus && !link.opening_only) {
+      open.push_back(&link);
+    }
   });
   exchange_timer_.Disarm();
   if (open.empty()) return;  // whoever comes is asked
@@ -204,16 +211,31 @@ void PeerSearch::DialMore() {
 }
 
 void PeerSearch::Dial(PeerBook::Candidate* candidate) {
-  Link* link = links_->Dial(candidate->address, candidate->original || by_original(),
-                            host_->SelfAsTransfer());
-  if (link == nullptr) {
-    candidate->next_try = MonotonicNow() + kNoRoomWait;
-    return;
+  const bool original = candidate->original || by_original();
+  const bool opens = !original && DialsForOpening();
+  for (uint32_t part = 0; part < (opens ? kOpeningParts : 1); ++part) {
+    Link* const link = links_->Dial(candidate->address, original, host_->SelfAsTransfer());
+    if (link == nullptr) {
+      candidate->next_try = MonotonicNow() + kNoRoomWait;
+      return;
+    }
+    ++candidate->links;
+    ++candidate->dialled;
+    counted_[link->id()] = candidate->address;
+    if (opens) link->opening_part = part;
+    link->opening_only = part > 0;
+    host_->OnDialled(*link);
   }
-  ++candidate->links;
-  ++candidate->dialled;
-  counted_[link->id()] = candidate->address;
-  host_->OnDialled(*link);
+}
+
+bool PeerSearch::DialsForOpening() {
+  if (!far_away_ || !host_->is_opening() || book_.usable_size() != 1) return false;
+  return !std::exchange(opening_dialled_, true);
+}
+
+void PeerSearch::CloseOpening(Link& link) {
+  link.surplus = true;
+  link.io->Close("it was for the first chunk");
 }
 
 void PeerSearch::OnHello(Link& link) { CloseSurplus(link.hello->peer_id); }
@@ -236,7 +258,8 @@ void PeerSearch::OnOpened(Link& link) {
 void PeerSearch::CloseSurplus(const PeerId& peer) {
   std::vector<PairLink> pair;
   ForEachLink([&](Link& link) {
-    if (!link.hello.has_value() || link.hello->peer_id != peer || link.surplus) return;
+    if (!link.hello.has_value() || link.hello->peer_id != peer) return;
+    if (link.surplus || link.opening_only) return;
     pair.push_back({link.id(), link.dialled, link.since, link.chunks_down});
   });
   for (LinkId id :
@@ -260,6 +283,7 @@ void PeerSearch::ShedOne() {
 }
 
 void PeerSearch::OnRefused(Link& link, const session::OpenAnswered& refusal) {
+  if (link.opening_only) return CloseOpening(link);
   const std::string why = absl::StrCat("it refused: ", Printable(refusal.reason));
   if (refusal.code != kNoRoom) return link.io->Close(why);
   // It still tells whom it knows: GET-PEERS went along with OPEN.

@@ -31,6 +31,8 @@ class PeerSearchHost {
   virtual int useful_links() const = 0;
   // Still to be fetched; 0 while that is not known.
   virtual ByteCount bytes_left() const = 0;
+  // Nothing is known of the content but its id.
+  virtual bool is_opening() const = 0;
 };
 
 class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
@@ -48,6 +50,8 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void DialMore();
 
   void OnHello(Link& link);
+  // A link that was only for the opening has nothing more to bring.
+  void CloseOpening(Link& link);
   // A link that was accepted or dialled may be used now.
   void OnOpened(Link& link);
   void OnRefused(Link& link, const session::OpenAnswered& refusal);
@@ -73,6 +77,9 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void AskAPeer();
   void ArmExchangeTimer();
   void Dial(PeerBook::Candidate* candidate);
+  // Whether a peer is dialled once for each part of an opening chunk: it is the only one that is
+  // known, and far away, where each connection's first flights count.
+  bool DialsForOpening();
   // More peers are dialled while those at hand have little of use, one step each time.
   void AdjustMostPeers();
   void CloseSurplus(const PeerId& peer);
@@ -100,6 +107,8 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   Backoff exchange_backoff_;
   int most_peers_;  // that are dialled for, whoever dials
   absl::Time last_hunt_ = absl::InfinitePast();
+  bool far_away_ = false;  // as far as the tracker is
+  bool opening_dialled_ = false;
   bool stopped_ = false;
 };
 

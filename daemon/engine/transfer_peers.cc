@@ -9,8 +9,14 @@ namespace p2p::engine {
 
 void Transfer::OnAccepted(Link& link) {
   int accepted = 0;
-  links_->ForEachOf(this, [&accepted](Link& other) { accepted += other.opened && !other.dialled; });
-  if (accepted >= limits::kMaxAcceptedLinks) {
+  bool is_further = false;
+  links_->ForEachOf(this, [&](Link& other) {
+    if (!other.opened || other.dialled) return;
+    ++accepted;
+    is_further |= link.hello.has_value() && other.hello.has_value() &&
+                  other.hello->peer_id == link.hello->peer_id;
+  });
+  if (accepted >= (is_further ? limits::kMaxAcceptedLinks / 2 : limits::kMaxAcceptedLinks)) {
     link.transfer.reset();
     link.io->Do([peers = KnownPeers(link)](session::PeerSession& s) {
       s.RefuseOpen(503, "it has as many connections as it may", peers);

@@ -11,10 +11,11 @@ HELLO = "HELLO 2 id={:064x} port=0"
 class Guest:
     """A connection from `source` (a loopback address) that has said HELLO and OPEN."""
 
-    def __init__(self, address, content_id, number, source="127.0.0.1"):
+    def __init__(self, address, content_id, number, source="127.0.0.1", leaves=False):
         self._socket = dial(address, source)
         self._lines = self._socket.makefile("rb")
-        self.say(HELLO.format(number), f"OPEN {content_id}")
+        hello = HELLO.format(number) + (" leaves" if leaves else "")
+        self.say(hello, f"OPEN {content_id}")
         self.hello = self.line()
         self.answer = self.line()
 
