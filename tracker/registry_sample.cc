@@ -1,5 +1,6 @@
 // The peers of versions, and random samples of them.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -26,6 +27,22 @@ uint64_t NetworkOf(const wire::IpAddress& ip) {
   uint64_t network = 0;
   for (size_t i = 0; i < sizeof network; ++i) network = network << 8 | ip.bytes[i];
   return network;
+}
+
+// Whether both have the same NetworkOf(), where `v4` tells of one of them whether it is IPv4.
+bool IsNear(const wire::IpAddress& a, const wire::IpAddress& b, bool v4) {
+  // Of constant sizes, which need no call.
+  return std::memcmp(a.bytes.data(), b.bytes.data(), 8) == 0 &&
+         (!v4 || std::memcmp(a.bytes.data() + 8, b.bytes.data() + 8, 7) == 0);
+}
+
+// An even choice but for size / 2^32. The standard's shuffle, which is even to the last bit, takes
+// a tenth of the time of an answer.
+void Shuffle(const wire::PeerAddress** peers, size_t size, absl::InsecureBitGen* random) {
+  for (size_t i = size; i > 1; --i) {
+    const uint64_t bits = (*random)() >> 32;
+    std::swap(peers[i - 1], peers[bits * i >> 32]);
+  }
 }
 
 }  // namespace
@@ -94,26 +111,28 @@ wire::PeerList RegistryShard::Sample(uint32_t version, bool whole_only,
   return list;
 }
 
-void RegistryShard::Tell(uint32_t registration, uint32_t now_ms, wire::PeerList* list) const {
-  // What is due may still wait to be removed.
+const wire::PeerAddress* RegistryShard::Living(uint32_t registration, uint32_t now_ms) const {
   const Registration& record = registrations_[registration];
-  if (IsBefore(now_ms, record.expires_ms)) {
-    list->peers.push_back(addresses_[record.address].address);
-  }
+  return IsBefore(now_ms, record.expires_ms) ? &addresses_[record.address].address : nullptr;
 }
 
 // The first `count`, at most as many as fit an answer.
 void RegistryShard::SampleAll(const PeerPool& peers, size_t count, const wire::IpAddress& asker,
                               uint32_t now_ms, wire::PeerList* list) {
-  list->peers.reserve(count);
-  for (size_t i = 0; i < count; ++i) Tell(peers[i], now_ms, list);
-  const size_t network_bytes = asker.IsV4() ? 15 : 8;
-  const auto near_end =
-      std::partition(list->peers.begin(), list->peers.end(), [&](const auto& peer) {
-        return std::memcmp(peer.ip.bytes.data(), asker.bytes.data(), network_bytes) == 0;
-      });
-  std::shuffle(list->peers.begin(), near_end, random_);
-  std::shuffle(near_end, list->peers.end(), random_);
+  std::array<const wire::PeerAddress*, limits::kMaxPeersPerAnswer> told;
+  size_t size = 0;
+  size_t near_count = 0;
+  const bool v4 = asker.IsV4();
+  for (size_t i = 0; i < count; ++i) {
+    const wire::PeerAddress* address = Living(peers[i], now_ms);
+    if (address == nullptr) continue;
+    told[size++] = address;
+    if (IsNear(address->ip, asker, v4)) std::swap(told[near_count++], told[size - 1]);
+  }
+  Shuffle(told.data(), near_count, &random_);
+  Shuffle(told.data() + near_count, size - near_count, &random_);
+  list->peers.reserve(size);
+  for (size_t i = 0; i < size; ++i) list->peers.push_back(*told[i]);
 }
 
 // Sixty-four steps, and one look at a hash table.
@@ -146,7 +165,7 @@ void RegistryShard::SampleSome(Version* version, bool whole_only, const wire::Ip
       picks.push_back(absl::Uniform<size_t>(random_, i, count));
     }
     all.Swap(i, picks[i], place);
-    Tell(all[i], now_ms, list);
+    if (const auto* address = Living(all[i], now_ms)) list->peers.push_back(*address);
   }
   for (size_t i = picks.size(); i-- > 0;) all.Swap(i, picks[i], place);
   for (size_t i = near_picks.size(); i-- > 0;) network->second.Swap(i, near_picks[i], near_place);

@@ -247,7 +247,8 @@ class RegistryShard {
                  wire::PeerList* list);
   void SampleSome(Version* version, bool whole_only, const wire::IpAddress& asker, uint32_t now_ms,
                   wire::PeerList* list);
-  void Tell(uint32_t registration, uint32_t now_ms, wire::PeerList* list) const;
+  // Where to find its peer; nullptr when it is due, and only waits to be removed.
+  const wire::PeerAddress* Living(uint32_t registration, uint32_t now_ms) const;
   const wire::PeerAddress& AddressOf(uint32_t registration) const {
     return addresses_[registrations_[registration].address].address;
   }

@@ -58,6 +58,12 @@ absl::Status CheckNameComponent(absl::string_view component) {
     return absl::InvalidArgumentError("name has a component longer than 255 bytes");
   }
   for (size_t at = 0; at < component.size();) {
+    // Most of a name, and a tracker reads one with each request.
+    const char c = component[at];
+    if (c >= ' ' && c < 0x7f && c != '/') {
+      ++at;
+      continue;
+    }
     const int32_t code = NextCodePoint(component, &at);
     if (code < 0) return absl::InvalidArgumentError("name is not valid UTF-8");
     if (code == '/') return absl::InvalidArgumentError("name has a '/' in a component");

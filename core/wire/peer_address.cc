@@ -52,14 +52,12 @@ constexpr std::array<OctetText, 256> MakeOctetTexts() {
 constexpr std::array<OctetText, 256> kOctetTexts = MakeOctetTexts();
 
 // Returns the end of it.
-char* WriteDecimal(unsigned number, char* to) {
-  char digits[5];
-  int count = 0;
-  do {
-    digits[count++] = static_cast<char>('0' + number % 10);
-    number /= 10;
-  } while (number > 0);
-  while (count > 0) *to++ = digits[--count];
+char* WritePort(unsigned port, char* to) {
+  if (port >= 10'000) *to++ = static_cast<char>('0' + port / 10'000);
+  if (port >= 1'000) *to++ = static_cast<char>('0' + port / 1'000 % 10);
+  if (port >= 100) *to++ = static_cast<char>('0' + port / 100 % 10);
+  if (port >= 10) *to++ = static_cast<char>('0' + port / 10 % 10);
+  *to++ = static_cast<char>('0' + port % 10);
   return to;
 }
 
@@ -73,7 +71,7 @@ IpAddress IpAddress::FromV4(const std::array<uint8_t, 4>& v4) {
 }
 
 bool IpAddress::IsV4() const {
-  return std::equal(kV4Prefix.begin(), kV4Prefix.end(), bytes.begin());
+  return std::memcmp(bytes.data(), kV4Prefix.data(), kV4Prefix.size()) == 0;
 }
 
 bool IpAddress::IsLoopback() const {
@@ -135,7 +133,7 @@ char* PeerAddress::WriteTo(char* to) const {
     end += octet.length;
   }
   end[-1] = ':';
-  return WriteDecimal(port, end);
+  return WritePort(port, end);
 }
 
 }  // namespace p2p::wire
