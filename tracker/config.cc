@@ -31,7 +31,8 @@ constexpr TextSetting kTextSettings[] = {
      "Keep registrations there, so that they outlive a restart (default: not kept)"},
     {"store", &Config::store, "URL",
      "Share registrations with other trackers through Redis or a Redis Cluster: "
-     "redis://[USER@]HOST:PORT/DB, rediss:// for TLS (default: not shared)"},
+     "redis://[USER@]HOST:PORT/DB, rediss:// for TLS, HOST:PORT,HOST:PORT for nodes of a cluster "
+     "(default: not shared)"},
     {"store_password_file", &Config::store_password_file, "FILE",
      "File whose first line is the store's password (default: $P2P_STORE_PASSWORD)"},
     {"store_ca", &Config::store_ca, "FILE",

@@ -141,10 +141,11 @@ void RedisStore::Connect() {
                         [this](const RedisReply& reply) { OnPush(reply); }});
 }
 
-// The node that was named, and where that fails the others of its cluster in turn.
+// The nodes that were named, and where these fail the others of their cluster in turn.
 net::HostPort RedisStore::NextNode() {
-  const size_t turn = dialled_++ % (1 + masters_.size());
-  return turn == 0 ? options_.url.at : masters_[turn - 1];
+  const std::vector<net::HostPort>& named = options_.url.nodes;
+  const size_t turn = dialled_++ % (named.size() + masters_.size());
+  return turn < named.size() ? named[turn] : masters_[turn - named.size()];
 }
 
 RedisLinkOptions RedisStore::LinkOptions(std::string password) const {
@@ -174,6 +175,12 @@ void RedisStore::DialNodes() {
 
 void RedisStore::OnNodesReady() {
   masters_ = nodes_->masters();
+  if (masters_.empty() && options_.url.nodes.size() > 1) {
+    // Each would have registrations of its own.
+    return nodes_->Fail(absl::InvalidArgumentError(
+        absl::StrCat("several nodes are named, and ", link_options_.at.host, ":",
+                     link_options_.at.port, " is not of a Redis Cluster; name one")));
+  }
   AskTime();
 }
 

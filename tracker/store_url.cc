@@ -5,6 +5,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
@@ -35,9 +37,12 @@ bool HasPort(absl::string_view host) {
 }  // namespace
 
 std::string StoreUrl::ToString() const {
-  const bool is_ipv6 = at.host.find(':') != at.host.npos;
+  const auto add_node = [](std::string* out, const net::HostPort& node) {
+    const bool is_ipv6 = absl::StrContains(node.host, ":");
+    absl::StrAppend(out, is_ipv6 ? "[" : "", node.host, is_ipv6 ? "]" : "", ":", node.port);
+  };
   return absl::StrCat(tls ? "rediss://" : "redis://", user, user.empty() ? "" : "@",
-                      is_ipv6 ? "[" : "", at.host, is_ipv6 ? "]" : "", ":", at.port, "/", database);
+                      absl::StrJoin(nodes, ",", add_node), "/", database);
 }
 
 absl::StatusOr<StoreUrl> ParseStoreUrl(absl::string_view text) {
@@ -57,12 +62,13 @@ absl::StatusOr<StoreUrl> ParseStoreUrl(absl::string_view text) {
     text.remove_prefix(at + 1);
   }
   const size_t slash = text.find('/');
-  const absl::string_view host = text.substr(0, slash);
-  if (host.empty()) return Bad("it has no host");
-  auto address =
-      net::ParseHostPort(HasPort(host) ? std::string(host) : absl::StrCat(host, ":", kDefaultPort));
-  if (!address.ok()) return Bad(address.status().message());
-  url.at = *std::move(address);
+  for (const absl::string_view host : absl::StrSplit(text.substr(0, slash), ',')) {
+    if (host.empty()) return Bad("it has no host");
+    auto address = net::ParseHostPort(HasPort(host) ? std::string(host)
+                                                    : absl::StrCat(host, ":", kDefaultPort));
+    if (!address.ok()) return Bad(address.status().message());
+    url.nodes.push_back(*std::move(address));
+  }
   const absl::string_view database = slash == text.npos ? "" : text.substr(slash + 1);
   if (database.empty()) return url;
   const auto number = ParseDecimal(database, kMaxDatabase);

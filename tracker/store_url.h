@@ -1,8 +1,9 @@
-// Where the store is that trackers share: "redis://[USER@]HOST[:PORT][/DB]", or "rediss://" for
-// TLS. Pure.
+// Where the store is that trackers share: "redis://[USER@]HOST[:PORT][,HOST[:PORT]...][/DB]", or
+// "rediss://" for TLS. Pure.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -13,7 +14,8 @@ namespace p2p::tracker {
 struct StoreUrl {
   bool tls = false;
   std::string user;  // "": whom Redis takes by default
-  net::HostPort at;
+  // One, or some of a cluster's: any of them tells of the others.
+  std::vector<net::HostPort> nodes;
   int database = 0;
 
   // As it was given, in full; it has no secret.

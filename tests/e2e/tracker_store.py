@@ -684,3 +684,27 @@ class ClusterTest(StoreTest):
         self.wait_state(one, "connected")
         self.wait_told(one)
         self.assertGreater(len(replica.ask("KEYS", "p2p:peer:*")), 0)
+
+    def test_T26_of_several_nodes_that_are_named_one_that_lives_is_enough(self):
+        cluster = self.cluster()
+        dead, others = cluster.nodes[0], cluster.nodes[1:]
+        cluster.add_replica(dead)
+        one = self.tracker("--store", others[0].url(), name="one")
+        peers = [f"{LOCALHOST}:{port}" for port in range(1, 31)]
+        for peer in peers:
+            self.must_register(one, "x.bin", peer)
+        self.wait_told(one)
+        dead.kill9()
+        wait_for(lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") and
+                             "fail" in node.ask("CLUSTER", "NODES") for node in others),
+                 "the replica has taken its place")
+        named = ",".join(f"{LOCALHOST}:{node.port}" for node in (dead, *others))
+        late = self.tracker("--store", f"redis://{named}/0", name="late")
+        late.wait_lists("x.bin", *peers)
+        self.wait_state(late, "connected")
+
+    def test_several_nodes_that_are_no_cluster_are_not_taken_for_one_store(self):
+        nodes = [self.redis(name=name) for name in ("left", "right")]
+        named = ",".join(f"{LOCALHOST}:{node.port}" for node in nodes)
+        one = self.tracker("--store", f"redis://{named}/0")
+        self.assertIn("is_not_of_a_Redis_Cluster;_name_one", self.wait_state(one, "away")["store_error"])

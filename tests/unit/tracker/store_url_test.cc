@@ -20,6 +20,12 @@ TEST(StoreUrl, TakesWhatIsLeftOutAsRedisDoes) {
   EXPECT_EQ(Told("redis://[2001:db8::1]:7000/1"), "redis://[2001:db8::1]:7000/1");
 }
 
+TEST(StoreUrl, TakesSeveralNodes) {
+  EXPECT_EQ(Told("redis://a,b:7000,[2001:db8::1]/0"),
+            "redis://a:6379,b:7000,[2001:db8::1]:6379/0");
+  EXPECT_EQ(Told("rediss://tracker@a:1,b:2"), "rediss://tracker@a:1,b:2/0");
+}
+
 TEST(StoreUrl, RefusesWhatCannotBeMeant) {
   for (const char* text : {"",
                            "redis",
@@ -36,6 +42,10 @@ TEST(StoreUrl, RefusesWhatCannotBeMeant) {
                            "redis://host/1/2",
                            "redis://host/1000001",
                            "redis://ho st",
+                           "redis://host,",
+                           "redis://,host",
+                           "redis://host,,host",
+                           "redis://host:0,host",
                            "redis://@host",
                            "redis://us er@host",
                            "redis://host?x=1",
