@@ -21,8 +21,7 @@ TEST(StoreUrl, TakesWhatIsLeftOutAsRedisDoes) {
 }
 
 TEST(StoreUrl, TakesSeveralNodes) {
-  EXPECT_EQ(Told("redis://a,b:7000,[2001:db8::1]/0"),
-            "redis://a:6379,b:7000,[2001:db8::1]:6379/0");
+  EXPECT_EQ(Told("redis://a,b:7000,[2001:db8::1]/0"), "redis://a:6379,b:7000,[2001:db8::1]:6379/0");
   EXPECT_EQ(Told("rediss://tracker@a:1,b:2"), "rediss://tracker@a:1,b:2/0");
 }
 
