@@ -62,7 +62,14 @@ void Fetch::Pump() {
   for (const swarm::RequestChunks& request : commands.requests) Request(request);
   for (const swarm::RequestLeaves& request : commands.leaf_requests) Request(request);
   for (const swarm::DropLink& drop : commands.drops) {
-    if (Link* link = links_->Find(drop.link)) Ban(*link, drop.reason);
+    Link* const link = links_->Find(drop.link);
+    if (link == nullptr) continue;
+    // Of the connections of one peer that is told once.
+    if (link->opening_only) {
+      search_->CloseOpening(*link);
+    } else {
+      Ban(*link, drop.reason);
+    }
   }
   const absl::Time wake = swarm_->NextWake();
   if (wake == absl::InfiniteFuture()) return pump_timer_.Disarm();
@@ -130,6 +137,15 @@ void Fetch::TakeEarlyChunks() {
   if (early_chunks_.empty() || !store_ready_) return;
   for (auto& [id, received] : std::exchange(early_chunks_, {})) {
     if (Link* link = links_->Find(id)) OnChunk(*link, received);
+  }
+}
+
+void Fetch::DropEarlyChunks() {
+  for (const auto& [id, received] : std::exchange(early_chunks_, {})) {
+    Link* link = links_->Find(id);
+    if (link == nullptr) continue;
+    link->opening.reset();
+    if (link->opening_only) search_->CloseOpening(*link);
   }
 }
 

@@ -50,6 +50,7 @@ void Fetch::AskForManifest() {
   });
   manifest_timer_.Arm(MonotonicNow() + kManifestPatience, [this] {
     if (content_->manifest != nullptr) return;
+    DropEarlyChunks();
     manifest_refused_.insert(manifest_from_);
     manifest_from_ = LinkId();
     AskForManifest();

@@ -21,6 +21,8 @@ constexpr int kMorePeersStep = 4;
 // With fewer peers than this or than I/O loops, several connections to each keep every loop busy.
 constexpr size_t kEnoughLinks = 4;
 constexpr uint64_t kSeveralLinksBytes = 32 << 20;
+// Who does not grant a part of an opening chunk by then will not.
+constexpr absl::Duration kOpeningPatience = absl::Seconds(10);
 // With a tracker that takes so long to answer, peers are taken to be far away.
 constexpr absl::Duration kFarAway = absl::Milliseconds(5);
 // An original peer takes one request at a time on a connection: two keep it busy.
@@ -108,9 +110,17 @@ void PeerSearch::HuntNow() {
   Hunt();
 }
 
+void PeerSearch::CloseLateOpenings() {
+  ForEachLink([this, now = MonotonicNow()](Link& link) {
+    const bool waits = link.opening_only && !link.opening.has_value();
+    if (waits && now - link.since > kOpeningPatience) CloseOpening(link);
+  });
+}
+
 void PeerSearch::Hunt() {
   if (stopped_) return;
   last_hunt_ = MonotonicNow();
+  CloseLateOpenings();
   AskTrackers();
   const bool supplied = host_->useful_links() > 0 && !IsShortOfPeers();
   if (supplied) {

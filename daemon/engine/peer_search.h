@@ -71,6 +71,8 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   // Fewer than half of the peers that it could have.
   bool IsShortOfPeers();
 
+  // Links that are only for an opening, and were not granted it in time.
+  void CloseLateOpenings();
   void Hunt();
   void HuntSoon();
   void AskTrackers();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "core/base/limits.h"
 
 namespace p2p::engine {
@@ -82,9 +83,9 @@ absl::optional<ChunkIndex> Serving::ChooseOpening(const PeerId& peer) {
   absl::optional<ChunkIndex> best;
   uint64_t least = UINT64_MAX;
   const uint32_t count = content_->layout->chunk_count();
-  const auto first = static_cast<uint32_t>(random_() % std::max(count, 1u));
+  const uint64_t first = absl::HashOf(peer) % std::max(count, 1u);
   for (uint32_t i = 0; i < std::min(count, kOpeningTries); ++i) {
-    const ChunkIndex chunk((uint64_t{first} + i) % count);
+    const ChunkIndex chunk(static_cast<uint32_t>((first + i) % count));
     if (!content_->Has(chunk) || content_->layout->ChunkLength(chunk) < limits::kChunkBytes) {
       continue;
     }

@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -36,8 +35,7 @@ class Serving : public std::enable_shared_from_this<Serving> {
         links_(links),
         content_(content),
         host_(host),
-        busy_timer_(&runtime->engine_loop),
-        random_(std::random_device{}()) {}
+        busy_timer_(&runtime->engine_loop) {}
 
   // False when the event is not a question.
   bool OnEvent(Link& link, const session::PeerEvent& event);
@@ -56,8 +54,8 @@ class Serving : public std::enable_shared_from_this<Serving> {
   void SendManifest(Link& link, uint32_t max_hashes);
   void SendHashes(Link& link, FileIndex file, uint32_t first);
   void GrantOpening(Link& link, uint32_t leaf_count);
-  // A full one that is here, of those that were sent and granted least often the first from a
-  // random one on. All connections of a peer are given the same one.
+  // A full one that is here, of those that were sent and granted least often the first from one on
+  // that the peer's id chooses. All connections of a peer are given the same one.
   absl::optional<ChunkIndex> ChooseOpening(const PeerId& peer);
   struct Asked {
     LinkId link;
@@ -104,7 +102,6 @@ class Serving : public std::enable_shared_from_this<Serving> {
   std::vector<Asked> busy_;  // tried again when the timer fires
   net::Timer busy_timer_;
   bool refusing_ = false;
-  std::mt19937_64 random_;
   absl::flat_hash_map<PeerId, ChunkIndex> openings_;  // the latest
 };
 

