@@ -206,6 +206,7 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
     if (swarm_ != nullptr) swarm_->OnProgress(link.id(), ByteCount(progress->bytes), now);
   } else if (const auto* rejected = absl::get_if<session::ChunkRejected>(&event)) {
     if (swarm_ != nullptr) swarm_->OnRejected(link.id(), rejected->part, now);
+    if (link.opening == rejected->part) link.opening.reset();
     if (link.opening_only) search_->CloseOpening(link);
     SchedulePump();
   } else if (EndOfHave(event) > 0) {

@@ -93,6 +93,13 @@ class SilentOpener(Opener):
         pass
 
 
+class RefusingOpener(Opener):
+    """Grants, and then has nothing of it."""
+
+    def send_opening(self, connection, first, count):
+        self.say(connection, f"REJECT-LEAVES {self.chunk} {first} {count} 409 not there yet")
+
+
 class OpeningTest(P2pTest):
     def setUp(self):
         super().setUp()
@@ -148,6 +155,10 @@ class OpeningTest(P2pTest):
         transfer = self.begin(SilentOpener)
         wait_for(lambda: len(self.peer.granted) == PARTS, "all is granted")
         self.complete_by_honest(transfer)
+
+    def test_what_was_granted_and_is_refused_is_asked_for_again(self):
+        self.complete(self.begin(RefusingOpener))
+        wait_for(lambda: self.peer.open_connections <= 1, "the others are closed")
 
     def test_C04_a_wrong_opening_costs_one_chunk_and_its_peer(self):
         transfer = self.begin(WrongOpener)
