@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import importlib.util
 import os
 import subprocess
 import time
@@ -89,6 +90,19 @@ def problem():
     return None
 
 
+def control_problem():
+    if not has_module("grpc") or not has_module("google.protobuf"):
+        return "first-chunk needs python3-grpcio and python3-protobuf, to look at the daemon every millisecond"
+    return problem()
+
+
+def has_module(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 WORKS = {
     "wan": Work(
         {"mib": 200, "mbit": 200, "rtt": 60, "loss": "0,1"},
@@ -101,6 +115,6 @@ WORKS = {
         problem,
     ),
     "first-chunk": Work(
-        {"mib": 16, "mbit": 100, "rtt": 20}, long_case, {OURS: first_chunk}, problem
+        {"mib": 16, "mbit": 100, "rtt": 20}, long_case, {OURS: first_chunk}, control_problem
     ),
 }
