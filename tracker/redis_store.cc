@@ -175,12 +175,10 @@ void RedisStore::DialNodes() {
 
 void RedisStore::OnNodesReady() {
   masters_ = nodes_->masters();
-  if (masters_.empty() && options_.url.nodes.size() > 1) {
-    // Each would have registrations of its own.
+  // Each would have registrations of its own.
+  if (masters_.empty() && options_.url.nodes.size() > 1)
     return nodes_->Fail(absl::InvalidArgumentError(
-        absl::StrCat("several nodes are named, and ", link_options_.at.host, ":",
-                     link_options_.at.port, " is not of a Redis Cluster; name one")));
-  }
+        "several nodes are named, and one that answers is not of a Redis Cluster; name one"));
   AskTime();
 }
 

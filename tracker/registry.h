@@ -94,7 +94,8 @@ class Registry {
                  absl::FunctionRef<void(const RegistrationView&)> visit) const;
 
   // What is known from elsewhere, by the quotas: what expires after options().ttl expires then,
-  // what has expired is left out, and what is here and lives as long or longer stays as it is.
+  // what has expired is left out, and what is here and lives as long or longer stays as it is; but
+  // what is partial here becomes whole where that was about the same moment.
   void Restore(const RegistrationView& registration, absl::Time now);
   // All that the address has lives until `expires`, or as long as it would have.
   void RenewUntil(const wire::PeerAddress& address, absl::Time expires, absl::Time now);

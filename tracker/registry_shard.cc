@@ -9,6 +9,9 @@ namespace {
 
 // So many cost a fraction of a millisecond.
 constexpr int kExpiriesPerCall = 256;
+// Ends that are as near as this do not tell which of two registrations is the later one: clocks are
+// known to some milliseconds, and what follows at once has the same.
+constexpr uint32_t kSameMomentMs = 1'000;
 
 // The first millisecond at which `expires` is reached.
 uint32_t ExpiryMilliseconds(absl::Time expires) {
@@ -38,11 +41,15 @@ void RegistryShard::Restore(const RegistrationView& registration, uint64_t hash,
   if (registration.expires <= now) return;
   const uint32_t known =
       FindRegistration({registration.name, registration.content_id, registration.address}, hash);
-  if (known != kNone &&
-      !IsBefore(registrations_[known].expires_ms, ExpiryMilliseconds(registration.expires))) {
+  const uint32_t ends_ms = ExpiryMilliseconds(registration.expires);
+  if (known == kNone || IsBefore(registrations_[known].expires_ms, ends_ms)) {
+    Add(registration, hash);
     return;
   }
-  Add(registration, hash);
+  const Registration& here = registrations_[known];
+  if (here.partial && !registration.partial && here.expires_ms - ends_ms <= kSameMomentMs) {
+    Move(known, registration.size, /*partial=*/false);
+  }
 }
 
 void RegistryShard::Renew(uint32_t registration, uint32_t expires_ms) {
@@ -289,8 +296,10 @@ RegistrationView RegistryShard::ViewOf(const Registration& registration, absl::T
   if (version.content != kNone) view.content_id = contents_[version.content].id;
   view.partial = registration.partial;
   view.address = addresses_[registration.address].address;
-  view.expires =
-      now + absl::Milliseconds(static_cast<int32_t>(registration.expires_ms - Milliseconds(now)));
+  const int64_t now_ms = absl::ToUnixMillis(now);
+  const auto left_ms =
+      static_cast<int32_t>(registration.expires_ms - static_cast<uint32_t>(now_ms));
+  view.expires = absl::FromUnixMillis(now_ms + left_ms);
   return view;
 }
 

@@ -101,7 +101,8 @@ class RegistryShard {
 
   // `hash` is KeyedHash of the name, here and below.
   RegisterOutcome Register(const RegistrationView& registration, uint64_t hash, absl::Time now);
-  // Like Register, but keeps a known registration that lives as long or longer.
+  // Like Register, but keeps a known registration that lives as long or longer. Of two of about the
+  // same moment the one of a whole peer is the later one: peers become whole.
   void Restore(const RegistrationView& registration, uint64_t hash, absl::Time now);
   // Of what the address has, all that ends until then.
   size_t Unregister(const wire::PeerAddress& address, absl::Time last_end, absl::Time now);

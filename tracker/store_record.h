@@ -34,7 +34,12 @@ inline constexpr absl::string_view kUnregisteredField = "unregistered";
 struct StoreClock {
   absl::Duration ahead;  // what Redis' clock shows more
 
-  int64_t ToStore(absl::Time here) const { return absl::ToUnixMillis(here + ahead); }
+  // From the next whole millisecond here, as the registry has its ends: what went after it came is
+  // never dated before it.
+  int64_t ToStore(absl::Time here) const {
+    const absl::Duration since = absl::Ceil(here - absl::UnixEpoch(), absl::Milliseconds(1));
+    return absl::ToUnixMillis(absl::UnixEpoch() + since + ahead);
+  }
   absl::Time FromStore(int64_t moment_ms) const { return absl::FromUnixMillis(moment_ms) - ahead; }
 };
 absl::optional<absl::Time> ParseMoment(absl::string_view text, const StoreClock& clock);

@@ -219,5 +219,32 @@ TEST(RegistryExpiry, RestoresByTheQuotasAndLimitsOfNow) {
   EXPECT_EQ(registry.registration_count(), 0u) << "nothing outlives the ttl of now";
 }
 
+TEST(RegistryExpiry, OfTwoRestoredFromTheSameMomentTheWholeOneIsTheLater) {
+  const auto restore = [](Registry* registry, bool partial, absl::Duration life) {
+    registry->Restore({"f", ByteCount(9), absl::nullopt, partial, Host(1), kStart + life}, kStart);
+  };
+  const auto is_whole = [](Registry* registry) {
+    return registry->Lookup("f", Host(2).ip, kStart).has_value();
+  };
+  constexpr absl::Duration kLife = absl::Seconds(60);
+  for (const absl::Duration before : {absl::ZeroDuration(), absl::Milliseconds(999)}) {
+    Registry registry{RegistryOptions()};
+    restore(&registry, /*partial=*/true, kLife);
+    EXPECT_FALSE(is_whole(&registry));
+    restore(&registry, /*partial=*/false, kLife - before);
+    EXPECT_TRUE(is_whole(&registry));
+    restore(&registry, /*partial=*/true, kLife);
+    EXPECT_TRUE(is_whole(&registry)) << "it is known as that already";
+    EXPECT_EQ(registry.Get({"f", absl::nullopt, Host(1)}, kStart)->expires, kStart + kLife);
+  }
+  Registry registry{RegistryOptions()};
+  restore(&registry, /*partial=*/true, kLife);
+  restore(&registry, /*partial=*/false, kLife - absl::Seconds(2));
+  EXPECT_FALSE(is_whole(&registry)) << "it was whole before, and is not any more";
+  restore(&registry, /*partial=*/false, kLife + absl::Milliseconds(1));
+  restore(&registry, /*partial=*/true, kLife + absl::Milliseconds(2));
+  EXPECT_FALSE(is_whole(&registry)) << "what ends later is later";
+}
+
 }  // namespace
 }  // namespace p2p::tracker

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
 
 namespace p2p::tracker {
@@ -73,6 +74,36 @@ INSTANTIATE_TEST_SUITE_P(StoreRecord, Both,
                                          View("two  words 7 partial", absl::nullopt, false),
                                          View("-", Id(), true), View("renewed", Id(), false),
                                          View("a/b c/\xc3\xa4", absl::nullopt, false)));
+
+TEST(StoreRecord, WhatGoesAtOnceIsGoneElsewhereWhateverTheClocks) {
+  for (const int ahead_us : {0, 1, 499, 500, 999}) {
+    for (const int behind_us : {0, 1, 499, 500, 999}) {
+      for (int came_us = 0; came_us < 1'000; came_us += 111) {
+        const StoreClock here = {absl::Hours(9) + absl::Microseconds(ahead_us)};
+        const StoreClock there = {absl::Hours(5) - absl::Microseconds(behind_us)};
+        const absl::Time came = kNow + absl::Microseconds(came_us);
+        Registry registry{RegistryOptions()};
+        registry.Register("f", ByteCount(1), Id(), false, kPeer, came);
+        const RegistrationKey key = {"f", Id(), kPeer};
+        std::string text;
+        AppendRegistered(*registry.Get(key, came), here, &text);
+        AppendGone(key, came + absl::Microseconds(1), here, &text);
+        AppendRegistered(*registry.Get(key, came), here, &text);
+        AppendUnregistered(kPeer, came + absl::Microseconds(1), here, &text);
+
+        Registry other{RegistryOptions()};
+        const absl::Time now = came + absl::Hours(4) + absl::Milliseconds(20);
+        std::vector<bool> known;
+        for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+          ASSERT_TRUE(ApplyChange(line, there, now, &other));
+          known.push_back(other.Get(key, now).has_value());
+        }
+        EXPECT_EQ(known, (std::vector<bool>{true, false, true, false}))
+            << ahead_us << " " << behind_us << " " << came_us;
+      }
+    }
+  }
+}
 
 TEST(StoreRecord, KeysHaveAnAddressThatCanBeReached) {
   EXPECT_EQ(PeerKey(kPeer), "p2p:peer:192.0.2.7:9001");
