@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "core/base/clock.h"
+#include "core/base/free_memory.h"
 #include "core/base/start_guard.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
@@ -345,6 +346,7 @@ int Run(int argc, char** argv) {
 }  // namespace p2p::daemon
 
 int main(int argc, char** argv) {
+  p2p::KeepFreeMemoryTogether();
   p2p::net::HoldStandardDescriptors();
   p2p::net::RaiseDescriptorLimit();
   std::set_new_handler(p2p::daemon::EndForWantOfMemory);

@@ -349,6 +349,7 @@ int Run(int argc, char** argv) {
 }  // namespace p2p::tracker
 
 int main(int argc, char** argv) {
+  p2p::KeepFreeMemoryTogether();
   p2p::net::HoldStandardDescriptors();
   p2p::net::RaiseDescriptorLimit();
   std::signal(SIGPIPE, SIG_IGN);

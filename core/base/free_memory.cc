@@ -13,6 +13,12 @@ namespace {
 
 }  // namespace
 
+void KeepFreeMemoryTogether() {
+#ifdef __GLIBC__
+  mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 void GiveFreeMemoryBack() {
 #ifdef __GLIBC__
   // Other allocators do it by themselves.

@@ -5,6 +5,11 @@
 
 namespace p2p {
 
+// Before there are threads: what they free is kept in one place. By default most of them have one
+// of their own, which keeps what is free between what is not: after a burst a daemon had a third
+// more.
+void KeepFreeMemoryTogether();
+
 // How often a program that runs for long calls GiveFreeMemoryBack().
 inline constexpr absl::Duration kFreeMemoryInterval = absl::Seconds(15);
 
