@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "asio/ip/tcp.hpp"
 #include "core/base/buffers.h"
@@ -108,5 +109,9 @@ class Connection {
 // reset; ResourceExhausted: this process has no descriptor left.
 std::function<void()> Connect(EventLoop* loop, const Endpoint& to, absl::Duration timeout,
                               std::function<void(absl::StatusOr<asio::ip::tcp::socket>)> done);
+
+// The address of this host that a connection to `to` would come from; its port means nothing.
+// nullopt where there is no way there. Asks the system only: nothing is sent. Any thread.
+absl::optional<Endpoint> SourceTowards(const Endpoint& to);
 
 }  // namespace p2p::net

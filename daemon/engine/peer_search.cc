@@ -9,6 +9,7 @@
 #include "core/base/limits.h"
 #include "core/base/text.h"
 #include "core/net/address.h"
+#include "core/net/connection.h"
 #include "daemon/engine/crossed_links.h"
 #include "daemon/engine/transfer.h"
 
@@ -42,6 +43,15 @@ constexpr absl::Duration kLongLife = absl::Minutes(1);
 bool HasPrivilegedPort(const std::string& address) {
   const absl::StatusOr<net::Endpoint> endpoint = net::ParseEndpoint(address);
   return endpoint.ok() && endpoint->port() <= kLastPrivilegedPort;
+}
+
+// Whether others may reach that peer from the address that this host has there: behind address
+// translation. Peers take only so many connections of one address.
+bool MayShareItsSource(const std::string& address) {
+  const absl::StatusOr<net::Endpoint> to = net::ParseEndpoint(address);
+  if (!to.ok() || net::ScopeOf(*to) != net::AddressScope::kGlobal) return false;
+  const absl::optional<net::Endpoint> from = net::SourceTowards(*to);
+  return !from.has_value() || net::ScopeOf(*from) != net::AddressScope::kGlobal;
 }
 
 PeerBook::End EndOf(const Link& link, absl::Time now) {
@@ -222,7 +232,7 @@ void PeerSearch::DialMore() {
 
 void PeerSearch::Dial(PeerBook::Candidate* candidate) {
   const bool original = candidate->original || by_original();
-  const bool opens = !original && DialsForOpening();
+  const bool opens = !original && DialsForOpening(candidate->address);
   for (uint32_t part = 0; part < (opens ? kOpeningParts : 1); ++part) {
     Link* const link = links_->Dial(candidate->address, original, host_->SelfAsTransfer());
     if (link == nullptr) {
@@ -238,8 +248,9 @@ void PeerSearch::Dial(PeerBook::Candidate* candidate) {
   }
 }
 
-bool PeerSearch::DialsForOpening() {
+bool PeerSearch::DialsForOpening(const std::string& address) {
   if (!far_away_ || !host_->is_opening() || book_.usable_size() != 1) return false;
+  if (MayShareItsSource(address)) return false;
   return !std::exchange(opening_dialled_, true);
 }
 

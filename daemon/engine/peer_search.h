@@ -79,9 +79,9 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void AskAPeer();
   void ArmExchangeTimer();
   void Dial(PeerBook::Candidate* candidate);
-  // Whether a peer is dialled once for each part of an opening chunk: it is the only one that is
+  // Whether the peer is dialled once for each part of an opening chunk: it is the only one that is
   // known, and far away, where each connection's first flights count.
-  bool DialsForOpening();
+  bool DialsForOpening(const std::string& address);
   // More peers are dialled while those at hand have little of use, one step each time.
   void AdjustMostPeers();
   void CloseSurplus(const PeerId& peer);
