@@ -268,8 +268,9 @@ void Fetch::OnLinkClosed(Link& link, const std::string& reason) {
 void Fetch::Ban(Link& link, const std::string& reason) {
   // One fault is told once, whatever else was on its way.
   if (std::exchange(link.banned, true)) return;
-  runtime_->LogPeerFault(absl::StrCat("peer ", link.address, ": dropped: ", reason));
-  search_->OnBanned(link, reason);
+  if (search_->OnBanned(link, reason)) {
+    runtime_->LogPeerFault(absl::StrCat("peer ", link.address, ": dropped: ", reason));
+  }
   link.io->Close(reason);
 }
 

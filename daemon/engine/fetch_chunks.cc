@@ -63,13 +63,7 @@ void Fetch::Pump() {
   for (const swarm::RequestLeaves& request : commands.leaf_requests) Request(request);
   for (const swarm::DropLink& drop : commands.drops) {
     Link* const link = links_->Find(drop.link);
-    if (link == nullptr) continue;
-    // Of the connections of one peer that is told once.
-    if (link->opening_only) {
-      search_->CloseOpening(*link);
-    } else {
-      Ban(*link, drop.reason);
-    }
+    if (link != nullptr) Ban(*link, drop.reason);
   }
   const absl::Time wake = swarm_->NextWake();
   if (wake == absl::InfiniteFuture()) return pump_timer_.Disarm();
@@ -116,6 +110,11 @@ void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
     return;
   }
   const ChunkIndex chunk = received.part.chunk;
+  if (!MayTake(chunk)) {
+    // Nothing that cannot be checked is asked for; this is for what is asked for in error.
+    swarm_->OnNotStored(link.id(), received.part);
+    return SchedulePump();
+  }
   ArrivedChunk arrived;
   arrived.from = link.id();
   arrived.part = received.part;
@@ -298,6 +297,7 @@ void Fetch::Stop(std::function<void()> done) {
   manifest_timer_.Disarm();
   hashes_timer_.Disarm();
   content_->swarm = nullptr;
+  early_chunks_.clear();
   if (journal_ == nullptr) return done();
   journal_->Flush([journal = journal_, id = id_, done = std::move(done)](absl::Status status) {
     if (!status.ok()) {

@@ -1,5 +1,6 @@
 #include "daemon/engine/links.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -113,6 +114,11 @@ void Links::ForEachOf(const Transfer* transfer, const std::function<void(Link&)>
   for (auto& [id, link] : links_) {
     if (link->transfer.lock().get() == transfer) visit(*link);
   }
+}
+
+bool Links::HasOpenings() const {
+  return std::any_of(links_.begin(), links_.end(),
+                     [](const auto& entry) { return entry.second->opening_only; });
 }
 
 void Links::CloseAll(std::string reason) {

@@ -81,6 +81,8 @@ class Links : public PeerLinkObserver {
   // Those of one transfer.
   void ForEachOf(const Transfer* transfer, const std::function<void(Link&)>& visit);
   void CloseAll(std::string reason);
+  // Whether an opening is under way, of any transfer.
+  bool HasOpenings() const;
   size_t size() const { return links_.size(); }
 
  private:

@@ -22,8 +22,10 @@ constexpr int kMorePeersStep = 4;
 // With fewer peers than this or than I/O loops, several connections to each keep every loop busy.
 constexpr size_t kEnoughLinks = 4;
 constexpr uint64_t kSeveralLinksBytes = 32 << 20;
-// Who does not grant a part of an opening chunk by then will not.
-constexpr absl::Duration kOpeningPatience = absl::Seconds(10);
+// Who does not grant a part of an opening chunk by then will not; and what was granted is here by
+// then, or is of no use.
+constexpr absl::Duration kGrantPatience = absl::Seconds(10);
+constexpr absl::Duration kOpeningPatience = absl::Seconds(30);
 // With a tracker that takes so long to answer, peers are taken to be far away.
 constexpr absl::Duration kFarAway = absl::Milliseconds(5);
 // An original peer takes one request at a time on a connection: two keep it busy.
@@ -122,8 +124,8 @@ void PeerSearch::HuntNow() {
 
 void PeerSearch::CloseLateOpenings() {
   ForEachLink([this, now = MonotonicNow()](Link& link) {
-    const bool waits = link.opening_only && !link.opening.has_value();
-    if (waits && now - link.since > kOpeningPatience) CloseOpening(link);
+    const absl::Duration patience = link.opening.has_value() ? kOpeningPatience : kGrantPatience;
+    if (link.opening_only && now - link.since > patience) CloseOpening(link);
   });
 }
 
@@ -248,9 +250,22 @@ void PeerSearch::Dial(PeerBook::Candidate* candidate) {
   }
 }
 
+// The others wait for what this one was to bring: without it they are in the way of the next.
+void PeerSearch::CloseOpeningsBeside(const Link& main) {
+  if (!main.opening_part.has_value() || main.opening_only) return;
+  PeerBook::Candidate* candidate = book_.Find(main.address);
+  ForEachLink([&](Link& link) {
+    if (!link.opening_only || link.surplus) return;
+    // It may have been refused for their sake.
+    if (link.opened && candidate != nullptr) candidate->next_try = MonotonicNow();
+    CloseOpening(link);
+  });
+}
+
 bool PeerSearch::DialsForOpening(const std::string& address) {
   if (!far_away_ || !host_->is_opening() || book_.usable_size() != 1) return false;
-  if (MayShareItsSource(address)) return false;
+  // Peers take only so many connections of one address, whatever they are for.
+  if (links_->HasOpenings() || MayShareItsSource(address)) return false;
   return !std::exchange(opening_dialled_, true);
 }
 
@@ -318,11 +333,11 @@ void PeerSearch::OnOriginal(Link& link) {
     candidate->original = by_original();
 }
 
-void PeerSearch::OnBanned(Link& link, const std::string& reason) {
+bool PeerSearch::OnBanned(Link& link, const std::string& reason) {
   PeerBook::Candidate* candidate = book_.Find(link.address);
-  if (candidate == nullptr) return;
-  candidate->banned = true;
+  if (candidate == nullptr) return true;
   candidate->problem = reason;
+  return !std::exchange(candidate->banned, true);
 }
 
 void PeerSearch::OnSelfDialled(const std::string& address) {
@@ -340,6 +355,7 @@ void PeerSearch::OnLinkClosed(Link& link, const std::string& reason) {
     counted_.erase(counted);
   }
   if (stopped_) return;
+  CloseOpeningsBeside(link);
   // Not at the next tick: by then the rest may be gone, too.
   if (link.opened && !link.surplus && IsShortOfPeers()) HuntSoon();
   DialMore();

@@ -57,7 +57,8 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void OnRefused(Link& link, const session::OpenAnswered& refusal);
   void OnPeersTold(Link& link, const std::vector<std::string>& addresses);
   void OnOriginal(Link& link);
-  void OnBanned(Link& link, const std::string& reason);
+  // False where its peer was banned before, by another link.
+  bool OnBanned(Link& link, const std::string& reason);
   void OnSelfDialled(const std::string& address);
   void OnLinkClosed(Link& link, const std::string& reason);
 
@@ -79,6 +80,7 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void AskAPeer();
   void ArmExchangeTimer();
   void Dial(PeerBook::Candidate* candidate);
+  void CloseOpeningsBeside(const Link& main);
   // Whether the peer is dialled once for each part of an opening chunk: it is the only one that is
   // known, and far away, where each connection's first flights count.
   bool DialsForOpening(const std::string& address);

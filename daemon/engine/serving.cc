@@ -95,7 +95,7 @@ absl::optional<ChunkIndex> Serving::ChooseOpening(const PeerId& peer) {
     least = times;
     best = chunk;
   }
-  if (openings_.size() >= kMaxOpenings) openings_.clear();
+  if (openings_.size() >= kMaxOpenings) openings_.erase(openings_.begin());
   if (best.has_value()) openings_[peer] = *best;
   return best;
 }

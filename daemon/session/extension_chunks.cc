@@ -91,7 +91,9 @@ void ExtensionDialogue::On(const peer::GetOpening& message) {
 }
 
 void ExtensionDialogue::On(const peer::Opening& message) {
-  if (!opening_asked_ || opening_answered_) return core_->Fail(400, "OPENING answers nothing");
+  if (!opening_asked_ || opening_answered_ || content_ != Content::kOpen) {
+    return core_->Fail(400, "OPENING answers nothing");
+  }
   if (!LeavesAgreed()) return;
   if (message.chunk.value() >= chunk_count_.value_or(peer::kMaxChunkCount)) {
     return core_->Fail(416, "OPENING beyond the last chunk");

@@ -154,8 +154,10 @@ void Swarm::OnPromised(LinkId link, const ChunkPart& part, absl::Time now) {
   const UnitGrid::Units units = impl_->grid.Within(part);
   for (uint32_t unit = units.first; unit < units.end(); ++unit) {
     if (impl_->IsHere(unit) || found->requests.contains(unit)) continue;
-    impl_->Await(*found, unit, now);
-    found->ForgetProbe();
+    const bool was_idle = found->requests.empty();
+    // No question was sent: the time until it comes tells nothing of the way.
+    impl_->Await(*found, unit, now).asked = absl::InfinitePast();
+    if (was_idle) found->ForgetProbe();
   }
 }
 

@@ -305,6 +305,13 @@ TEST(Opening, C11_EndsTheConnectionWhereItWasNotAskedForOrLiesBeyondTheContent) 
     EXPECT_TRUE(beyond.Next<SessionEnded>().protocol_error);
   }
 
+  Harness early(Dialled());
+  early.session.Open(TestContentId(5));
+  early.session.AskOpening(8, 4);
+  early.Said();
+  early.Feed(HelloLine(/*leaves=*/true) + "OPENING 7\n");
+  EXPECT_THAT(early.Said(), StartsWith("ERROR 400 OPENING answers nothing"));
+
   Harness again(Dialled());
   again.session.AskOpening(8, 4);
   again.OpenAsDialler(10, /*leaves=*/true);

@@ -572,10 +572,12 @@ TEST(Promised, IsAwaitedLikeWhatWasAskedForAndAskedOfNobodyElse) {
     h.swarm.OnPromised(LinkId(1), Part(0, leaf), h.now);
   }
   h.Decide();
+  EXPECT_FALSE(h.last.leaf_requests.empty() && h.last.requests.empty());
   for (const RequestLeaves& request : h.last.leaf_requests) {
     EXPECT_EQ(request.link, LinkId(2));
     EXPECT_FALSE(request.part.chunk == ChunkIndex(0) && request.part.first_leaf < 28);
   }
+  for (const RequestChunks& request : h.last.requests) EXPECT_EQ(request.first, ChunkIndex(1));
   EXPECT_TRUE(h.swarm.OnReceived(LinkId(1), Part(0, 4), h.now));
   h.swarm.OnVerified(LinkId(1), Part(0, 4));
   EXPECT_TRUE(h.swarm.Has(Part(0, 4)));
@@ -595,6 +597,21 @@ TEST(Promised, IsAskedOfOthersOnceItsLinkIsGone) {
     while (!h.queue[2].empty()) h.Deliver(2);
   }
   EXPECT_TRUE(h.swarm.Complete());
+}
+
+TEST(Promised, WhoseHashIsUnknownIsAskedOfNobodyHoweverLongItTakes) {
+  Units h(2);
+  h.swarm.SetKnown(ChunkIndex(0), 2, false);
+  h.AddOpeningOnly(1, /*peer=*/7);
+  h.AddSeed(2, /*peer=*/7);
+  for (uint32_t leaf = 0; leaf < limits::kLeavesPerChunk; leaf += kUnitLeaves) {
+    h.swarm.OnPromised(LinkId(1), Part(0, leaf), h.now);
+  }
+  for (int round = 0; round < 100; ++round) {
+    h.Decide();
+    EXPECT_TRUE(h.last.leaf_requests.empty() && h.last.requests.empty());
+    h.now += absl::Milliseconds(100);
+  }
 }
 
 TEST(Promised, OfNoUseIsNothingAtAll) {
