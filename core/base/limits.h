@@ -100,7 +100,7 @@ inline constexpr int kMaxConnectionsPerAddress = 64;
 inline constexpr int kMaxNewConnectionsPerSecond = 100;
 // Accepted connections about one content. Peers dial 15 to 30 each (daemon/engine/peer_search.cc),
 // so that this is reached only by one that the whole swarm asks. Beyond it OPEN is refused (503)
-// with the addresses of others; beyond half of it, further ones of a peer that has one.
+// with the addresses of others; beyond half of it, further ones of a peer that has two.
 inline constexpr int kMaxAcceptedLinks = 64;
 // Connections of one listener, of all addresses. Beyond it the newcomer is closed.
 inline constexpr int kMaxConnections = 100'000;

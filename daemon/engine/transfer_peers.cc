@@ -9,13 +9,15 @@ namespace p2p::engine {
 
 void Transfer::OnAccepted(Link& link) {
   int accepted = 0;
-  bool is_further = false;
+  int of_this_peer = 0;
   links_->ForEachOf(this, [&](Link& other) {
     if (!other.opened || other.dialled) return;
     ++accepted;
-    is_further |= link.hello.has_value() && other.hello.has_value() &&
-                  other.hello->peer_id == link.hello->peer_id;
+    of_this_peer += link.hello.has_value() && other.hello.has_value() &&
+                    other.hello->peer_id == link.hello->peer_id;
   });
+  // One may be dead, and this one come in its place.
+  const bool is_further = of_this_peer > 1;
   if (accepted >= (is_further ? limits::kMaxAcceptedLinks / 2 : limits::kMaxAcceptedLinks)) {
     link.transfer.reset();
     link.io->Do([peers = KnownPeers(link)](session::PeerSession& s) {
