@@ -165,7 +165,7 @@ void Fetch::OnHave(Link& link, session::PeerEvent& event) {
     const auto* bits = absl::get_if<session::HaveBitsReceived>(&event);
     early.bytes += sizeof event + (bits == nullptr ? 0 : bits->bits.size());
     if (early.bytes > kMaxEarlyHaveBytes) {
-      return link.io->Close("it says too much of its chunks before the manifest is known");
+      return Ban(link, "it tells what it has again and again, before the manifest is known");
     }
     early.events.push_back(std::move(event));
     return;
