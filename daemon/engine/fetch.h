@@ -162,8 +162,6 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   void TakeEarlyChunks();
   // Without a manifest they only take room that others need.
   void DropEarlyChunks();
-  // Links that were only for the opening, and that were granted nothing.
-  void CloseIdleOpenings();
   // Has what arrived checked and written: a large chunk at once, small ones together while the
   // workers are busy with earlier ones.
   void StoreArrived();

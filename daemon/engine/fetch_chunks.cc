@@ -62,8 +62,7 @@ void Fetch::Pump() {
   for (const swarm::RequestChunks& request : commands.requests) Request(request);
   for (const swarm::RequestLeaves& request : commands.leaf_requests) Request(request);
   for (const swarm::DropLink& drop : commands.drops) {
-    Link* const link = links_->Find(drop.link);
-    if (link != nullptr) Ban(*link, drop.reason);
+    if (Link* link = links_->Find(drop.link)) Ban(*link, drop.reason);
   }
   const absl::Time wake = swarm_->NextWake();
   if (wake == absl::InfiniteFuture()) return pump_timer_.Disarm();
@@ -146,12 +145,6 @@ void Fetch::DropEarlyChunks() {
     link->opening.reset();
     if (link->opening_only) search_->CloseOpening(*link);
   }
-}
-
-void Fetch::CloseIdleOpenings() {
-  links_->ForEachOf(host_->SelfAsTransfer().get(), [this](Link& link) {
-    if (link.opening_only && !link.opening.has_value()) search_->CloseOpening(link);
-  });
 }
 
 void Fetch::StoreArrived() {
@@ -240,7 +233,8 @@ void Fetch::OnChunkStored(const StoredChunk& result) {
   if (swarm_->have().Has(chunk)) {
     fresh_.emplace_back(chunk);
     journal_->OnWritten(chunk, content_->layout->ChunkLength(chunk));
-    if (std::exchange(has_openings_, false)) CloseIdleOpenings();
+    // There is nothing left to open with.
+    if (std::exchange(has_openings_, false)) search_->CloseLateOpenings(absl::ZeroDuration());
   } else {
     fresh_.push_back(result.part);
   }

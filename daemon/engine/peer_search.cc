@@ -122,9 +122,9 @@ void PeerSearch::HuntNow() {
   Hunt();
 }
 
-void PeerSearch::CloseLateOpenings() {
-  ForEachLink([this, now = MonotonicNow()](Link& link) {
-    const absl::Duration patience = link.opening.has_value() ? kOpeningPatience : kGrantPatience;
+void PeerSearch::CloseLateOpenings(absl::Duration grant_patience) {
+  ForEachLink([this, grant_patience, now = MonotonicNow()](Link& link) {
+    const absl::Duration patience = link.opening.has_value() ? kOpeningPatience : grant_patience;
     if (link.opening_only && now - link.since > patience) CloseOpening(link);
   });
 }
@@ -132,7 +132,7 @@ void PeerSearch::CloseLateOpenings() {
 void PeerSearch::Hunt() {
   if (stopped_) return;
   last_hunt_ = MonotonicNow();
-  CloseLateOpenings();
+  CloseLateOpenings(kGrantPatience);
   AskTrackers();
   const bool supplied = host_->useful_links() > 0 && !IsShortOfPeers();
   if (supplied) {

@@ -52,6 +52,9 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void OnHello(Link& link);
   // A link that was only for the opening has nothing more to bring.
   void CloseOpening(Link& link);
+  // Those that are only for the opening and were granted nothing for so long, or that granted and
+  // do not bring it.
+  void CloseLateOpenings(absl::Duration grant_patience);
   // A link that was accepted or dialled may be used now.
   void OnOpened(Link& link);
   void OnRefused(Link& link, const session::OpenAnswered& refusal);
@@ -72,8 +75,6 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   // Fewer than half of the peers that it could have.
   bool IsShortOfPeers();
 
-  // Links that are only for an opening, and were not granted it in time.
-  void CloseLateOpenings();
   void Hunt();
   void HuntSoon();
   void AskTrackers();

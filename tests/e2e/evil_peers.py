@@ -1,7 +1,7 @@
 """Peers that harm a download, beside one honest peer: it completes, and they cost little."""
 import os
 
-from p2p_content import CHUNK, MIB, Content, make_bytes, sha256
+from p2p_content import CHUNK, MIB, Content, make_bytes
 from p2p_evil_peers import (Deaf, EndlessHeader, Flooder, HashesWithAProof, PartOfARun,
                             ProofOfAnotherLength, Refuser, ResetInTheMiddle, Sayer, Staller,
                             Trickle, WrongBytes, WrongChunk, nine_of_ten)
@@ -18,9 +18,7 @@ class EvilPeersTest(P2pTest):
     def setUp(self):
         super().setUp()
         self.content = Content("x.bin", make_bytes(SIZE))
-        with open(self.path("x.bin"), "wb") as out:
-            out.write(self.content.data)
-        self.digest = sha256(self.path("x.bin"))
+        self.digest = self.content.write(self.path("x.bin"))
         self.seeder = self.daemon("seeder")
         self.assertEqual(self.seeder.share(self.path("x.bin"))["content_id"], self.content.id)
         self.honest = self.closing(Proxy((LOCALHOST, self.seeder.port), budget=GREETING))

@@ -2,7 +2,7 @@
 import os
 import time
 
-from p2p_content import CHUNK, MIB, Content, make_bytes, sha256
+from p2p_content import CHUNK, MIB, Content, make_bytes
 from p2p_evil_trackers import AddressTeller
 from p2p_harness import P2pTest, wait_for
 from p2p_peer import Guest, SharingPeer
@@ -131,9 +131,7 @@ class OpeningTest(P2pTest):
     def setUp(self):
         super().setUp()
         self.content = Content("x.bin", make_bytes(SIZE))
-        with open(self.path("x.bin"), "wb") as out:
-            out.write(self.content.data)
-        self.digest = sha256(self.path("x.bin"))
+        self.digest = self.content.write(self.path("x.bin"))
 
     def seeder(self):
         seeder = self.daemon("seeder")

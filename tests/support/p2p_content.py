@@ -142,6 +142,12 @@ class Content:
         self._rows = {}
         self.chunk_hashes = [self._tree(i)[-1][0] for i in range(self.chunk_count)]
 
+    def write(self, path):
+        """Its SHA-256."""
+        with open(path, "wb") as out:
+            out.write(self.data)
+        return sha256(path)
+
     def chunk(self, index):
         return self.data[index * CHUNK:(index + 1) * CHUNK]
 
