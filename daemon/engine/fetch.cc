@@ -98,10 +98,9 @@ void Fetch::Greet(Link& link) {
 }
 
 void Fetch::AskOpening(Link& link) {
-  constexpr uint32_t kLeaves = limits::kLeavesPerChunk / kOpeningParts;
   has_openings_ = true;
-  link.io->Do([first = *link.opening_part * kLeaves](session::PeerSession& s) {
-    s.AskOpening(first, kLeaves);
+  link.io->Do([first = *link.opening_part * kOpeningLeaves](session::PeerSession& s) {
+    s.AskOpening(first, kOpeningLeaves);
   });
 }
 

@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/optional.h"
 #include "core/base/ids.h"
+#include "core/base/limits.h"
 #include "core/net/listener.h"
 #include "daemon/engine/peer_link.h"
 #include "daemon/engine/rate_meter.h"
@@ -20,6 +21,7 @@ class Transfer;
 
 // Connections that bring an opening chunk, each an equal part of its leaves.
 inline constexpr uint32_t kOpeningParts = 8;
+inline constexpr uint32_t kOpeningLeaves = limits::kLeavesPerChunk / kOpeningParts;
 
 // One connection as the engine sees it.
 struct Link {

@@ -12,6 +12,7 @@
 #include "core/net/connection.h"
 #include "daemon/engine/crossed_links.h"
 #include "daemon/engine/transfer.h"
+#include "daemon/swarm/swarm.h"
 
 namespace p2p::engine {
 namespace {
@@ -153,17 +154,23 @@ void PeerSearch::HuntSoon() {
 }
 
 void PeerSearch::AskTrackers() {
-  const auto on_found = [weak = weak_from_this(),
-                         asked = MonotonicNow()](const std::vector<std::string>& addresses) {
+  const auto on_found = [weak = weak_from_this(), asked = MonotonicNow()](
+                            ByteCount total_bytes, const std::vector<std::string>& addresses) {
     const auto self = weak.lock();
     if (self == nullptr || self->stopped_) return;
     self->far_away_ = MonotonicNow() - asked >= kFarAway;
+    self->told_bytes_ = total_bytes;
     self->Add(addresses, /*keep=*/false);
     self->DialMore();
   };
-  if (!by_original()) return trackers_->FindPeers(*content_->id, on_found);
+  if (!by_original()) {
+    return trackers_->FindPeers(*content_->id, [on_found](const session::PeersFound& answer) {
+      on_found(answer.total_bytes, answer.peers);
+    });
+  }
   trackers_->FindName(original_name_, [on_found](const NameAnswer& answer) {
-    if (answer.originals.has_value()) on_found(answer.originals->peers);
+    if (!answer.originals.has_value()) return;
+    on_found(answer.originals->total_bytes, answer.originals->peers);
   });
 }
 
@@ -264,6 +271,9 @@ void PeerSearch::CloseOpeningsBeside(const Link& main) {
 
 bool PeerSearch::DialsForOpening(const std::string& address) {
   if (!far_away_ || !host_->is_opening() || book_.usable_size() != 1) return false;
+  // Nobody grants a part of less than a chunk, nor of a content that is divided into larger parts.
+  if (told_bytes_.value() < limits::kChunkBytes) return false;
+  if (swarm::Swarm::UnitLeavesFor(told_bytes_) > kOpeningLeaves) return false;
   // Peers take only so many connections of one address, whatever they are for.
   if (links_->HasOpenings() || MayShareItsSource(address)) return false;
   return !std::exchange(opening_dialled_, true);

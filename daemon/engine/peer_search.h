@@ -113,6 +113,7 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   int most_peers_;  // that are dialled for, whoever dials
   absl::Time last_hunt_ = absl::InfinitePast();
   bool far_away_ = false;  // as far as the tracker is
+  ByteCount told_bytes_;   // of the content, as the tracker says
   bool opening_dialled_ = false;
   bool stopped_ = false;
 };

@@ -147,7 +147,7 @@ void Trackers::AskForName(const std::string& name, const std::vector<std::string
 }
 
 void Trackers::FindPeers(const ContentId& content_id,
-                         std::function<void(std::vector<std::string>)> found) {
+                         std::function<void(const session::PeersFound&)> found) {
   for (auto& entry : entries_) {
     if (!CanBeAsked(*entry)) continue;
     Ask(
@@ -157,7 +157,7 @@ void Trackers::FindPeers(const ContentId& content_id,
         },
         [found](const session::TrackerEvent* event) {
           if (event == nullptr) return;
-          if (const auto* peers = absl::get_if<session::PeersFound>(event)) found(peers->peers);
+          if (const auto* peers = absl::get_if<session::PeersFound>(event)) found(*peers);
         });
   }
 }

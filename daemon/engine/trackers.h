@@ -45,7 +45,7 @@ class Trackers : public TrackerLinkObserver {
   void FindName(const std::string& name, std::function<void(NameAnswer)> done);
   // `found` runs for each tracker that knows peers of the content.
   void FindPeers(const ContentId& content_id,
-                 std::function<void(std::vector<std::string> addresses)> found);
+                 std::function<void(const session::PeersFound&)> found);
 
   // Withdraws everything; `done` runs once every reached tracker answered.
   void Leave(std::function<void()> done);

@@ -212,7 +212,7 @@ bool TrackerSession::Impl::OnPeerList(const Question& question, absl::string_vie
     return false;
   }
   if (question.kind == Question::Kind::kFindPeers) {
-    events.push_back(PeersFound{question.token, UsablePeers(list->peers, self)});
+    events.push_back(PeersFound{question.token, list->size, UsablePeers(list->peers, self)});
     return true;
   }
   NameFound found;

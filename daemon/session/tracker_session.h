@@ -50,6 +50,7 @@ struct NameFound {
 };
 struct PeersFound {
   uint64_t token = 0;
+  ByteCount total_bytes;  // of the content, as the tracker says
   std::vector<std::string> peers;
 };
 // The tracker refused this question (its words), or knows no such name or content (404, of either

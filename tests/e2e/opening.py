@@ -59,6 +59,15 @@ class Opener(SharingPeer):
         super().on_request_leaves(connection, index, first, count)
 
 
+class OpeningCounter(SharingPeer):
+    """Grants nothing."""
+
+    openings_asked = 0
+
+    def on_get_opening(self, _connection, _first, _count):
+        self.openings_asked += 1
+
+
 class WrongOpener(Opener):
     def send_payload(self, connection, payload):
         super().send_payload(connection, bytes([payload[0] ^ 0xff]) + payload[1:])
@@ -138,11 +147,11 @@ class OpeningTest(P2pTest):
         self.assertEqual(seeder.share(self.path("x.bin"))["content_id"], self.content.id)
         return seeder
 
-    def begin(self, kind):
+    def begin(self, kind, told_size=SIZE):
         """A download from that peer alone, which a far tracker names."""
         self.peer = self.closing(kind(self.content, 0xa))
-        self.tracker = self.closing(FarTracker(SIZE, [self.peer.address]))
-        self.getter = self.daemon(kind.__name__, [self.tracker])
+        self.tracker = self.closing(FarTracker(told_size, [self.peer.address]))
+        self.getter = self.daemon(f"{kind.__name__}-{told_size}", [self.tracker])
         return self.getter.get_detached(self.content.id)["id"]
 
     def complete(self, transfer):
@@ -166,6 +175,14 @@ class OpeningTest(P2pTest):
         transfer = self.begin(SharingPeer)
         self.complete(transfer)
         self.assertEqual(self.peer.payload_bytes, SIZE)
+
+    def test_a_size_that_nobody_grants_an_opening_of_is_dialled_once(self):
+        for size in (CHUNK - 1, 128 * MIB + 1):
+            with self.subTest(size=size):
+                transfer = self.begin(OpeningCounter, size)
+                self.complete(transfer)
+                self.assertEqual((self.peer.connections, self.peer.openings_asked), (1, 0))
+                self.getter.stop()
 
     def test_further_connections_end_with_the_first_chunk(self):
         transfer = self.begin(HoldingOpener)

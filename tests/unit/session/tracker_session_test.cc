@@ -204,7 +204,9 @@ TEST_F(TrackerSessionTest, AnswersEveryOtherQuestionInOrder) {
   EXPECT_EQ(Sent(), absl::StrCat("PEERS ", kHex, "\nWITHDRAW ", kHex, " ", kSelf, "\nUNREGISTER ",
                                  kSelf, "\nFIND nobody has it\nPEERS ", kHex, "\n"));
   Hear("OK 5 1 192.0.2.7:9\nOK 1\nOK 4\nFOUND 0 +0\nERROR 404 none\n");
-  EXPECT_THAT(Next<PeersFound>().peers, ElementsAre("192.0.2.7:9"));
+  const auto found = Next<PeersFound>();
+  EXPECT_THAT(found.peers, ElementsAre("192.0.2.7:9"));
+  EXPECT_EQ(found.total_bytes, ByteCount(5));
   EXPECT_EQ(Next<Withdrawn>().token, 2u);
   EXPECT_EQ(Next<Withdrawn>().token, 3u);
   EXPECT_EQ(Next<TrackerRefused>().code, 404);
