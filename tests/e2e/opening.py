@@ -109,6 +109,36 @@ class RefusingOpener(Opener):
         self.say(connection, f"REJECT-LEAVES {self.chunk} {first} {count} 409 not there yet")
 
 
+class FullOpener(SilentOpener):
+    """Has no room for the first connection, where GET-PEERS is asked, once it has granted on all others."""
+
+    refused = None  # the connection
+
+    def on_open(self, connection, _):
+        pass  # answered with what follows it
+
+    def on_get_opening(self, connection, first, count):
+        if connection is self.refused:
+            return
+        super().on_open(connection, None)
+        super().on_get_opening(connection, first, count)
+
+    def on_get_peers(self, connection):
+        if self.refused is not None:
+            super().on_open(connection, None)
+        else:
+            self._wait_for_openings(PARTS - 1)
+            self.refused = connection
+            self.say(connection, "REFUSED 503 it has as many connections as it may")
+        super().on_get_peers(connection)
+
+    def on_request(self, connection, first, count):
+        SharingPeer.on_request(self, connection, first, count)
+
+    def on_request_leaves(self, connection, index, first, count):
+        SharingPeer.on_request_leaves(self, connection, index, first, count)
+
+
 class HashlessOpener(Opener):
     """Grants on its further connections, never sends that, and has no chunk hashes."""
 
@@ -199,6 +229,12 @@ class OpeningTest(P2pTest):
         time.sleep(4)
         self.assertEqual(self.peer.asked, 0)
         self.complete_by_honest(transfer)
+
+    def test_where_there_is_no_room_for_the_first_the_others_make_way(self):
+        transfer = self.begin(FullOpener)
+        # Before the others are given up because nothing comes of what they granted, after 30 s.
+        wait_for(lambda: self.peer.connections == PARTS + 1, "it is dialled once more", deadline=20)
+        self.complete(transfer)
 
     def test_what_was_granted_and_never_comes_is_asked_of_others(self):
         transfer = self.begin(SilentOpener)
