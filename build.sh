@@ -19,7 +19,7 @@ build_packages=(
 test_packages=(libgtest-dev libgmock-dev python3 python3-grpcio python3-protobuf python3-libtorrent
   e2fsprogs openssl redis-server)
 lint_packages=(clang clang-format clang-tidy libclang-rt-dev pyflakes3 shellcheck)
-bench_packages=(python3 python3-libtorrent aria2 nginx curl rsync iproute2 nftables
+bench_packages=(python3 python3-grpcio python3-protobuf python3-libtorrent aria2 nginx curl rsync iproute2 nftables
   redis-server redis-tools opentracker)
 
 say() { printf '%s\n' "build.sh: $*" >&2; }

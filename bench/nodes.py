@@ -1,6 +1,7 @@
 """Starts and stops the programs that are measured: any, and ours."""
 
 import contextlib
+import importlib.util
 import itertools
 import json
 import os
@@ -15,6 +16,20 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILT = HERE.parent / "build" / "bin"
 BIN = pathlib.Path(os.environ.get("P2P_BIN", BUILT))
 START_SECONDS = 20
+
+
+def control_problem():
+    """Why Daemon.control() can not be used here, if it can not."""
+    if not _has_module("grpc") or not _has_module("google.protobuf"):
+        return "this needs python3-grpcio and python3-protobuf, to ask daemons without starting p2pctl"
+    return None
+
+
+def _has_module(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 class Host:
@@ -128,6 +143,13 @@ class Daemon(Node):
 
         with grpc.insecure_channel(f"unix:{self._socket}") as channel:
             yield control_pb2_grpc.ControlStub(channel), control_pb2
+
+    @contextlib.contextmanager
+    def greeted(self):
+        """control(), once it and its tracker know each other."""
+        with self.control() as (control, messages):
+            self.wait_until(lambda: control.GetDaemon(messages.GetDaemonRequest()).daemon.trackers[0].ok)
+            yield control, messages
 
     def ctl(self, *words, may_fail=False):
         """The last object that `p2pctl --json WORDS` prints; none if it prints nothing, or fails and may."""

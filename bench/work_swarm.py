@@ -93,10 +93,21 @@ def killing(daemons, every_seconds):
             thread.join()
 
 
-def get(daemon, content_id, may_be_killed):
-    """Where the content is at the end of a `p2pctl get`, said again whenever the daemon was killed."""
+def get(control, messages, content_id):
+    """Where the content is once it is there: what `p2pctl get` does."""
+    transfer = control.Download(messages.DownloadRequest(source=content_id)).transfer
+    watch = messages.WatchTransfersRequest(transfer=str(transfer.id), until_end=True)
+    for news in control.WatchTransfers(watch):
+        transfer = news.transfers[0] if news.transfers else transfer
+    if transfer.state != messages.TRANSFER_STATE_COMPLETE:
+        sys.exit(f"run.sh: a download ended: {transfer.error}")
+    return os.fsdecode(transfer.path)
+
+
+def get_in_spite_of_kills(daemon, content_id):
+    """The same by `p2pctl get`, said again whenever the daemon was killed."""
     deadline = time.monotonic() + peers.LONGEST_SECONDS
-    while may_be_killed and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
         done = daemon.ctl("get", content_id, may_fail=True)
         if done:
             return done["path"]
@@ -105,7 +116,8 @@ def get(daemon, content_id, may_be_killed):
 
 
 def by_p2pd(case, work):
-    """`p2pctl get` at all peers together, command to exit."""
+    """All peers are told together to get it, by the control API: from there until the last one has it. That many
+    p2pctl started at once would come in turn, as the processors are few, and libtorrent's programs run already."""
     kill_seconds = case.options.kill_seconds
     with contextlib.ExitStack() as running:
         seed_host, *hosts = running.enter_context(shaped_hosts(case.options))
@@ -116,15 +128,16 @@ def by_p2pd(case, work):
             for number, host in enumerate(hosts)
         ]
         content_id = seed.ctl("share", case.path)["content_id"]
+        controls = [running.enter_context(daemon.greeted()) for daemon in fetching]
         threads = running.enter_context(concurrent.futures.ThreadPoolExecutor(len(fetching)))
         begin = time.monotonic()
 
-        def get_timed(peer):
-            path = get(peer, content_id, kill_seconds > 0)
+        def get_timed(daemon, control):
+            path = get_in_spite_of_kills(daemon, content_id) if kill_seconds else get(*control, content_id)
             return time.monotonic() - begin, path
 
         with killing(fetching, kill_seconds) as killed:
-            ends = list(threads.map(get_timed, fetching))
+            ends = list(threads.map(get_timed, fetching, controls))
         for _, path in ends:
             check_same(case.path, path)
     return finished(case, [seconds for seconds, _ in ends], killed)
@@ -168,7 +181,7 @@ def problem():
         return "swarm needs root, because it makes network namespaces; run it with sudo"
     if not peers.find("ip") or not peers.find("tc"):
         return "swarm needs the commands ip and tc, to make network namespaces with shaped links"
-    return None
+    return nodes.control_problem()
 
 
 WORKS = {

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import importlib.util
 import os
 import subprocess
 import time
@@ -59,8 +58,7 @@ def first_chunk(case, work):
         seed = running.enter_context(nodes.Daemon(work / "seed", tracker, far))
         peer = running.enter_context(nodes.Daemon(work / "peer", tracker, near))
         content_id = seed.ctl("share", case.path)["content_id"]
-        control, messages = running.enter_context(peer.control())
-        peer.wait_until(lambda: control.GetDaemon(messages.GetDaemonRequest()).daemon.trackers[0].ok)
+        control, messages = running.enter_context(peer.greeted())
         time.sleep(5 * options.rtt / 1e3)  # they have greeted each other, too
         threads = running.enter_context(concurrent.futures.ThreadPoolExecutor(1))
         begin = time.monotonic()
@@ -90,19 +88,6 @@ def problem():
     return None
 
 
-def control_problem():
-    if not has_module("grpc") or not has_module("google.protobuf"):
-        return "first-chunk needs python3-grpcio and python3-protobuf, to look at the daemon every millisecond"
-    return problem()
-
-
-def has_module(name):
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 WORKS = {
     "wan": Work(
         {"mib": 200, "mbit": 200, "rtt": 60, "loss": "0,1"},
@@ -115,6 +100,6 @@ WORKS = {
         problem,
     ),
     "first-chunk": Work(
-        {"mib": 16, "mbit": 100, "rtt": 20}, long_case, {OURS: first_chunk}, control_problem
+        {"mib": 16, "mbit": 100, "rtt": 20}, long_case, {OURS: first_chunk}, lambda: problem() or nodes.control_problem()
     ),
 }
