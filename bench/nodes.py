@@ -134,7 +134,8 @@ class Daemon(Node):
 
     @contextlib.contextmanager
     def control(self):
-        """Its control API, in this process: for what is looked at often. With it, the stubs of its messages."""
+        """Its control API, in this process, once it and its tracker know each other: for what is looked at often, or
+        must be said at a moment. With it, the stubs of its messages."""
         # Only where it is needed: it takes packages, and a tenth of a second.
         sys.path.insert(0, str(HERE.parent / "examples"))
         import control_pb2  # pylint: disable=import-outside-toplevel
@@ -142,14 +143,24 @@ class Daemon(Node):
         import grpc  # pylint: disable=import-outside-toplevel
 
         with grpc.insecure_channel(f"unix:{self._socket}") as channel:
-            yield control_pb2_grpc.ControlStub(channel), control_pb2
+            control = control_pb2_grpc.ControlStub(channel)
+            self.wait_until(lambda: control.GetDaemon(control_pb2.GetDaemonRequest()).daemon.trackers[0].ok)
+            yield control, control_pb2
 
-    @contextlib.contextmanager
-    def greeted(self):
-        """control(), once it and its tracker know each other."""
-        with self.control() as (control, messages):
-            self.wait_until(lambda: control.GetDaemon(messages.GetDaemonRequest()).daemon.trackers[0].ok)
-            yield control, messages
+    def get(self, control, messages, content_id):
+        """Where the content is once it is there, by control(): what `p2pctl get` does."""
+        import grpc  # pylint: disable=import-outside-toplevel
+
+        try:
+            transfer = control.Download(messages.DownloadRequest(source=content_id)).transfer
+            watch = messages.WatchTransfersRequest(transfer=str(transfer.id), until_end=True)
+            for news in control.WatchTransfers(watch):
+                transfer = news.transfers[0] if news.transfers else transfer
+        except grpc.RpcError as error:
+            self._fail("a download", error.details())
+        if transfer.state != messages.TRANSFER_STATE_COMPLETE:
+            self._fail("a download", transfer.error)
+        return os.fsdecode(transfer.path)
 
     def ctl(self, *words, may_fail=False):
         """The last object that `p2pctl --json WORDS` prints; none if it prints nothing, or fails and may."""
@@ -160,9 +171,12 @@ class Daemon(Node):
         if done.returncode != 0:
             if may_fail:
                 return None
-            sys.exit(f"p2pctl {words[0]} failed: {done.stderr}\nthe end of its log:\n{self.last_output()}")
+            self._fail(f"p2pctl {words[0]}", done.stderr)
         lines = done.stdout.strip().splitlines()
         return json.loads(lines[-1]) if lines else None
+
+    def _fail(self, what, why):
+        sys.exit(f"{what} failed: {why}\nthe end of its log:\n{self.last_output()}")
 
 
 @contextlib.contextmanager

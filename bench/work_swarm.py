@@ -93,19 +93,8 @@ def killing(daemons, every_seconds):
             thread.join()
 
 
-def get(control, messages, content_id):
-    """Where the content is once it is there: what `p2pctl get` does."""
-    transfer = control.Download(messages.DownloadRequest(source=content_id)).transfer
-    watch = messages.WatchTransfersRequest(transfer=str(transfer.id), until_end=True)
-    for news in control.WatchTransfers(watch):
-        transfer = news.transfers[0] if news.transfers else transfer
-    if transfer.state != messages.TRANSFER_STATE_COMPLETE:
-        sys.exit(f"run.sh: a download ended: {transfer.error}")
-    return os.fsdecode(transfer.path)
-
-
 def get_in_spite_of_kills(daemon, content_id):
-    """The same by `p2pctl get`, said again whenever the daemon was killed."""
+    """Where the content is at the end of a `p2pctl get`, said again whenever the daemon was killed."""
     deadline = time.monotonic() + peers.LONGEST_SECONDS
     while time.monotonic() < deadline:
         done = daemon.ctl("get", content_id, may_fail=True)
@@ -128,12 +117,12 @@ def by_p2pd(case, work):
             for number, host in enumerate(hosts)
         ]
         content_id = seed.ctl("share", case.path)["content_id"]
-        controls = [running.enter_context(daemon.greeted()) for daemon in fetching]
+        controls = [running.enter_context(daemon.control()) for daemon in fetching]
         threads = running.enter_context(concurrent.futures.ThreadPoolExecutor(len(fetching)))
         begin = time.monotonic()
 
         def get_timed(daemon, control):
-            path = get_in_spite_of_kills(daemon, content_id) if kill_seconds else get(*control, content_id)
+            path = get_in_spite_of_kills(daemon, content_id) if kill_seconds else daemon.get(*control, content_id)
             return time.monotonic() - begin, path
 
         with killing(fetching, kill_seconds) as killed:

@@ -58,7 +58,7 @@ def first_chunk(case, work):
         seed = running.enter_context(nodes.Daemon(work / "seed", tracker, far))
         peer = running.enter_context(nodes.Daemon(work / "peer", tracker, near))
         content_id = seed.ctl("share", case.path)["content_id"]
-        control, messages = running.enter_context(peer.greeted())
+        control, messages = running.enter_context(peer.control())
         time.sleep(5 * options.rtt / 1e3)  # they have greeted each other, too
         threads = running.enter_context(concurrent.futures.ThreadPoolExecutor(1))
         begin = time.monotonic()
