@@ -11,6 +11,11 @@
 #include "daemon/store/catalog_files.h"
 
 namespace p2p::store {
+namespace {
+
+constexpr absl::string_view kDiskFailed = ": input/output error; check the disk";
+
+}  // namespace
 
 Statement::Statement(Statement&& other) noexcept
     : database_(other.database_),
@@ -141,6 +146,25 @@ void Database::KeepLogOnClose() {
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 }
 
+bool Database::DiskFailed() const {
+  for (const int which : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER}) {
+    sqlite3_file* file = nullptr;
+    sqlite3_file_control(handle_, "main", which, &file);
+    if (file == nullptr || file->pMethods == nullptr) continue;
+    int error = 0;
+    file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+    // Those of SQLITE_IOERR_CORRUPTFS.
+    if (error == EIO || error == ENXIO || error == ERANGE) return true;
+  }
+  return false;
+}
+
+absl::Status Database::Damaged(absl::string_view how) const {
+  const std::string what = absl::StrCat("the catalog ", Printable(path_));
+  if (DiskFailed()) return absl::UnavailableError(absl::StrCat(what, kDiskFailed));
+  return absl::DataLossError(absl::StrCat(what, " is damaged: ", how));
+}
+
 absl::Status Database::Error(int code) const {
   const std::string what = absl::StrCat("the catalog ", Printable(path_));
   const int system_error = sqlite3_system_errno(handle_);
@@ -151,10 +175,10 @@ absl::Status Database::Error(int code) const {
     case SQLITE_NOTADB:
     case SQLITE_FORMAT:
     case SQLITE_ERROR:  // our own statements are right: the schema is not
-      return absl::DataLossError(absl::StrCat(what, " is damaged: ", sqlite3_errmsg(handle_)));
+      return Damaged(sqlite3_errmsg(handle_));
     case SQLITE_IOERR:
       if (system_error == ENOSPC || system_error == EDQUOT) return ErrnoStatus(system_error, what);
-      return absl::UnavailableError(absl::StrCat(what, ": input/output error; check the disk"));
+      return absl::UnavailableError(absl::StrCat(what, kDiskFailed));
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:

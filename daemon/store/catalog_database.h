@@ -76,9 +76,12 @@ class Database {
   // What the last call's `code` means: DataLoss for a damaged database, ResourceExhausted for a
   // full disk, NotFound for a row that refers to none, PermissionDenied, Unavailable for the rest.
   absl::Status Error(int code) const;
+  // DataLoss, or Unavailable when the disk could not be read: SQLite calls that malformed as well.
+  absl::Status Damaged(absl::string_view how) const;
 
  private:
   Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
+  bool DiskFailed() const;  // at some time since it was opened
 
   sqlite3* const handle_;
   const std::string path_;

@@ -5,6 +5,7 @@ seed chooses; the calls of several kinds fail in one run. P2P_FAULT_SEED=N repea
 bench/run.sh faults tries every call site.
 """
 import errno
+import itertools
 import os
 import random
 import unittest
@@ -122,6 +123,28 @@ class AfterAFaultTest(P2pTest):
         self.assertIn("busy", refused.err)
         self.faults.disarm()
         a.must("status")
+
+    def test_R05_a_catalog_that_the_disk_would_not_read_once_is_not_set_aside(self):
+        a = self.daemon("a", env=self.faults.env())
+        transfer = a.share(self.path("x.bin"))["id"]
+        refused = 0
+        for nth in itertools.count(1):
+            a.kill9()  # so that the start reads all of it
+            self.faults.arm("pread", nth=nth, error=errno.EIO, modules=(SQLITE,))
+            a.spawn()
+            wait_for(lambda: not a.running or a.ctl("status").code == 0, "it starts or ends")
+            met = self.faults.injected
+            self.faults.disarm()
+            if not a.running:
+                refused += 1
+                self.assertIn("input/output error; check the disk", a.log())
+                a.start()
+            self.assertNotIn("set aside", a.log())
+            a.must("resume", transfer)
+            a.wait_state(transfer, "seeding")
+            if not met:
+                break
+        self.assertGreater(refused, 5, "starts that met an error")
 
     def fail_the_catalog(self):
         self.faults.arm(("pwrite", "fdatasync"), last=FOREVER, error=errno.EIO, modules=(SQLITE,))
