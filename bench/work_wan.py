@@ -49,20 +49,20 @@ def over_losses(move):
 
 
 def first_chunk(case, work):
-    """From `p2pctl get` to the first verified chunk, the seed and the tracker at the other end of the link. The daemon
-    runs, and knows its tracker."""
+    """From `p2pctl get NAME` to the first verified chunk, the seed and the tracker at the other end of the link. The
+    daemon runs, and knows its tracker."""
     options = case.options
     with contextlib.ExitStack() as running:
         far, near = running.enter_context(wide_link(options, 0, work))
         tracker = running.enter_context(nodes.Tracker(work, far))
         seed = running.enter_context(nodes.Daemon(work / "seed", tracker, far))
         peer = running.enter_context(nodes.Daemon(work / "peer", tracker, near))
-        content_id = seed.ctl("share", case.path)["content_id"]
+        seed.ctl("share", case.path)
         control, messages = running.enter_context(peer.control())
         time.sleep(5 * options.rtt / 1e3)  # they have greeted each other, too
         threads = running.enter_context(concurrent.futures.ThreadPoolExecutor(1))
         begin = time.monotonic()
-        fetched = threads.submit(peer.ctl, "get", content_id)
+        fetched = threads.submit(peer.ctl, "get", case.path.name)
         # Parts of it count as they come.
         while sum(t.bytes_done for t in control.ListTransfers(messages.ListTransfersRequest()).transfers) < CHUNK_BYTES:
             time.sleep(0.001)

@@ -45,6 +45,7 @@ struct FetchSource {
   std::string original_name;
   std::vector<std::string> user_peers;  // that the user named
   std::vector<std::string> peers;       // others that are known from the start
+  ByteCount told_bytes;                 // of the content, so far unproven; 0: not known
 };
 
 class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost {

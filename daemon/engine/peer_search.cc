@@ -27,8 +27,6 @@ constexpr uint64_t kSeveralLinksBytes = 32 << 20;
 // then, or is of no use.
 constexpr absl::Duration kGrantPatience = absl::Seconds(10);
 constexpr absl::Duration kOpeningPatience = absl::Seconds(30);
-// With a tracker that takes so long to answer, peers are taken to be far away.
-constexpr absl::Duration kFarAway = absl::Milliseconds(5);
 // An original peer takes one request at a time on a connection: two keep it busy.
 constexpr int kOriginalLinksEach = 2;
 // Between one question to a tracker or a peer and the next, while nothing is missing.
@@ -71,7 +69,8 @@ PeerBook::End EndOf(const Link& link, absl::Time now) {
 }  // namespace
 
 PeerSearch::PeerSearch(Runtime* runtime, Links* links, Trackers* trackers,
-                       const ContentState* content, std::string original_name, PeerSearchHost* host)
+                       const ContentState* content, ByteCount told_bytes, std::string original_name,
+                       PeerSearchHost* host)
     : runtime_(runtime),
       links_(links),
       trackers_(trackers),
@@ -85,7 +84,8 @@ PeerSearch::PeerSearch(Runtime* runtime, Links* links, Trackers* trackers,
       dial_timer_(&runtime->engine_loop),
       hunt_backoff_(absl::Seconds(1), absl::Seconds(15)),
       exchange_backoff_(absl::Seconds(1), kCalmWait),
-      most_peers_(limits::kWantedPeers) {}
+      most_peers_(limits::kWantedPeers),
+      told_bytes_(told_bytes) {}
 
 void PeerSearch::Stop() {
   stopped_ = true;
@@ -154,24 +154,25 @@ void PeerSearch::HuntSoon() {
 }
 
 void PeerSearch::AskTrackers() {
-  const auto on_found = [weak = weak_from_this(), asked = MonotonicNow()](
-                            ByteCount total_bytes, const std::vector<std::string>& addresses) {
-    const auto self = weak.lock();
-    if (self == nullptr || self->stopped_) return;
-    self->far_away_ = MonotonicNow() - asked >= kFarAway;
-    self->told_bytes_ = total_bytes;
-    self->Add(addresses, /*keep=*/false);
-    self->DialMore();
-  };
   if (!by_original()) {
-    return trackers_->FindPeers(*content_->id, [on_found](const session::PeersFound& answer) {
-      on_found(answer.total_bytes, answer.peers);
-    });
+    return trackers_->FindPeers(*content_->id,
+                                [weak = weak_from_this()](const session::PeersFound& answer) {
+                                  const auto self = weak.lock();
+                                  if (self == nullptr) return;
+                                  self->told_bytes_ = answer.total_bytes;
+                                  self->OnFound(answer.peers);
+                                });
   }
-  trackers_->FindName(original_name_, [on_found](const NameAnswer& answer) {
-    if (!answer.originals.has_value()) return;
-    on_found(answer.originals->total_bytes, answer.originals->peers);
+  trackers_->FindName(original_name_, [weak = weak_from_this()](const NameAnswer& answer) {
+    const auto self = weak.lock();
+    if (self != nullptr && answer.originals.has_value()) self->OnFound(answer.originals->peers);
   });
+}
+
+void PeerSearch::OnFound(const std::vector<std::string>& addresses) {
+  if (stopped_) return;
+  Add(addresses, /*keep=*/false);
+  DialMore();
 }
 
 // One at random each time: what one of them does not know, another does.
@@ -270,7 +271,7 @@ void PeerSearch::CloseOpeningsBeside(const Link& main) {
 }
 
 bool PeerSearch::DialsForOpening(const std::string& address) {
-  if (!far_away_ || !host_->is_opening() || book_.usable_size() != 1) return false;
+  if (!trackers_->AreFarAway() || !host_->is_opening() || book_.usable_size() != 1) return false;
   // Nobody grants a part of less than a chunk, nor of a content that is divided into larger parts.
   if (told_bytes_.value() < limits::kChunkBytes) return false;
   if (swarm::Swarm::UnitLeavesFor(told_bytes_) > kOpeningLeaves) return false;

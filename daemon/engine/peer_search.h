@@ -37,9 +37,10 @@ class PeerSearchHost {
 
 class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
  public:
-  // `original_name`: only peers of the original protocol are wanted, which are asked for that name.
+  // `told_bytes`: of the content, so far unproven; 0: not known. `original_name`: only peers of
+  // the original protocol are wanted, which are asked for that name.
   PeerSearch(Runtime* runtime, Links* links, Trackers* trackers, const ContentState* content,
-             std::string original_name, PeerSearchHost* host);
+             ByteCount told_bytes, std::string original_name, PeerSearchHost* host);
 
   void Add(const std::vector<std::string>& addresses, bool keep);
   void Start() { Hunt(); }
@@ -78,6 +79,7 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void Hunt();
   void HuntSoon();
   void AskTrackers();
+  void OnFound(const std::vector<std::string>& addresses);
   void AskAPeer();
   void ArmExchangeTimer();
   void Dial(PeerBook::Candidate* candidate);
@@ -112,8 +114,7 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   Backoff exchange_backoff_;
   int most_peers_;  // that are dialled for, whoever dials
   absl::Time last_hunt_ = absl::InfinitePast();
-  bool far_away_ = false;  // as far as the tracker is
-  ByteCount told_bytes_;   // of the content, as the tracker says
+  ByteCount told_bytes_;  // of the content; 0: not known
   bool opening_dialled_ = false;
   bool stopped_ = false;
 };

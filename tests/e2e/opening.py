@@ -16,7 +16,7 @@ class FarTracker(AddressTeller):
     """Takes its time to say where peers are, as if it were far away."""
 
     def _answer(self, words):
-        if words[0] == "PEERS":
+        if words[0] in ("PEERS", "FIND"):
             time.sleep(0.05)
         return super()._answer(words)
 
@@ -184,6 +184,14 @@ class OpeningTest(P2pTest):
         self.getter = self.daemon(f"{kind.__name__}-{told_size}", [self.tracker])
         return self.getter.get_detached(self.content.id)["id"]
 
+    def check_opened(self, transfer):
+        self.complete(transfer)
+        wanted = [(part * LEAVES, LEAVES) for part in range(PARTS)]
+        self.assertEqual(sorted(self.peer.granted), wanted)
+        # Of the opening, what is told here late may have been asked for, too.
+        self.assertLess(self.peer.payload_bytes, SIZE + CHUNK)
+        self.assertEqual(self.peer.connections, PARTS)
+
     def complete(self, transfer):
         self.getter.wait_state(transfer, "complete")
         self.assert_same_file(os.path.join(self.getter.downloads, "x.bin"), self.digest)
@@ -193,13 +201,25 @@ class OpeningTest(P2pTest):
         self.complete(transfer)
 
     def test_all_connections_together_bring_one_chunk_and_one_of_them_the_rest(self):
-        transfer = self.begin(Opener)
-        self.complete(transfer)
-        wanted = [(part * LEAVES, LEAVES) for part in range(PARTS)]
-        self.assertEqual(sorted(self.peer.granted), wanted)
-        # Of the opening, what is told here late may have been asked for, too.
-        self.assertLess(self.peer.payload_bytes, SIZE + CHUNK)
-        self.assertEqual(self.peer.connections, PARTS)
+        self.check_opened(self.begin(Opener))
+
+    def test_whoever_names_the_content_has_an_opening_as_well(self):
+        self.peer = self.closing(Opener(self.content, 0xa))
+        self.tracker = self.closing(FarTracker(SIZE, []))
+        version = f"{self.content.id} {SIZE} 1 {self.peer.address}"
+        self.tracker.answer_find = f"FOUND 1 +{len(version) + 1}\n{version}"
+        self.getter = self.daemon("getter", [self.tracker])
+        self.check_opened(self.getter.get_detached("x.bin")["id"])
+
+    def test_of_several_trackers_the_nearest_tells_how_far_peers_are(self):
+        # It is asked for a name before, so that it has answered.
+        near = self.closing(AddressTeller(SIZE, []))
+        self.peer = self.closing(OpeningCounter(self.content, 0xa))
+        self.tracker = self.closing(FarTracker(SIZE, [self.peer.address]))
+        self.getter = self.daemon("getter", [near, self.tracker])
+        self.assertNotEqual(self.getter.ctl("get", "unknown").code, 0)
+        self.complete(self.getter.get_detached(self.content.id)["id"])
+        self.assertEqual((self.peer.connections, self.peer.openings_asked), (1, 0))
 
     def test_a_peer_that_knows_no_openings_is_as_good(self):
         transfer = self.begin(SharingPeer)
