@@ -66,7 +66,8 @@ class ConnectionsTest(P2pTest):
         introducer.tell(ids[0], addresses[1])
         wait_for(lambda: addresses[1] in {p["address"] for p in self.peers(daemons[0],
                                                                            transfers[0])},
-                 "a dials b")
+                 lambda: f"a dials {addresses[1]}: {self.peers(daemons[0], transfers[0])}, "
+                         f"{daemons[0].transfer(transfers[0])}, {introducer.asked_by(ids[0])}")
         daemons[1].send(signal.SIGCONT)
 
         def one_each():
