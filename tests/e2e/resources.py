@@ -130,27 +130,19 @@ class ResourcesTest(P2pTest):
         processes = [tracker, *daemons]
         for cycle in range(10):
             self.soak(daemons, tracker, cycle)
+        memory = [anonymous_bytes(p.pid) for p in processes]
         counts = [descriptors(p.pid) for p in processes]
-        cycles, grown = self.growth_in_soak(daemons, tracker, processes)
-        if max(grown) >= 8 * MIB:
-            # What a process keeps because it once was busier than before, it keeps once.
-            cycles, grown = self.growth_in_soak(daemons, tracker, processes)
-        for process, growth, count in zip(processes, grown, counts):
-            with self.subTest(process=process.log_path, cycles=cycles):
-                wait_for(lambda p=process, c=count: descriptors(p.pid) <= c,
-                         f"it has {count} descriptors again")
-                self.assertLess(growth, 8 * MIB)
-                self.assertNotIn(" error: ", process.log())
-
-    def growth_in_soak(self, daemons, tracker, processes):
-        """The number of cycles, and by how many bytes each process has grown."""
-        before = [anonymous_bytes(p.pid) for p in processes]
         end = time.monotonic() + SOAK
         cycles = 0
         while time.monotonic() < end:
             cycles += 1
             self.soak(daemons, tracker, cycles)
-        return cycles, [anonymous_bytes(p.pid) - b for p, b in zip(processes, before)]
+        for process, before, count in zip(processes, memory, counts):
+            with self.subTest(process=process.log_path, cycles=cycles):
+                wait_for(lambda p=process, c=count: descriptors(p.pid) <= c,
+                         f"it has {count} descriptors again")
+                self.assertLess(anonymous_bytes(process.pid) - before, 8 * MIB)
+                self.assertNotIn(" error: ", process.log())
 
     def attack_downloads(self, daemon, content):
         """Downloads beside each kind of evil peer."""
