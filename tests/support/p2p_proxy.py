@@ -58,28 +58,30 @@ class Proxy(Server):
         threading.Thread(target=self._up, args=(connection, server), daemon=True).start()
         self._down(server, connection, tamper)
 
-    def _take_budget(self):
-        """How many bytes may pass now; waits for at least one. 0: closed."""
+    def _take_budget(self, wanted):
+        """How many of the bytes wanted may pass now; waits for at least one. 0: closed."""
         with self._lock:
             while self._budget == 0 and not self._closed:
                 self._lock.wait()
             if self._closed:
                 return 0
-            return _PIECE if self._budget is None else min(_PIECE, self._budget)
+            if self._budget is not None:
+                wanted = min(wanted, self._budget)
+                self._budget -= wanted
+            self.bytes_down += wanted
+            return wanted
 
     def _down(self, server, client, tamper):
         try:
-            while most := self._take_budget():
-                piece = server.recv(most)
-                if not piece:
+            # Only what is here takes from the budget: several connections at a time share it.
+            while piece := server.recv(_PIECE):
+                while piece and (count := self._take_budget(len(piece))):
+                    passing, piece = piece[:count], piece[count:]
+                    client.sendall(tamper.feed(passing) if tamper else passing)
+                    if self._bytes_a_second:
+                        time.sleep(count / self._bytes_a_second)
+                if piece:
                     break
-                with self._lock:
-                    if self._budget is not None:
-                        self._budget = max(0, self._budget - len(piece))
-                    self.bytes_down += len(piece)
-                client.sendall(tamper.feed(piece) if tamper else piece)
-                if self._bytes_a_second:
-                    time.sleep(len(piece) / self._bytes_a_second)
         except OSError:
             pass
         self._end(server, client)
