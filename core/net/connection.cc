@@ -13,6 +13,7 @@
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
+#include "core/net/file_sender.h"
 #include "core/net/socket.h"
 #include "core/net/waiting_text.h"
 
@@ -24,13 +25,6 @@ constexpr size_t kReadTurnBytes = 1 << 20;
 constexpr size_t kWriteTurnBytes = 2 << 20;
 // Texts handed to the kernel in one call.
 constexpr size_t kMaxPieces = 64;
-
-Endpoint NameOf(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
-  sockaddr_storage address = {};
-  socklen_t size = sizeof address;
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  return ask(fd, generic, &size) == 0 ? EndpointOf(*generic, size) : Endpoint();
-}
 
 }  // namespace
 
@@ -48,8 +42,8 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
         fd(socket.native_handle()),
         options(std::move(its_options)),
         handler(its_handler),
-        remote(NameOf(fd, getpeername)),
-        local(NameOf(fd, getsockname)) {
+        remote(RemoteEndpoint(fd)),
+        local(LocalEndpoint(fd)) {
     TuneConnection(fd, options.not_sent_low_water_bytes);
     ApplyCongestionControl(fd, options.congestion_control);
   }
@@ -214,11 +208,13 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
       }
       file_follows = item->file.has_value();
     }
-    const ssize_t sent = SendPieces(fd, {pieces.data(), count}, file_follows);
+    const ssize_t sent =
+        SendPieces(fd, {pieces.data(), count}, file_follows ? Follows::kMore : Follows::kNothing);
     if (sent < 0) return SocketRefused(static_cast<int>(-sent));
     unsent_bytes -= static_cast<size_t>(sent);
     unsent_text.Set(unsent_text.bytes() - static_cast<size_t>(sent));
     front_sent += static_cast<size_t>(sent);
+    file_sender.OnText(static_cast<size_t>(sent));
     while (!queue.empty() && !queue.front().file.has_value() &&
            front_sent >= queue.front().text.size()) {
       front_sent -= queue.front().text.size();
@@ -229,17 +225,18 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
 
   Sent SendFile() {
     FileSlice& slice = *queue.front().file;
-    const FileSent sent = SendFromFile(fd, slice.fd, slice.offset, slice.length, loop->Scratch());
+    const FileSent sent =
+        file_sender.Send(slice, options.not_sent_low_water_bytes, loop->Scratch());
     if (sent.of_file) {
       file_status = sent.error_number == 0
                         ? absl::FailedPreconditionError("the file became shorter")
                         : ErrnoStatus(sent.error_number, "cannot read the file");
       return Sent::kFileError;
     }
-    if (sent.error_number != 0) return SocketRefused(sent.error_number);
     unsent_bytes -= sent.bytes;
     slice.offset += sent.bytes;
     slice.length -= static_cast<uint32_t>(sent.bytes);
+    if (sent.error_number != 0) return SocketRefused(sent.error_number);
     if (slice.length == 0) {
       queue.pop_front();
       front_sent = 0;
@@ -332,6 +329,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
 
   std::deque<Item> queue;
   size_t front_sent = 0;  // bytes of the text at the front
+  FileSender file_sender{fd};
   size_t unsent_bytes = 0;
   WaitingText unsent_text;
   uint64_t sent_since_check = 0;

@@ -44,18 +44,11 @@ int Prepare(int fd) {
 }
 #endif
 
-FileSent CopyFromFile(int fd, int file_fd, uint64_t offset, size_t length,
-                      absl::Span<uint8_t> scratch) {
-  ssize_t got;
-  do {
-    got = pread(file_fd, scratch.data(), std::min(length, scratch.size()),
-                static_cast<off_t>(offset));
-  } while (got < 0 && errno == EINTR);
-  if (got <= 0) return {0, got == 0 ? 0 : errno, /*of_file=*/true};
-  const iovec piece = {scratch.data(), static_cast<size_t>(got)};
-  const ssize_t sent = SendPieces(fd, {&piece, 1}, static_cast<size_t>(got) < length);
-  if (sent < 0) return {0, static_cast<int>(-sent), /*of_file=*/false};
-  return {static_cast<size_t>(sent), 0, /*of_file=*/false};
+Endpoint NameOf(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
+  sockaddr_storage address = {};
+  socklen_t size = sizeof address;
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  return ask(fd, generic, &size) == 0 ? EndpointOf(*generic, size) : Endpoint();
 }
 
 #ifdef P2P_LINUX_SOCKETS
@@ -86,6 +79,9 @@ Endpoint EndpointOf(const sockaddr& address, socklen_t size) {
   std::memcpy(endpoint.data(), &address, std::min<size_t>(size, endpoint.capacity()));
   return Unmapped(endpoint);
 }
+
+Endpoint RemoteEndpoint(int fd) { return NameOf(fd, getpeername); }
+Endpoint LocalEndpoint(int fd) { return NameOf(fd, getsockname); }
 
 absl::Status SocketStatus(int error_number) {
   switch (error_number) {
@@ -175,13 +171,15 @@ ssize_t Receive(int fd, absl::Span<uint8_t> buffer) {
   return got < 0 ? -errno : got;
 }
 
-ssize_t SendPieces(int fd, absl::Span<const iovec> pieces, bool more) {
+ssize_t SendPieces(int fd, absl::Span<const iovec> pieces, Follows follows) {
   int flags = kNoSignal;
 #ifdef MSG_MORE
-  if (more) flags |= MSG_MORE;
-#else
-  (void)more;
+  if (follows != Follows::kNothing) flags |= MSG_MORE;
 #endif
+#ifdef P2P_LINUX_SOCKETS
+  if (follows == Follows::kNextRecord) flags |= MSG_EOR;
+#endif
+  (void)follows;
   msghdr message = {};
   message.msg_iov = const_cast<iovec*>(pieces.data());
   message.msg_iovlen = pieces.size();
@@ -190,6 +188,14 @@ ssize_t SendPieces(int fd, absl::Span<const iovec> pieces, bool more) {
     sent = sendmsg(fd, &message, flags);
   } while (sent < 0 && errno == EINTR);
   return sent < 0 ? -errno : sent;
+}
+
+ssize_t ReadFromFile(int file_fd, uint64_t offset, absl::Span<uint8_t> buffer) {
+  ssize_t got;
+  do {
+    got = pread(file_fd, buffer.data(), buffer.size(), static_cast<off_t>(offset));
+  } while (got < 0 && errno == EINTR);
+  return got < 0 ? -errno : got;
 }
 
 FileSent SendFromFile(int fd, int file_fd, uint64_t offset, size_t length,
@@ -205,7 +211,22 @@ FileSent SendFromFile(int fd, int file_fd, uint64_t offset, size_t length,
     // What is left may be the file's fault, or a file system that has no sendfile: copying tells
     // them apart.
 #endif
-  return CopyFromFile(fd, file_fd, offset, length, scratch);
+  const ssize_t got =
+      ReadFromFile(file_fd, offset, scratch.first(std::min(length, scratch.size())));
+  if (got <= 0) return {0, static_cast<int>(-got), /*of_file=*/true};
+  const iovec piece = {scratch.data(), static_cast<size_t>(got)};
+  const bool more = static_cast<size_t>(got) < length;
+  const ssize_t copied = SendPieces(fd, {&piece, 1}, more ? Follows::kMore : Follows::kNothing);
+  if (copied < 0) return {0, static_cast<int>(-copied), /*of_file=*/false};
+  return {static_cast<size_t>(copied), 0, /*of_file=*/false};
+}
+
+size_t SegmentBytes(int fd) {
+  constexpr size_t kOfEthernet = 1'448;
+  int bytes = 0;
+  socklen_t size = sizeof bytes;
+  const bool known = getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &bytes, &size) == 0 && bytes > 0;
+  return known ? static_cast<size_t>(bytes) : kOfEthernet;
 }
 
 absl::Duration TcpRoundTripTime(int fd) {

@@ -19,6 +19,9 @@
 namespace p2p::net {
 
 Endpoint EndpointOf(const sockaddr& address, socklen_t size);
+// The two ends of a socket; unspecified where the system does not tell.
+Endpoint RemoteEndpoint(int fd);
+Endpoint LocalEndpoint(int fd);
 
 // Why a connection failed, as a sentence. Unavailable: refused or not reachable. DeadlineExceeded:
 // no answer. Aborted: reset by the other side. ResourceExhausted: this process has no descriptor or
@@ -41,11 +44,16 @@ void SetNotSentLowWater(int fd, uint32_t bytes);
 
 // Bytes received; 0 at the end of the stream.
 ssize_t Receive(int fd, absl::Span<uint8_t> buffer);
-// Bytes sent of `pieces`, in order. `more` tells that payload follows at once and may share the
-// last packet.
-ssize_t SendPieces(int fd, absl::Span<const iovec> pieces, bool more);
+// What follows what is sent: nothing that is known of; more, at once, which may share the last
+// packet; or more, at once, in a record of its own (on Linux).
+enum class Follows { kNothing, kMore, kNextRecord };
+// Bytes sent of `pieces`, in order.
+ssize_t SendPieces(int fd, absl::Span<const iovec> pieces, Follows follows);
 
-// `bytes` are sent, or `error_number` says why not, of the socket or of the file.
+// Bytes read; 0 where the file ends before.
+ssize_t ReadFromFile(int file_fd, uint64_t offset, absl::Span<uint8_t> buffer);
+
+// `bytes` are sent; `error_number` says why no more, of the socket or of the file.
 struct FileSent {
   size_t bytes = 0;
   int error_number = 0;
@@ -56,6 +64,8 @@ struct FileSent {
 FileSent SendFromFile(int fd, int file_fd, uint64_t offset, size_t length,
                       absl::Span<uint8_t> scratch);
 
+// Payload of one packet, as far as is known now; a guess where the system does not tell.
+size_t SegmentBytes(int fd);
 // The smoothed round-trip time as TCP measures it; zero where unknown.
 absl::Duration TcpRoundTripTime(int fd);
 

@@ -91,7 +91,7 @@ void TextConnection::Send(absl::string_view text) {
   if (fd_ < 0 || finishing_ || broken_) return;
   if (unsent_bytes() == 0) {
     const iovec piece = {const_cast<char*>(text.data()), text.size()};
-    const ssize_t sent = SendPieces(fd_, {&piece, 1}, /*more=*/false);
+    const ssize_t sent = SendPieces(fd_, {&piece, 1}, Follows::kNothing);
     broken_ = sent < 0 && sent != -EAGAIN;
     if (broken_) return Follow();
     text.remove_prefix(static_cast<size_t>(std::max<ssize_t>(0, sent)));
@@ -171,7 +171,7 @@ void TextConnection::Read() {
 
 void TextConnection::Write() {
   const iovec piece = {&unsent_[unsent_begin_], unsent_bytes()};
-  const ssize_t sent = SendPieces(fd_, {&piece, 1}, /*more=*/false);
+  const ssize_t sent = SendPieces(fd_, {&piece, 1}, Follows::kNothing);
   if (sent == -EAGAIN) return;
   if (sent < 0) {
     broken_ = true;

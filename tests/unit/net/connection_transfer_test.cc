@@ -47,6 +47,50 @@ TEST_F(ConnectionTransfer, SendsTextsAndFileSlicesInTheirOrder) {
   EXPECT_EQ(file.slices(), 0);
 }
 
+TEST_F(ConnectionTransfer, ASlowConnectionSendsTheSameInRecords) {
+  ConnectionOptions options;
+  options.not_sent_low_water_bytes = 16 << 10;
+  Open(options);
+  const PatternFile file(3 * kMiB);
+  std::string expected;
+  uint64_t queued = 0;
+  InLoop([&] {
+    // Slices from one byte to many records, some without a header, texts longer than a record.
+    uint64_t offset = 0;
+    for (uint32_t length = 1; offset + length < 3 * kMiB;
+         offset += length, length = 2 * length + 1) {
+      const std::string header = length % 8 == 7 ? std::to_string(length) + "\n" : "";
+      const std::string text(length / 3, 't');
+      connection_->SendFile(file.Slice(offset, length), header);
+      connection_->SendText(text);
+      expected += header + Pattern(offset, length) + text;
+    }
+    queued = connection_->unsent_bytes();
+    connection_->FinishSending();
+  });
+  EXPECT_EQ(queued, expected.size());
+  EXPECT_TRUE(other_.ReadToEnd() == expected);
+  EXPECT_EQ(recorder_.AwaitSent(expected.size()), expected.size());
+  EXPECT_EQ(file.slices(), 0);
+}
+
+TEST_F(ConnectionTransfer, ASlowConnectionThatBecomesFastLosesNothing) {
+  ConnectionOptions options;
+  options.not_sent_low_water_bytes = 16 << 10;
+  recorder_.on_sent = [this, fast = false]() mutable {
+    fast = !fast;
+    connection_->SetNotSentLowWater(fast ? 512 << 10 : 16 << 10);
+  };
+  Open(options);
+  const PatternFile file(16 * kMiB);
+  InLoop([&] {
+    connection_->SendFile(file.Slice(3, 16 * kMiB - 3), "first ");
+    connection_->FinishSending();
+  });
+  EXPECT_TRUE(other_.ReadToEnd() == "first " + Pattern(3, 16 * kMiB - 3));
+  Destroy();
+}
+
 TEST_F(ConnectionTransfer, UrgentTextOvertakesSlicesWithAHeaderOnly) {
   Open();
   const PatternFile file(1'000);
