@@ -50,6 +50,7 @@ void TrackerLink::Begin(asio::ip::tcp::socket socket) {
   const net::Endpoint self_address(connection_->local().address(), listen_port_);
   session_ = std::make_unique<session::TrackerSession>(net::FormatEndpoint(self_address),
                                                        MonotonicNow(), original_);
+  connected_ = MonotonicNow();
   observer_->OnTrackerConnected(id_);
   for (auto& command : std::exchange(early_commands_, {})) command(*session_);
   connection_->Start();
@@ -82,8 +83,11 @@ void TrackerLink::Finish() {
 absl::Span<uint8_t> TrackerLink::ReadBuffer() { return loop_->Scratch(); }
 
 void TrackerLink::OnRead(size_t size) {
+  const absl::Time now = MonotonicNow();
+  if (connected_.has_value()) observer_->OnTrackerGreeted(id_, now - *connected_);
+  connected_.reset();
   session_->OnBytes(absl::string_view(reinterpret_cast<const char*>(loop_->Scratch().data()), size),
-                    MonotonicNow());
+                    now);
   Pump();
 }
 

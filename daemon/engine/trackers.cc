@@ -215,6 +215,14 @@ void Trackers::OnTrackerConnected(uint64_t link) {
   });
 }
 
+void Trackers::OnTrackerGreeted(uint64_t link, absl::Duration after) {
+  runtime_->engine_loop.Post([this, link, after] {
+    if (Entry* entry = FindByLink(link)) {
+      entry->quickest_answer = std::min(entry->quickest_answer, after);
+    }
+  });
+}
+
 void Trackers::OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
                                bool is_original) {
   runtime_->engine_loop.Post([this, link, events = std::move(events), is_original] {

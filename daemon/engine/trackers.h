@@ -74,7 +74,7 @@ class Trackers : public TrackerLinkObserver {
     absl::Time tell_again = absl::InfinitePast();
     absl::Time next_try = absl::InfinitePast();
     absl::Duration ttl = limits::kRegistrationTtl;
-    // To a question on this connection: more than a round trip where a machine is busy.
+    // To HELLO or a question on this connection: more than a round trip where a machine is busy.
     absl::Duration quickest_answer = absl::InfiniteDuration();
     std::set<RegistrationKey> refused;  // of what was announced last
     Backoff backoff{absl::Seconds(1), absl::Seconds(30)};
@@ -85,6 +85,7 @@ class Trackers : public TrackerLinkObserver {
   };
 
   void OnTrackerConnected(uint64_t link) override;
+  void OnTrackerGreeted(uint64_t link, absl::Duration after) override;
   void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
                        bool is_original) override;
   void OnTrackerClosed(uint64_t link, std::string reason, bool was_original) override;

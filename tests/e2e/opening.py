@@ -13,11 +13,10 @@ LEAVES = 32 // PARTS
 
 
 class FarTracker(AddressTeller):
-    """Takes its time to say where peers are, as if it were far away."""
+    """Takes its time for each answer, as if it were far away."""
 
     def _answer(self, words):
-        if words[0] in ("PEERS", "FIND"):
-            time.sleep(0.05)
+        time.sleep(0.05)
         return super()._answer(words)
 
 
