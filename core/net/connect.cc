@@ -101,14 +101,11 @@ absl::optional<Endpoint> SourceTowards(const Endpoint& to) {
   // Connecting a socket for datagrams chooses its addresses, and that is all.
   const int fd = socket(to.protocol().family(), SOCK_DGRAM, 0);
   if (fd < 0) return absl::nullopt;
-  sockaddr_storage address = {};
-  socklen_t size = sizeof address;
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  const bool known = connect(fd, to.data(), static_cast<socklen_t>(to.size())) == 0 &&
-                     getsockname(fd, generic, &size) == 0;
+  const bool chosen = connect(fd, to.data(), static_cast<socklen_t>(to.size())) == 0;
+  const Endpoint source = chosen ? LocalEndpoint(fd) : Endpoint();
   CloseSocket(fd);
-  if (!known) return absl::nullopt;
-  return EndpointOf(*generic, size);
+  if (source.address().is_unspecified()) return absl::nullopt;
+  return source;
 }
 
 }  // namespace p2p::net

@@ -1,5 +1,6 @@
 // One TCP connection: moves bytes between a socket and its handler, text from memory and payload
-// from files (sendfile). Knows no protocol. Belongs to one loop's thread for life.
+// from files (sendfile; where it is slow, see file_sender.h). Knows no protocol. Belongs to one
+// loop's thread for life.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +45,7 @@ class ConnectionHandler {
 
 struct ConnectionOptions {
   // Unsent bytes that the kernel may hold beyond what is on the wire (TCP_NOTSENT_LOWAT): control
-  // messages wait behind no more than this.
+  // messages wait behind no more than this. With 24 KiB or less the connection counts as slow.
   uint32_t not_sent_low_water_bytes = 512 << 10;
   std::string congestion_control = kCongestionSystem;
   absl::Duration close_linger = limits::kCloseLinger;

@@ -8,7 +8,7 @@ namespace {
 // With no more than this unsent, at most 30 Mbit/s: connections are told six milliseconds of their
 // rate, and at least 16 KiB.
 constexpr uint32_t kSlowLowWaterBytes = 24 << 10;
-// Fewer make shares no more even, but cost the processor more, and twice as many acknowledgements.
+// With fewer a swarm is no quicker, and the processor has more to do (docs/performance.md).
 constexpr size_t kPacketsPerRecord = 4;
 // About what a slow connection takes at once.
 constexpr size_t kReadBytes = 16 << 10;

@@ -48,9 +48,9 @@ void TrackerLink::Begin(asio::ip::tcp::socket socket) {
   connection_ =
       std::make_unique<net::Connection>(loop_, std::move(socket), net::ConnectionOptions(), this);
   const net::Endpoint self_address(connection_->local().address(), listen_port_);
-  session_ = std::make_unique<session::TrackerSession>(net::FormatEndpoint(self_address),
-                                                       MonotonicNow(), original_);
   connected_ = MonotonicNow();
+  session_ = std::make_unique<session::TrackerSession>(net::FormatEndpoint(self_address),
+                                                       *connected_, original_);
   observer_->OnTrackerConnected(id_);
   for (auto& command : std::exchange(early_commands_, {})) command(*session_);
   connection_->Start();
