@@ -4,20 +4,12 @@ import socket
 import stat
 
 from p2p_content import make_file
-from p2p_harness import LOCALHOST, P2pTest, link_to
+from p2p_harness import LOCALHOST, P2pTest, link_to, open_files
 
 
 class ExposureTest(P2pTest):
     def sockets_of(self, pid):
-        found = set()
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            try:
-                target = os.readlink(f"/proc/{pid}/fd/{fd}")
-            except FileNotFoundError:
-                continue
-            if target.startswith("socket:["):
-                found.add(target[8:-1])
-        return found
+        return {link[8:-1] for link in open_files(pid) if link.startswith("socket:[")}
 
     def listening_tcp(self, pid):
         mine, ports = self.sockets_of(pid), []
