@@ -107,12 +107,14 @@ case "${1:-}" in
     ;;
   *)
     preset=${1:-release}
-    # Every preset but release has the tests.
-    if [ "$preset" != release ] || [ -n "${P2P_TESTS:-}" ]; then
-      install_group test
-    else
-      install_group build
-    fi
+    # Every preset but release has the tests, and the sanitizers' are compiled by Clang.
+    case "$preset" in
+      asan-ubsan | tsan) install_group lint ;;
+      release)
+        if [ -n "${P2P_TESTS:-}" ]; then install_group test; else install_group build; fi
+        ;;
+      *) install_group test ;;
+    esac
     build "$preset"
     say "done; the programs are in $(binary_dir "$preset")/bin"
     ;;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds everything with its tests and runs them.
+# Builds everything with its tests and runs them. One that fails is run once more, alone: see tests/run_tests.py.
 #
 #   ./test.sh [PRESET] [CTEST OPTION...]    PRESET of CMakePresets.json (default: release, in build/)
 #
@@ -21,7 +21,6 @@ case "${1:-}" in
 esac
 
 P2P_TESTS=1 ./build.sh "$preset"
-jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
 case "$preset" in
   asan-ubsan)
     export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:strict_string_checks=1}
@@ -32,5 +31,4 @@ case "$preset" in
     export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/tests/tsan.supp:halt_on_error=0:report_thread_leaks=0}
     ;;
 esac
-# Tests that need several quiet seconds of processor time say so in CMake (RUN_SERIAL).
-ctest --preset "$preset" --parallel "$jobs" --output-on-failure "$@"
+exec tests/run_tests.py "$preset" "$@"

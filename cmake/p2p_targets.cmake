@@ -38,15 +38,39 @@ function(p2p_library name)
   target_link_libraries(${name} PUBLIC p2p_flags ${ARG_DEPS})
 endfunction()
 
-# p2p_test(NAME SOURCES a.cc ... [DEPS lib ...]): a GoogleTest program; each TEST becomes a ctest test.
+# p2p_test(NAME SOURCES a.cc ... [DEPS lib ...] [THREADS FILTER ...] [SUITES suite ...]): a GoogleTest program; each TEST
+# becomes a ctest test, with the suites that take it beside the release build's (portable, sanitizers, tsan) as its label.
+# THREADS: filters of GoogleTest for those in which threads meet; only programs that have some are built for the thread
+# sanitizer. SUITES: which of portable and sanitizers take them (default: both).
 function(p2p_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;THREADS;SUITES" ${ARGN})
+  if(P2P_SANITIZE STREQUAL "thread" AND NOT ARG_THREADS)
+    return()
+  endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE p2p_flags ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+  if(NOT DEFINED ARG_SUITES)
+    set(ARG_SUITES portable sanitizers)
+  endif()
+  string(REPLACE ";" "+" suites "unit;${ARG_SUITES}")
+  string(REPLACE ";" ":" threads "${ARG_THREADS}")
+  if(NOT ARG_THREADS)
+    p2p_discover_tests(${name} "*" "${suites}")
+  elseif(NOT threads STREQUAL "*")
+    p2p_discover_tests(${name} "-${threads}" "${suites}")
+  endif()
+  if(ARG_THREADS)
+    p2p_discover_tests(${name} "${threads}" "${suites}+tsan")
+  endif()
+endfunction()
+
+function(p2p_discover_tests name filter label)
   # Sanitizer builds are several times slower.
   set(timeout 120)
   if(P2P_SANITIZE)
     set(timeout 400)
   endif()
-  gtest_discover_tests(${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${timeout})
+  string(MAKE_C_IDENTIFIER "${name}_${label}" list)
+  gtest_discover_tests(${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 TEST_FILTER "${filter}" TEST_LIST ${list}
+                       PROPERTIES TIMEOUT ${timeout} LABELS "${label}")
 endfunction()

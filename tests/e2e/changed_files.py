@@ -3,7 +3,7 @@ import os
 import shutil
 
 from p2p_content import CHUNK, MIB, make_bytes, make_file, make_tree
-from p2p_harness import LOCALHOST, P2pTest, link_to
+from p2p_harness import DEADLINE, LOCALHOST, P2pTest, link_to, suites
 from p2p_original import OriginalClient
 from p2p_proxy import Proxy
 
@@ -18,6 +18,7 @@ def right_chunks(path):
         return sum(file.read(CHUNK) == data[at:at + CHUNK] for at in range(0, SIZE, CHUNK))
 
 
+@suites("portable", "sanitizers")
 class ChangedFileTest(P2pTest):
     def setUp(self):
         super().setUp()
@@ -63,12 +64,14 @@ class ChangedFileTest(P2pTest):
                 file.seek(at + 5)
                 file.write(b"changed")
 
+    @suites("portable", "sanitizers", "tsan")
     def test_P12_changed_in_place(self):
         self.check_withdrawn(self.change_in_place)
 
     def test_P11_shortened(self):
         self.check_withdrawn(lambda: os.truncate(self.file, 100))
 
+    @suites()
     def test_P11_grown(self):
         def grow():
             with open(self.file, "ab") as file:
@@ -90,6 +93,7 @@ class ChangedFileTest(P2pTest):
             os.mkfifo(self.file)
         self.check_withdrawn(replace)
 
+    @suites()
     def test_P13_replaced_by_a_directory(self):
         def replace():
             os.unlink(self.file)
@@ -189,7 +193,7 @@ class ChangedFileTest(P2pTest):
             while share.poll() is None:
                 file.seek(-1, os.SEEK_END)
                 file.write(b"!")
-        _, err = share.communicate(timeout=60)
+        _, err = share.communicate(timeout=DEADLINE)
         self.assertEqual(share.returncode, 1, err)
         self.assertIn("busy.bin changed while it was being hashed", err)
         # At rest it can be shared.

@@ -2,11 +2,12 @@
 import os
 import subprocess
 
-from p2p_harness import LOCALHOST, P2pTest, program
+from p2p_harness import DEADLINE, LOCALHOST, P2pTest, program, suites
 
 SOURCE_DIR = os.environ.get("P2P_SOURCE_DIR", "")
 
 
+@suites("sanitizers")
 class ConfigurationTest(P2pTest):
     def write(self, text, name="p2pd.toml"):
         path = self.path(name)
@@ -16,7 +17,7 @@ class ConfigurationTest(P2pTest):
 
     def run_p2pd(self, *arguments):
         return subprocess.run([program("p2pd")] + list(arguments), capture_output=True, check=False,
-                              timeout=60, cwd=self.dir, env=dict(os.environ, HOME=self.dir),
+                              timeout=DEADLINE, cwd=self.dir, env=dict(os.environ, HOME=self.dir),
                               text=True, errors="replace")
 
     def check_refused(self, text, *says):

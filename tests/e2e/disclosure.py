@@ -7,7 +7,7 @@ import stat
 import subprocess
 
 from p2p_content import MIB, make_bytes
-from p2p_harness import LOCALHOST, P2pTest, link_to, program
+from p2p_harness import DEADLINE, LOCALHOST, P2pTest, link_to, program, suites
 
 # Nothing else has these bytes. Each stands where a program could take it from.
 IN_A_SHARE = "canary-of-a-share-5c1d7e"
@@ -17,6 +17,7 @@ IN_A_CREDENTIAL = "canary-of-a-credential-1b6a08"
 CANARIES = (IN_A_SHARE, BESIDE_IT, IN_THE_ENVIRONMENT, IN_A_CREDENTIAL)
 
 
+@suites("sanitizers")
 class SecretTest(P2pTest):
     def assert_tells_nothing(self, data, where):
         if isinstance(data, str):
@@ -45,7 +46,7 @@ class SecretTest(P2pTest):
         told = [repr(b.ctl("get", link_to(shared, a)))]
         for request in (b"GET_CHUNK ../beside.txt 0\n", b"GET_CHUNK share/x.bin 99\n",
                         b"\0\xff" * 50 + b"\n", b"SHOW " + b"x" * 300 + b"\n"):
-            with socket.create_connection((LOCALHOST, a.port), 30) as connection:
+            with socket.create_connection((LOCALHOST, a.port), DEADLINE) as connection:
                 connection.sendall(request)
                 connection.shutdown(socket.SHUT_WR)
                 while piece := connection.recv(65_536):
@@ -96,4 +97,4 @@ class SecretTest(P2pTest):
 
     def output(self, command):
         return subprocess.run([program(command[0])] + command[1:], check=True, text=True,
-                              stdout=subprocess.PIPE, timeout=60).stdout
+                              stdout=subprocess.PIPE, timeout=DEADLINE).stdout

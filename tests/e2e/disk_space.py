@@ -5,10 +5,11 @@ import unittest
 
 from p2p_content import CHUNK, MIB, make_file, make_tree, tree_of
 from p2p_disk import fill, free, mount_disk, mount_ext4
-from p2p_harness import LOCALHOST, PORTABLE, P2pTest, link_to, wait_for
+from p2p_harness import LOCALHOST, PORTABLE, P2pTest, link_to, suites, wait_for
 from p2p_proxy import Proxy
 
 
+@suites("portable", "sanitizers")
 class DiskSpaceTest(P2pTest):
     def mount_small_disk(self, size):
         """A directory with a file system of `size` bytes; only root can make one."""
@@ -100,7 +101,7 @@ class DiskSpaceTest(P2pTest):
         c = self.daemon("c")
         c.get(link_to(other, b))
         free(place)
-        b.wait_state(transfer, "complete", deadline=30)
+        b.wait_state(transfer, "complete")
 
     def test_S01_S02_a_full_disk_pauses_a_file_and_space_lets_it_go_on_by_itself(self):
         place = self.mount_small_disk(24 * MIB)

@@ -3,7 +3,7 @@ import threading
 
 from p2p_content import MIB, make_file
 from p2p_evil_clients import (ControlClient, aggressive_headers, connect_and_abort, padded_blocks)
-from p2p_harness import P2pTest, anonymous_bytes, descriptors, wait_for
+from p2p_harness import P2pTest, anonymous_bytes, descriptors, suites, wait_for
 
 CONNECTS = 20_000
 STREAMS = 10_000
@@ -12,6 +12,7 @@ STREAMS = 10_000
 GRPC_DESCRIPTORS = 4
 
 
+@suites("sanitizers")
 class EvilClientsTest(P2pTest):
     def setUp(self):
         super().setUp()

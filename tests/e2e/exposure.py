@@ -4,9 +4,10 @@ import socket
 import stat
 
 from p2p_content import make_file
-from p2p_harness import LOCALHOST, P2pTest, link_to, open_files
+from p2p_harness import LOCALHOST, P2pTest, link_to, open_files, suites
 
 
+@suites("portable", "sanitizers")
 class ExposureTest(P2pTest):
     def sockets_of(self, pid):
         return {link[8:-1] for link in open_files(pid) if link.startswith("socket:[")}

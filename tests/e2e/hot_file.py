@@ -3,7 +3,7 @@ import selectors
 import socket
 
 from p2p_content import CHUNK, make_bytes
-from p2p_harness import LOCALHOST, P2pTest
+from p2p_harness import DEADLINE, LOCALHOST, P2pTest
 
 CONNECTIONS = 200
 CONNECTIONS_OF_AN_ADDRESS = 50
@@ -57,7 +57,7 @@ class HotFileTest(P2pTest):
                 self.closing(client.socket)
                 selector.register(client.socket, selectors.EVENT_READ, client)
             while selector.get_map():
-                ready = selector.select(timeout=60)
+                ready = selector.select(timeout=DEADLINE)
                 self.assertTrue(ready, f"nothing came for 60 s, {total} bytes in all")
                 for key, _ in ready:
                     client = key.data

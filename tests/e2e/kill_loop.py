@@ -1,10 +1,11 @@
 """SIGKILL at random moments of real transfers. bench/run.sh kill runs as many rounds as one likes."""
 import tempfile
 
-from p2p_harness import P2pTest
+from p2p_harness import P2pTest, suites
 from p2p_kill_loop import KillLoop
 
 
+@suites("portable", "sanitizers")
 class KillLoopTest(P2pTest):
     def test_R08_X02_twenty_five_random_kills_lose_no_chunk_and_end_with_the_right_files(self):
         loop = KillLoop(seed=25, directories=[self.dir, tempfile.gettempdir()])

@@ -5,10 +5,11 @@ import subprocess
 
 from p2p_content import MIB, make_file, make_tree, sha256, tree_of
 from p2p_disk import mount_disk, move_mount, remount
-from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
+from p2p_harness import LOCALHOST, P2pTest, link_to, suites, wait_for
 from p2p_proxy import Proxy
 
 
+@suites("portable", "sanitizers")
 class MissingDiskTest(P2pTest):
     def setUp(self):
         super().setUp()

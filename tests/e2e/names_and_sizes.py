@@ -3,9 +3,10 @@ import os
 
 from p2p_content import (CHUNK, MIB, content_id_of_file, content_id_of_tree, make_bytes, make_file,
                          make_tree, sha256, tree_of)
-from p2p_harness import P2pTest
+from p2p_harness import P2pTest, suites
 
 
+@suites("sanitizers")
 class NameTest(P2pTest):
     def setUp(self):
         super().setUp()
@@ -85,6 +86,7 @@ class NameTest(P2pTest):
             self.assertTrue(result.err)
 
 
+@suites()
 class SizeTest(P2pTest):
     def check_sizes(self, *sizes):
         tracker = self.tracker()
@@ -129,6 +131,7 @@ class SizeTest(P2pTest):
         self.assertEqual(sha256(b.get("sparse")["path"]), sha256(self.path("sparse")))
 
 
+@suites("portable", "sanitizers")
 class DirectoryTest(P2pTest):
     def setUp(self):
         super().setUp()
@@ -194,7 +197,7 @@ class DirectoryTest(P2pTest):
         make_tree(self.path("tree"), {"one": b"1"})
         os.mkfifo(self.path("tree", "pipe"))
         for path in (self.path("tree"), self.path("tree", "pipe")):
-            result = self.a.ctl("share", path, timeout=30)
+            result = self.a.ctl("share", path)
             self.assertEqual(result.code, 1, result)
             self.assertIn("pipe", result.err)
 

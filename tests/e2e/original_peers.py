@@ -3,12 +3,13 @@ import os
 import threading
 
 from p2p_content import CHUNK, MIB, make_bytes
-from p2p_harness import P2pTest, wait_for
+from p2p_harness import DEADLINE, P2pTest, suites, wait_for
 from p2p_original import Cut, OriginalPeer, OriginalTracker
 
 NAME = "old film.bin"
 
 
+@suites()
 class OriginalPeersTest(P2pTest):
     def setUp(self):
         super().setUp()
@@ -36,6 +37,7 @@ class OriginalPeersTest(P2pTest):
         self.assertEqual({chunk for _, chunk in peer.served}, set(range(self.chunks)))
         return peer
 
+    @suites("portable", "sanitizers", "tsan")
     def test_from_one_that_keeps_the_connection(self):
         peer = self.check_variation()
         # A slow machine may take one for slow and ask for the last ones a second time.
@@ -65,6 +67,7 @@ class OriginalPeersTest(P2pTest):
     def test_from_a_slow_one(self):
         self.check_variation(delay=0.2)
 
+    @suites("sanitizers", "tsan")
     def test_from_several_in_turns(self):
         tracker = self.tracker()
         self.data = make_bytes(16 * MIB)
@@ -91,7 +94,7 @@ class OriginalPeersTest(P2pTest):
             if most[0] >= 2:
                 both.set()
             # The first request is held until a second one comes beside it.
-            both.wait(10)
+            both.wait(DEADLINE)
             with lock:
                 asked.discard(chunk_id)
             return b"%d\n%s" % (len(data), data)
@@ -103,6 +106,7 @@ class OriginalPeersTest(P2pTest):
         self.peer(tracker)
         self.assert_gets_it(self.daemon("d", [tracker.address]))
 
+    @suites("sanitizers")
     def test_it_is_marked_unverified_wherever_it_is_shown(self):
         tracker = self.tracker()
         self.peer(tracker)
@@ -133,6 +137,7 @@ class OriginalPeersTest(P2pTest):
         got = self.assert_gets_it(self.daemon("d", [tracker]), "share/deep/one.bin")
         self.assertEqual(os.path.basename(got["path"]), "one.bin")
 
+    @suites("sanitizers")
     def test_a_download_goes_on_with_what_it_had_after_kill_nine(self):
         tracker = self.tracker()
         self.data = make_bytes(8 * MIB)
@@ -159,6 +164,7 @@ class OriginalPeersTest(P2pTest):
         self.assertLessEqual(len(peer.served), before + 16 - 6 + 4)
 
 
+@suites("sanitizers")
 class LyingOriginalPeersTest(P2pTest):
     """A peer that breaks the protocol costs its chunk in flight; an honest one gives the rest."""
 

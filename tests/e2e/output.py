@@ -7,7 +7,7 @@ import select
 import subprocess
 
 from p2p_content import MIB, make_file
-from p2p_harness import LOCALHOST, P2pTest, link_to, program
+from p2p_harness import DEADLINE, LOCALHOST, P2pTest, link_to, program, suites
 from p2p_proxy import Proxy
 
 PROMISED = {"id": str, "name": str, "content_id": str, "magnet": str, "kind": str, "state": str,
@@ -15,6 +15,7 @@ PROMISED = {"id": str, "name": str, "content_id": str, "magnet": str, "kind": st
             "rate_up": int, "peers": int, "path": str, "error": str}
 
 
+@suites("sanitizers")
 class OutputTest(P2pTest):
     def make_held_download(self):
         """(who can get 4 MiB, the link to them, the proxy that holds them back)"""
@@ -44,7 +45,7 @@ class OutputTest(P2pTest):
             shown += piece
             meanwhile(shown)
         os.close(master)
-        return shown.decode(), process.wait(60)
+        return shown.decode(), process.wait(DEADLINE)
 
     def test_share_with_json_prints_progress_objects_and_ends_with_the_final_one(self):
         a = self.daemon("a")
@@ -67,7 +68,7 @@ class OutputTest(P2pTest):
         while json.loads(lines[-1])["bytes_done"] < MIB:
             lines.append(get.stdout.readline())
         proxy.allow()
-        rest, err = get.communicate(timeout=60)
+        rest, err = get.communicate(timeout=DEADLINE)
         self.assertEqual(get.returncode, 0, err)
         objects = [json.loads(line) for line in lines + rest.splitlines()]
         for shown in objects:
@@ -149,7 +150,7 @@ class OutputTest(P2pTest):
         get = b.start_ctl("--json", "get", source)
         get.stdout.readline()
         get.send_signal(2)
-        _, err = get.communicate(timeout=60)
+        _, err = get.communicate(timeout=DEADLINE)
         self.assertEqual(get.returncode, 130, err)
         self.assertIn("goes on in the daemon", err)
         proxy.allow()
@@ -159,5 +160,5 @@ class OutputTest(P2pTest):
         a = self.daemon("a")
         with open("/dev/full", "wb") as full:
             done = subprocess.run([program("p2pctl"), "--socket", a.socket, "status"], stdout=full,
-                                  stderr=subprocess.PIPE, check=False, timeout=60)
+                                  stderr=subprocess.PIPE, check=False, timeout=DEADLINE)
         self.assertEqual(done.returncode, 1, done.stderr)

@@ -2,7 +2,7 @@
 import os
 
 from p2p_content import MIB, make_file
-from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
+from p2p_harness import AT_ONCE, LOCALHOST, P2pTest, link_to, suites, wait_for
 from p2p_proxy import Proxy
 
 
@@ -20,6 +20,7 @@ class PeerExchangeTest(P2pTest):
         wait_for(lambda: wanted <= self.peers_of(daemon, transfer),
                  lambda: f"{daemon.name} is connected with {[o.name for o in others]}")
 
+    @suites("portable", "sanitizers", "tsan")
     def test_a_newcomer_that_knows_one_peer_finds_all_when_the_tracker_is_gone(self):
         tracker = self.tracker()
         a = self.daemon("a")
@@ -93,5 +94,5 @@ class PeerExchangeTest(P2pTest):
         tracker.wait_lists("x.bin", other.address)
         hold.close()
         # Trackers are asked every 20 s as long as all is well.
-        b.wait_state(transfer, "complete", deadline=15)
+        b.wait_state(transfer, "complete", deadline=AT_ONCE)
         self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)

@@ -3,10 +3,11 @@ import os
 import shutil
 
 from p2p_content import CHUNK, make_file, make_tree
-from p2p_harness import LOCALHOST, P2pTest, link_to
+from p2p_harness import LOCALHOST, P2pTest, link_to, suites
 from p2p_proxy import Proxy
 
 
+@suites("portable", "sanitizers")
 class PlaceTest(P2pTest):
     def setUp(self):
         super().setUp()

@@ -6,13 +6,14 @@ import tempfile
 import time
 
 from p2p_content import CHUNK, MIB, make_bytes, make_file, make_tree, tree_of
-from p2p_harness import LOCALHOST, Daemon, P2pTest, link_to, wait_for
+from p2p_harness import DEADLINE, LOCALHOST, Daemon, P2pTest, link_to, suites, wait_for
 from p2p_proxy import Proxy
 
 # Text lines, proofs and the like that cross the proxy beside payload, for each connection.
 OVERHEAD = 64 << 10
 
 
+@suites("portable", "sanitizers")
 class ResumeTest(P2pTest):
     def make_source(self, size, budget, bytes_a_second=None):
         """(seeder, proxy before it that lets `budget` bytes pass, magnet link, SHA-256)"""
@@ -36,6 +37,7 @@ class ResumeTest(P2pTest):
         allowed = proxy.connections * OVERHEAD + 2 * kills * CHUNK
         self.assertLess(wasted, allowed, "bytes were fetched twice")
 
+    @suites("portable", "sanitizers", "tsan")
     def test_R08_kill_nine_of_the_downloader_loses_no_stored_chunk(self):
         size = 24 * MIB + 5
         _, proxy, magnet, digest = self.make_source(size, budget=10 * MIB)
@@ -123,6 +125,7 @@ class ResumeTest(P2pTest):
         self.assertEqual(tree_of(os.path.join(b.downloads, "tree")), tree_of(self.path("tree")))
         self.check_no_byte_twice(size, proxy, kills=1)
 
+    @suites("portable", "sanitizers", "tsan")
     def test_kill_nine_of_the_seeder_in_the_middle_of_a_download(self):
         tracker = self.tracker()
         a, b = self.daemon("a", [tracker]), self.daemon("b", [tracker])
@@ -165,7 +168,7 @@ class ResumeTest(P2pTest):
         share = a.start_ctl("--json", "share", self.path("x.bin"))
         share.stdout.readline()
         a.kill9()
-        share.communicate(timeout=60)
+        share.communicate(timeout=DEADLINE)
         self.assertEqual(share.returncode, 69)
         a.start()
         transfer = a.transfers()[0]["id"]

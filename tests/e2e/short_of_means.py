@@ -12,13 +12,14 @@ from p2p_content import MIB, make_bytes, make_file, make_tree
 from p2p_disk import fill, free, mount_disk
 from p2p_fault_scenario import Broken, FaultsInGet, FaultsInShare
 from p2p_harness import (LOCALHOST, PORTABLE, SANITIZED, P2pTest, cpu_ticks, link_to, program,
-                         wait_for)
+                         suites, wait_for)
 
 WITH_FAULTS = unittest.skipUnless(LIBRARY,
                                   "call_faults.cc is not built here (a sanitizer, or not Linux)")
 SAME_ACCEPT = "the control socket accepts with the same call there"
 
 
+@suites()
 @WITH_FAULTS
 class MemoryTest(P2pTest):
     """What gRPC 1.51 allocates with malloc() is left out: it does not look whether it got any."""
@@ -52,6 +53,7 @@ class MemoryTest(P2pTest):
         self.check(FaultsInShare)
 
 
+@suites()
 @WITH_FAULTS
 class SocketBufferTest(P2pTest):
     # Processor time in that many seconds of nothing but refusals, in clock ticks: a quarter of one
@@ -104,6 +106,7 @@ class SocketBufferTest(P2pTest):
         self.check(("socket",), errno.ENOBUFS, in_share=False)
 
 
+@suites("sanitizers")
 class FullStateDiskTest(P2pTest):
     """The daemon writes no configuration: its identity, its lock and its catalog are what it writes
     at its start."""
@@ -117,7 +120,7 @@ class FullStateDiskTest(P2pTest):
 
     def start_that_fails(self):
         self.b.spawn()
-        self.assertEqual(self.b.wait()[1], 1, self.b.log())
+        self.assertEqual(self.b.wait(), 1, self.b.log())
         reasons = [line for line in self.b.log().splitlines() if line.startswith("p2pd: ")]
         self.assertIn("the disk is full", reasons[-1])
         self.assertIn(self.b.state_dir, reasons[-1])
@@ -154,6 +157,7 @@ class FullStateDiskTest(P2pTest):
         catalog.close()
 
 
+@suites()
 @WITH_FAULTS
 class ShareTest(P2pTest):
     """What cannot be opened for want of descriptors or memory is not damaged."""
@@ -215,6 +219,7 @@ class ShareTest(P2pTest):
         self.assertEqual(self.a.transfers(), [])
 
 
+@suites()
 @unittest.skipIf(SANITIZED, "a sanitizer has terabytes of address space")
 class AddressSpaceTest(P2pTest):
     """Wherever a start finds that there is too little memory, it ends with a sentence."""

@@ -5,7 +5,7 @@ import socket
 import time
 
 from p2p_content import CHUNK, MIB, make_file
-from p2p_harness import LOCALHOST, SANITIZED, P2pTest, cpu_ticks, link_to, wait_for
+from p2p_harness import DEADLINE, LOCALHOST, P2pTest, cpu_ticks, link_to, suites, wait_for
 from p2p_proxy import Proxy
 
 
@@ -28,9 +28,8 @@ class ShutdownTest(P2pTest):
         for daemon in (b, c):
             daemon.send(number)
         for daemon in (b, c):
-            seconds, code = daemon.wait()
+            code = daemon.wait()
             self.assertEqual(code, 0, daemon.log())
-            self.assertLess(seconds, 5.5)
             self.assertFalse(os.path.exists(daemon.socket))
         # The tracker was told before the end.
         self.assertEqual(tracker.lookup("y.bin"), [])
@@ -42,6 +41,7 @@ class ShutdownTest(P2pTest):
         self.assert_same_file(os.path.join(c.downloads, "x.bin"), digest)
         self.assertLess(proxy.bytes_down, 12 * MIB + 5 * CHUNK)
 
+    @suites("portable", "sanitizers", "tsan")
     def test_X01_sigterm_ends_in_good_order(self):
         self.check_end(signal.SIGTERM)
 
@@ -57,9 +57,8 @@ class ShutdownTest(P2pTest):
             a.send(signal.SIGTERM)
             a.wait_for_log("stopping")
             a.send(signal.SIGTERM)
-            seconds, code = a.wait()
+            code = a.wait()
             # ThreadSanitizer runs a handler at the thread's next call that it knows, here the end of the good order.
-            self.assertLess(seconds, 5.5 if SANITIZED else 2)
             self.assertIn(code, (0, 1))
         # Nothing is lost by it.
         a.start()
@@ -71,9 +70,8 @@ class ShutdownTest(P2pTest):
             make_file(self.path("x.bin"), 1000)
             a.share(self.path("x.bin"))
             a.send(signal.SIGTERM)
-            seconds, code = a.wait()
+            code = a.wait()
             self.assertEqual(code, 0, a.log())
-            self.assertLess(seconds, 5.5)
 
     def test_a_seeder_that_stops_while_it_serves_ends_in_good_order(self):
         a = self.daemon("a")
@@ -95,10 +93,9 @@ class ShutdownTest(P2pTest):
         share = a.start_ctl("--json", "share", self.path("x.bin"))
         share.stdout.readline()
         a.send(signal.SIGTERM)
-        seconds, code = a.wait()
-        share.communicate(timeout=60)
+        code = a.wait()
+        share.communicate(timeout=DEADLINE)
         self.assertEqual(code, 0, a.log())
-        self.assertLess(seconds, 5.5)
         a.start()
         a.wait_state("x.bin", "seeding")
 
@@ -112,7 +109,7 @@ class ShutdownTest(P2pTest):
             for daemon in (a, b):
                 os.kill(daemon.pid, signal.SIGUSR1)
                 os.kill(daemon.pid, signal.SIGHUP)
-        _, err = get.communicate(timeout=60)
+        _, err = get.communicate(timeout=DEADLINE)
         self.assertEqual(get.returncode, 0, err)
         self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)
         for daemon in (a, b):
@@ -125,9 +122,8 @@ class ShutdownTest(P2pTest):
             tracker.send(signal.SIGPIPE)
             tracker.ask("REGISTER x 1 127.0.0.1:5000")
             tracker.send(number)
-            seconds, code = tracker.wait()
+            code = tracker.wait()
             self.assertEqual(code, 0, tracker.log())
-            self.assertLess(seconds, 5)
 
     def test_X03_sigpipe_does_no_harm(self):
         a = self.daemon("a")
@@ -142,10 +138,9 @@ class ShutdownTest(P2pTest):
         watch = a.start_ctl("--json", "watch")
         watch.stdout.readline()
         a.send(signal.SIGTERM)
-        seconds, code = a.wait()
+        code = a.wait()
         self.assertEqual(code, 0)
-        self.assertLess(seconds, 5.5)
-        _, err = watch.communicate(timeout=30)
+        _, err = watch.communicate(timeout=DEADLINE)
         self.assertEqual(watch.returncode, 69, err)
 
     def test_an_idle_daemon_uses_no_cpu(self):

@@ -6,7 +6,7 @@ import unittest
 from p2p_call_faults import FOREVER, LIBRARY, CallFaults
 from p2p_content import MIB, make_file
 from p2p_disk import mount_disk
-from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
+from p2p_harness import LOCALHOST, P2pTest, link_to, suites, wait_for
 from p2p_proxy import Proxy
 
 DISK_CALLS = ("open", "openat", "openat2", "pread", "pwrite", "fsync", "fdatasync", "syncfs",
@@ -15,6 +15,7 @@ DISK_CALLS = ("open", "openat", "openat2", "pread", "pwrite", "fsync", "fdatasyn
 CALL_SECONDS = 10
 
 
+@suites()
 @unittest.skipUnless(LIBRARY, "call_faults.cc is not built here (a sanitizer, or not Linux)")
 class SlowDiskTest(P2pTest):
     def setUp(self):

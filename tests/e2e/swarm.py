@@ -2,10 +2,11 @@
 import os
 
 from p2p_content import MIB, make_file
-from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
+from p2p_harness import LOCALHOST, P2pTest, link_to, suites, wait_for
 from p2p_proxy import Proxy
 
 
+@suites("portable", "sanitizers", "tsan")
 class SwarmTest(P2pTest):
     def test_a_third_daemon_gets_from_the_second_while_that_still_downloads(self):
         a, b, c = self.daemon("a"), self.daemon("b"), self.daemon("c")

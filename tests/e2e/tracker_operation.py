@@ -10,7 +10,7 @@ import threading
 from p2p_content import MIB, make_file
 from p2p_disk import fill, free, mount_disk
 from p2p_harness import (DEADLINE, LOCALHOST, PORTABLE, SANITIZED, P2pTest, anonymous_bytes,
-                         descriptors, program, resident_bytes, wait_for)
+                         descriptors, program, resident_bytes, suites, wait_for)
 
 SERVICES = os.path.join(os.environ.get("P2P_SOURCE_DIR", ""), "systemd")
 IDLE_CONNECTIONS = 15_000
@@ -30,6 +30,7 @@ def connect_from(host, port):
                                     (f"127.1.{host // 250}.{host % 250 + 1}", 0))
 
 
+@suites("sanitizers")
 class TrackerOperationTest(P2pTest):
     def figures(self, tracker):
         words = tracker.ask("STATS").split()
@@ -219,6 +220,7 @@ class TrackerOperationTest(P2pTest):
         wait_for(lambda: resident_bytes(tracker.pid) - before < 8 * MIB,
                  lambda: f"{resident_bytes(tracker.pid) - before} bytes are given back")
 
+    @suites("portable", "sanitizers", "tsan")
     def test_Q01_thousands_of_idle_connections_cost_little_and_nobody_waits(self):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         count = min(IDLE_CONNECTIONS, hard - 1_000)
@@ -238,6 +240,7 @@ class TrackerOperationTest(P2pTest):
         self.assertGreaterEqual(int(self.figures(tracker)["connections"]), count)
         self.assertLess((anonymous_bytes(tracker.pid) - before) / count, 2_048 if PORTABLE else 1_024)
 
+    @suites("portable", "sanitizers", "tsan")
     def test_Q02_connections_that_come_and_go_leave_nothing_and_hold_up_nobody(self):
         tracker = self.tracker("--max-new-connections-per-second", "100000")
 

@@ -8,7 +8,7 @@ import threading
 import time
 
 from p2p_content import MIB, make_file
-from p2p_harness import DEADLINE, LOCALHOST, P2pTest, free_port, program, wait_for
+from p2p_harness import DEADLINE, LOCALHOST, P2pTest, free_port, program, suites, wait_for
 from p2p_redis import RedisCluster, RedisServer, make_certificate
 
 PEER = f"{LOCALHOST}:9"
@@ -276,6 +276,7 @@ class RedisAwayTest(StoreTest):
         self.assertNotIn("starting without", tracker.log(), "it gave Redis up first")
 
 
+@suites("sanitizers")
 class RepairTest(StoreTest):
     """What Redis or a tracker missed, and what became of it meanwhile."""
     KEY = "p2p:peer:" + PEER
@@ -434,6 +435,7 @@ class RepairTest(StoreTest):
         wait_for(check, lambda: f"only what lives is in Redis: {len(seen['fields'])} fields")
 
 
+@suites("sanitizers")
 class RefusalTest(StoreTest):
     def password_file(self, text):
         path = self.path("password")
@@ -566,6 +568,7 @@ class RefusalTest(StoreTest):
         self.assertIn("the user bob needs a password", error_of("--store", f"redis://bob@{LOCALHOST}"))
 
 
+@suites("sanitizers")
 class TlsTest(StoreTest):
     def tls_redis(self, **options):
         self.authority = make_certificate(self.dir, "authority")[0]
@@ -612,6 +615,7 @@ class TlsTest(StoreTest):
         self.assertIn("give_rediss://", self.wait_state(one, "away")["store_error"])
 
 
+@suites()
 class ClusterTest(StoreTest):
     def cluster(self):
         return RedisCluster(lambda arguments, name: self.redis(*arguments, name=name))
@@ -703,6 +707,7 @@ class ClusterTest(StoreTest):
         late.wait_lists("x.bin", *peers)
         self.wait_state(late, "connected")
 
+    @suites("sanitizers")
     def test_several_nodes_that_are_no_cluster_are_not_taken_for_one_store(self):
         nodes = [self.redis(name=name) for name in ("left", "right")]
         named = ",".join(f"{LOCALHOST}:{node.port}" for node in nodes)

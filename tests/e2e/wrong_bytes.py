@@ -2,7 +2,7 @@
 import os
 
 from p2p_content import CHUNK, MIB, make_file, sha256
-from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
+from p2p_harness import LOCALHOST, P2pTest, link_to, suites, wait_for
 from p2p_proxy import (BoundlessHaveSet, NewIdentity, Proxy, WrongBytes, WrongChunkNumber,
                        WrongHashes, WrongLength, WrongManifest)
 
@@ -33,6 +33,7 @@ class WrongBytesTest(P2pTest):
         self.assertGreater(liar.connections, 0)
         return liar
 
+    @suites("portable", "sanitizers", "tsan")
     def test_C04_wrong_bytes_are_not_kept_and_the_peer_is_dropped(self):
         liar = self.check_liar_and_honest(WrongBytes)
         self.assertIn("wrong bytes", self.getter.log())

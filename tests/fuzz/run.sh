@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets that the preset fuzz has built (./build.sh fuzz), as many at a time as there are cores.
+# Runs the fuzz targets that the preset asan-ubsan has built (./build.sh asan-ubsan), as many at a time as there are cores.
 #
 #   tests/fuzz/run.sh [SECONDS] [TARGET...]    SECONDS for each target (default: 20); default: every target
 #
@@ -21,7 +21,7 @@ if ! [[ "$seconds" =~ ^[1-9][0-9]*$ ]]; then
   exit 2
 fi
 shift || true
-build=${FUZZ_BUILD:-build-fuzz}
+build=${FUZZ_BUILD:-build-asan}
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
 targets=("$@")
 if [ "${#targets[@]}" -eq 0 ]; then
@@ -29,7 +29,7 @@ if [ "${#targets[@]}" -eq 0 ]; then
 fi
 for target in "${targets[@]}"; do
   if [ ! -x "$build/bin/fuzz_$target" ]; then
-    echo "tests/fuzz/run.sh: $build/bin/fuzz_$target is not there; ./build.sh fuzz makes the targets" >&2
+    echo "tests/fuzz/run.sh: $build/bin/fuzz_$target is not there; ./build.sh asan-ubsan makes the targets" >&2
     exit 2
   fi
 done

@@ -26,6 +26,8 @@ SANITIZED = bool(os.environ.get("P2P_SANITIZED"))
 PORTABLE = bool(os.environ.get("P2P_PORTABLE"))
 # Seconds. Long enough for a sanitizer build on a busy machine; a good run never waits for it.
 DEADLINE = float(os.environ.get("P2P_TEST_DEADLINE", "40"))
+# Seconds. Ten times what the programs do at once takes on a busy machine, and less than any period of theirs (20 s).
+AT_ONCE = 15
 POLL_INTERVAL = 0.02
 LOCALHOST = "127.0.0.1"
 
@@ -33,6 +35,22 @@ _SANITIZER_REPORT = re.compile(
     r"ERROR: (Address|Leak|Memory)Sanitizer|WARNING: ThreadSanitizer|runtime error:")
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
+
+
+def suites(*_):
+    """Decorates a test or a class of tests: which suites take it beside the release build's, which has all. list_tests.py
+    reads it in the source.
+
+    - portable: the main roads, and what has a portable branch of its own
+    - sanitizers: all but what repeats a road with other numbers
+    - tsan: where threads of a program meet
+    """
+    return lambda test: test
+
+
+def serial(test):
+    """Decorates what measures time or memory, and so has the machine for itself. list_tests.py reads it in the source."""
+    return test
 
 
 def program(name):
@@ -55,12 +73,22 @@ def wait_for(condition, what, deadline=None, interval=POLL_INTERVAL):
         time.sleep(interval)
 
 
+_reserved_ports = []
+
+
 def free_port():
-    """A port that nothing listens on at this moment, and that the system gives to nobody who does not ask for it."""
+    """A port that nothing listens on, that the system gives to nobody who does not ask for it, and that no other test is
+    given as long as this process lives."""
     while True:
+        port = random.randrange(10_000, 22_000)
+        # The name goes with the process, however that ends.
+        reservation = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((LOCALHOST, random.randrange(10_000, 22_000)))
-            return probe.getsockname()[1]
+            probe.bind((LOCALHOST, port))
+            reservation.bind(f"\0p2p-test-port-{port}")
+            _reserved_ports.append(reservation)
+            return port
+        reservation.close()
 
 
 def cpu_ticks(pid):
@@ -144,10 +172,8 @@ class Process:
         self._process.send_signal(number)
 
     def wait(self, deadline=DEADLINE):
-        """Seconds until it ended, and its exit code."""
-        start = time.monotonic()
-        code = self._process.wait(deadline)
-        return time.monotonic() - start, code
+        """Until it has ended; its exit code. A daemon that does not end in time ends itself, with 1."""
+        return self._process.wait(deadline)
 
     def kill9(self):
         if self.running:
@@ -160,7 +186,7 @@ class Process:
         if not self.running:
             return self.exit_code
         self.send(number)
-        return self.wait(deadline)[1]
+        return self.wait(deadline)
 
     def wait_for_log(self, text, deadline=None):
         wait_for(lambda: text in self.log(), lambda: f"{self.log_path} says {text!r}", deadline)
