@@ -137,7 +137,7 @@ class Daemon(Node):
         """Its control API, in this process, once it and its tracker know each other: for what is looked at often, or
         must be said at a moment. With it, the stubs of its messages."""
         # Only where it is needed: it takes packages, and a tenth of a second.
-        sys.path.insert(0, str(HERE.parent / "examples"))
+        sys.path.insert(0, str(BUILT.parent / "python"))
         import control_pb2  # pylint: disable=import-outside-toplevel
         import control_pb2_grpc  # pylint: disable=import-outside-toplevel
         import grpc  # pylint: disable=import-outside-toplevel

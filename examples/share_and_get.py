@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
-"""Shares and gets through p2pd's control API, with the stubs that lie beside this file.
+"""Shares and gets through p2pd's control API, with the stubs that are made from its description.
 
     share_and_get.py share PATH [NAME]     offers a file or directory; prints its magnet link
     share_and_get.py get SOURCE [OUTPUT]   fetches by name, content id or magnet link
 
-The daemon's socket is taken from $P2P_SOCKET. Needs python3-grpcio and python3-protobuf;
-./regenerate.sh makes the stubs anew. proto/control.proto describes every call.
+The daemon's socket is taken from $P2P_SOCKET. Needs python3-grpcio and python3-protobuf, and the stubs:
+README.md beside this file tells where they are. proto/control.proto describes every call.
 """
 import os
 import sys
 
-import grpc
+try:
+    import grpc
 
-import control_pb2 as pb
-import control_pb2_grpc
+    import control_pb2 as pb
+    import control_pb2_grpc
+except ModuleNotFoundError as missing:
+    sys.exit(f"share_and_get.py: there is no Python module {missing.name}: install python3-grpcio and "
+             "python3-protobuf, and run ./make_stubs.sh for control_pb2")
 
 
 def follow(control, transfer):
