@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
@@ -14,6 +15,18 @@ namespace p2p::store {
 namespace {
 
 constexpr absl::string_view kDiskFailed = ": input/output error; check the disk";
+
+// Whether a finding of quick_check is about a page that could not be read, whatever the disk's
+// reason.
+bool IsReadError(absl::string_view finding) {
+  constexpr absl::string_view kUnread = "unable to get the page. error code=";
+  const size_t at = finding.find(kUnread);
+  if (at == absl::string_view::npos) return false;
+  int code = 0;
+  const absl::string_view number = finding.substr(at + kUnread.size());
+  return absl::SimpleAtoi(number.substr(0, number.find_first_not_of("0123456789")), &code) &&
+         (code & 0xff) == SQLITE_IOERR;
+}
 
 }  // namespace
 
@@ -161,8 +174,9 @@ bool Database::DiskFailed() const {
 
 absl::Status Database::Damaged(absl::string_view how) const {
   const std::string what = absl::StrCat("the catalog ", Printable(path_));
-  if (DiskFailed()) return absl::UnavailableError(absl::StrCat(what, kDiskFailed));
-  return absl::DataLossError(absl::StrCat(what, " is damaged: ", how));
+  if (DiskFailed() || IsReadError(how))
+    return absl::UnavailableError(absl::StrCat(what, kDiskFailed));
+  return absl::DataLossError(absl::StrCat(what, " is damaged: ", Printable(how)));
 }
 
 absl::Status Database::Error(int code) const {

@@ -173,7 +173,7 @@ absl::Status CatalogTables::CheckWhole() {
   P2P_RETURN_IF_ERROR(clean.status());
   if (!*clean) {
     P2P_ASSIGN_OR_RETURN(const std::string found, database_->QueryText("PRAGMA quick_check(1)"));
-    if (found != "ok") return database_->Damaged(Printable(found));
+    if (found != "ok") return database_->Damaged(found);
   }
   std::vector<TransferRecord> records;
   size_t damaged = 0;

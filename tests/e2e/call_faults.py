@@ -14,7 +14,7 @@ from p2p_call_faults import (FOREVER, KINDS, LIBRARY, PROGRAM, SQLITE, CallFault
                              name_of)
 from p2p_content import MIB, make_file
 from p2p_fault_scenario import Broken, FaultsInGet, FaultsInShare
-from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
+from p2p_harness import LOCALHOST, P2pTest, link_to, suites, wait_for
 from p2p_proxy import Proxy
 
 # Further calls are among the first so many: of most kinds a run makes no more.
@@ -32,6 +32,7 @@ BYTES = ("recv", "recvmsg", "send", "sendmsg", "poll", "pipe", "epoll_create1", 
          "epoll_wait", "eventfd", "timerfd_create", "timerfd_settime", "getentropy")
 
 
+@suites()
 @unittest.skipUnless(LIBRARY, "call_faults.cc is not built here (a sanitizer, or not Linux)")
 class CallFaultTest(P2pTest):
     def check(self, scenario_class, kinds):
@@ -88,6 +89,7 @@ class CallFaultTest(P2pTest):
         self.check(FaultsInShare, BYTES)
 
 
+@suites()
 @unittest.skipUnless(LIBRARY, "call_faults.cc is not built here (a sanitizer, or not Linux)")
 class AfterAFaultTest(P2pTest):
     """What such faults once did for good."""
@@ -125,12 +127,18 @@ class AfterAFaultTest(P2pTest):
         a.must("status")
 
     def test_R05_a_catalog_that_the_disk_would_not_read_once_is_not_set_aside(self):
+        self.check_reads_of_the_catalog(errno.EIO)
+
+    def test_R05_nor_one_whose_reading_failed_with_another_error(self):
+        self.check_reads_of_the_catalog(errno.EAGAIN)
+
+    def check_reads_of_the_catalog(self, error):
         a = self.daemon("a", env=self.faults.env())
         transfer = a.share(self.path("x.bin"))["id"]
         refused = 0
         for nth in itertools.count(1):
             a.kill9()  # so that the start reads all of it
-            self.faults.arm("pread", nth=nth, error=errno.EIO, modules=(SQLITE,))
+            self.faults.arm("pread", nth=nth, error=error, modules=(SQLITE,))
             a.spawn()
             wait_for(lambda: not a.running or a.ctl("status").code == 0, "it starts or ends")
             met = self.faults.injected
