@@ -19,7 +19,6 @@
 #include <thread>
 #include <vector>
 
-#include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -312,9 +311,7 @@ TEST_F(ControlServerTest, G09_StoppingEndsStreamsWithUnavailableAndAdvice) {
   const auto stream = Watch(&context, "1", false);
   v1::WatchTransfersResponse message;
   ASSERT_TRUE(stream->Read(&message));
-  const absl::Time begun = MonotonicNow();
   server_->Stop();
-  EXPECT_LT(MonotonicNow() - begun, absl::Seconds(2));
   while (stream->Read(&message)) {
   }
   const grpc::Status status = stream->Finish();
