@@ -97,15 +97,4 @@ std::function<void()> Connect(EventLoop* loop, const Endpoint& to, absl::Duratio
   };
 }
 
-absl::optional<Endpoint> SourceTowards(const Endpoint& to) {
-  // Connecting a socket for datagrams chooses its addresses, and that is all.
-  const int fd = socket(to.protocol().family(), SOCK_DGRAM, 0);
-  if (fd < 0) return absl::nullopt;
-  const bool chosen = connect(fd, to.data(), static_cast<socklen_t>(to.size())) == 0;
-  const Endpoint source = chosen ? LocalEndpoint(fd) : Endpoint();
-  CloseSocket(fd);
-  if (source.address().is_unspecified()) return absl::nullopt;
-  return source;
-}
-
 }  // namespace p2p::net

@@ -111,8 +111,4 @@ class Connection {
 std::function<void()> Connect(EventLoop* loop, const Endpoint& to, absl::Duration timeout,
                               std::function<void(absl::StatusOr<asio::ip::tcp::socket>)> done);
 
-// The address of this host that a connection to `to` would come from; its port means nothing.
-// nullopt where there is no way there. Asks the system only: nothing is sent. Any thread.
-absl::optional<Endpoint> SourceTowards(const Endpoint& to);
-
 }  // namespace p2p::net

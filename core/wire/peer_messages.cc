@@ -89,29 +89,22 @@ absl::Status ChunkField(Fields* fields, ChunkIndex* chunk) {
   return absl::OkStatus();
 }
 
-// Some leaves of a chunk: not none, and within the leaves of a whole chunk.
-absl::Status LeafRun(Fields* fields, uint32_t* first, uint32_t* count) {
-  P2P_RETURN_IF_ERROR(fields->Number("first leaf", limits::kLeavesPerChunk - 1, first));
-  P2P_RETURN_IF_ERROR(fields->Number("leaf count", limits::kLeavesPerChunk - *first, count));
-  return *count == 0 ? Fields::Wrong("leaf count") : absl::OkStatus();
-}
-
+// Some leaves of one chunk: not none, and within the leaves of a whole chunk.
 absl::Status LeavesField(Fields* fields, ChunkPart* part) {
   P2P_RETURN_IF_ERROR(ChunkField(fields, &part->chunk));
-  return LeafRun(fields, &part->first_leaf, &part->leaf_count);
+  P2P_RETURN_IF_ERROR(fields->Number("first leaf", limits::kLeavesPerChunk - 1, &part->first_leaf));
+  P2P_RETURN_IF_ERROR(
+      fields->Number("leaf count", limits::kLeavesPerChunk - part->first_leaf, &part->leaf_count));
+  return part->leaf_count == 0 ? Fields::Wrong("leaf count") : absl::OkStatus();
 }
 
 // Leaves that are asked for and answered together: those below one node of a chunk's tree.
-absl::Status NodeRun(Fields* fields, uint32_t* first, uint32_t* count) {
-  P2P_RETURN_IF_ERROR(LeafRun(fields, first, count));
-  const bool power_of_two = (*count & (*count - 1)) == 0;
-  if (!power_of_two || *count > kMaxRequestLeaves) return Fields::Wrong("leaf count");
-  return *first % *count == 0 ? absl::OkStatus() : Fields::Wrong("first leaf");
-}
-
 absl::Status RangeField(Fields* fields, ChunkPart* part) {
-  P2P_RETURN_IF_ERROR(ChunkField(fields, &part->chunk));
-  return NodeRun(fields, &part->first_leaf, &part->leaf_count);
+  P2P_RETURN_IF_ERROR(LeavesField(fields, part));
+  const uint32_t count = part->leaf_count;
+  const bool power_of_two = (count & (count - 1)) == 0;
+  if (!power_of_two || count > kMaxRequestLeaves) return Fields::Wrong("leaf count");
+  return part->first_leaf % count == 0 ? absl::OkStatus() : Fields::Wrong("first leaf");
 }
 
 absl::Status ProofField(Fields* fields, std::vector<Hash256>* proof) {
@@ -277,11 +270,6 @@ absl::Status Read(Fields* fields, RejectLeaves* message) {
   return fields->Reason(&message->code, &message->reason);
 }
 
-absl::Status Read(Fields* fields, GetOpening* message) {
-  return NodeRun(fields, &message->first_leaf, &message->leaf_count);
-}
-absl::Status Read(Fields* fields, Opening* message) { return ChunkField(fields, &message->chunk); }
-
 absl::Status Read(Fields* fields, Peers* message) {
   for (absl::string_view word = fields->Word(); !word.empty(); word = fields->Word()) {
     if (message->addresses.size() == limits::kMaxPeersPerAnswer) {
@@ -343,8 +331,6 @@ constexpr Verb kVerbs[] = {
     {"HASHES", ReadAs<Hashes>},
     {"NO-HASHES", ReadAs<NoHashes>},
     {"SUBSCRIBE", ReadAs<Subscribe>},
-    {"GET-OPENING", ReadAs<GetOpening>},
-    {"OPENING", ReadAs<Opening>},
     {"GET-PEERS", ReadAs<GetPeers>},
     {"PEERS", ReadAs<Peers>},
     {"PING", ReadAs<Ping>},

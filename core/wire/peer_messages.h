@@ -118,16 +118,6 @@ struct RejectLeaves {
   int code = 0;
   std::string reason;
 };
-// Asks for these leaves of a chunk that the other side chooses, in one of the runs that a chunk
-// divides into: as many as a power of two of connections bring a chunk with.
-struct GetOpening {
-  uint32_t first_leaf = 0;
-  uint32_t leaf_count = 0;
-};
-// The chunk of which they are; LEAVES or REJECT-LEAVES follow.
-struct Opening {
-  ChunkIndex chunk;
-};
 struct GetPeers {};
 struct Peers {
   std::vector<std::string> addresses;
@@ -147,7 +137,7 @@ using Message =
     absl::variant<Hello, Open, Opened, Refused, Which, Contents, GetManifest, Manifest, NoManifest,
                   GetHashes, Hashes, NoHashes, Subscribe, Have, Lost, HaveBits, Request, Cancel,
                   Chunk, Reject, HaveLeaves, RequestLeaves, CancelLeaves, Leaves, RejectLeaves,
-                  GetOpening, Opening, GetPeers, Peers, Ping, Pong, Error, Unknown>;
+                  GetPeers, Peers, Ping, Pong, Error, Unknown>;
 
 // Chunk numbers fit 31 bits: limits::kMaxFileBytes of whole chunks.
 inline constexpr uint32_t kMaxChunkCount = uint32_t{1} << 31;
@@ -197,8 +187,6 @@ std::string Format(const RequestLeaves& message);
 std::string Format(const CancelLeaves& message);
 std::string Format(const Leaves& message);
 std::string Format(const RejectLeaves& message);
-std::string Format(const GetOpening& message);
-std::string Format(const Opening& message);
 std::string Format(const GetPeers& message);
 std::string Format(const Peers& message);
 std::string Format(const Ping& message);

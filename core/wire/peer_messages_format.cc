@@ -101,12 +101,6 @@ std::string Format(const Leaves& message) {
 std::string Format(const RejectLeaves& message) {
   return WithReason(WithPart("REJECT-LEAVES", message.part), message.code, message.reason);
 }
-std::string Format(const GetOpening& message) {
-  return absl::StrCat("GET-OPENING ", message.first_leaf, " ", message.leaf_count, "\n");
-}
-std::string Format(const Opening& message) {
-  return absl::StrCat("OPENING ", message.chunk.value(), "\n");
-}
 std::string Format(const GetPeers&) { return "GET-PEERS\n"; }
 
 std::string Format(const Peers& message) {

@@ -51,8 +51,8 @@ Fetch::Fetch(Runtime* runtime, Links* links, Trackers* trackers, TransferId id,
       host_(host),
       source_(std::move(source)),
       random_(std::random_device{}()),
-      search_(std::make_shared<PeerSearch>(runtime, links, trackers, content, source_.told_bytes,
-                                           source_.original_name, this)),
+      search_(std::make_shared<PeerSearch>(runtime, links, trackers, content, source_.original_name,
+                                           this)),
       pump_timer_(&runtime->engine_loop),
       manifest_timer_(&runtime->engine_loop),
       hashes_timer_(&runtime->engine_loop) {}
@@ -83,40 +83,16 @@ void Fetch::OnDialled(Link& link) {
 }
 
 void Fetch::Greet(Link& link) {
-  link.io->Do([id = *content_->id, only = link.opening_only](session::PeerSession& s) {
+  link.io->Do([id = *content_->id](session::PeerSession& s) {
     s.Open(id);
-    if (!only) s.AskPeers();
+    s.AskPeers();
   });
-  if (link.opening_only) return AskOpening(link);
   // Sent along with OPEN: no round trip is waited for.
   if (content_->manifest == nullptr) {
     AskForManifest();
   } else if (swarm_ != nullptr) {
     Join(link);
   }
-  if (link.opening_part.has_value()) AskOpening(link);
-}
-
-void Fetch::AskOpening(Link& link) {
-  has_openings_ = true;
-  link.io->Do([first = *link.opening_part * kOpeningLeaves](session::PeerSession& s) {
-    s.AskOpening(first, kOpeningLeaves);
-  });
-}
-
-void Fetch::OnOpeningGranted(Link& link, const ChunkPart& part) {
-  link.opening = part;
-  AwaitOpening(link);
-}
-
-void Fetch::AwaitOpening(Link& link) {
-  if (swarm_ == nullptr || !link.opened || !link.opening.has_value()) return;
-  const uint32_t leaves = link.opening->leaf_count;
-  if (link.opening->chunk.value() >= content_->layout->chunk_count() ||
-      content_->layout->PartLength(*link.opening) != leaves * limits::kLeafBytes) {
-    return Ban(link, "its opening chunk is none");
-  }
-  swarm_->OnPromised(link.id(), *link.opening, MonotonicNow());
 }
 
 void Fetch::OnPeerHello(Link& link) {
@@ -136,7 +112,7 @@ void Fetch::OnAccepted(Link& link) {
 }
 
 void Fetch::Join(Link& link) {
-  if (link.opening_only || std::exchange(link.asked_subscription, true)) return;
+  if (std::exchange(link.asked_subscription, true)) return;
   const uint32_t count = content_->layout->chunk_count();
   link.io->Do([count, tally = content_->Tally()](session::PeerSession& s) {
     s.SetChunkCount(count);
@@ -150,10 +126,8 @@ void Fetch::AddToSwarm(Link& link) {
   swarm::LinkTraits traits;
   traits.original = link.original;
   traits.leaves = link.hello.has_value() && link.hello->leaves;
-  traits.opening_only = link.opening_only;
   traits.peer = PeerKey(link);
   swarm_->AddLink(link.id(), traits, MonotonicNow());
-  AwaitOpening(link);
   SchedulePump();
 }
 
@@ -205,8 +179,6 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
     if (swarm_ != nullptr) swarm_->OnProgress(link.id(), ByteCount(progress->bytes), now);
   } else if (const auto* rejected = absl::get_if<session::ChunkRejected>(&event)) {
     if (swarm_ != nullptr) swarm_->OnRejected(link.id(), rejected->part, now);
-    if (link.opening == rejected->part) link.opening.reset();
-    if (link.opening_only) search_->CloseOpening(link);
     SchedulePump();
   } else if (EndOfHave(event) > 0) {
     OnHave(link, event);
@@ -230,8 +202,6 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
     } else {
       search_->OnRefused(link, *opened);
     }
-  } else if (const auto* granted = absl::get_if<session::OpeningGranted>(&event)) {
-    OnOpeningGranted(link, granted->part);
   } else if (const auto* peers = absl::get_if<session::PeersReceived>(&event)) {
     search_->OnPeersTold(link, peers->addresses);
   } else if (absl::holds_alternative<session::PeerIsOriginal>(event)) {
@@ -246,7 +216,6 @@ void Fetch::OnLinkClosed(Link& link, const std::string& reason) {
   const absl::Time now = MonotonicNow();
   if (swarm_ != nullptr) swarm_->RemoveLink(link.id(), now);
   early_haves_.erase(link.id());
-  early_chunks_.erase(link.id());
   for (auto it = hashes_asked_.begin(); it != hashes_asked_.end();) {
     if (it->second == link.id()) {
       hashes_asked_.erase(it++);

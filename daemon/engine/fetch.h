@@ -45,7 +45,6 @@ struct FetchSource {
   std::string original_name;
   std::vector<std::string> user_peers;  // that the user named
   std::vector<std::string> peers;       // others that are known from the start
-  ByteCount told_bytes;                 // of the content, so far unproven; 0: not known
 };
 
 class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost {
@@ -127,7 +126,6 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   // PeerSearchHost.
   std::shared_ptr<Transfer> SelfAsTransfer() override { return host_->SelfAsTransfer(); }
   void OnDialled(Link& link) override;
-  bool is_opening() const override { return !by_original() && content_->manifest == nullptr; }
   int useful_links() const override;
   ByteCount bytes_left() const override;
 
@@ -136,10 +134,6 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   void AskForManifest();
   void Join(Link& link);  // once the content is known and the link open
   void AddToSwarm(Link& link);
-  // The opening chunk.
-  void AskOpening(Link& link);
-  void OnOpeningGranted(Link& link, const ChunkPart& part);
-  void AwaitOpening(Link& link);
   void OnHave(Link& link, session::PeerEvent& event);
   void TakeEarlyHaves();
   void Ban(Link& link, const std::string& reason);
@@ -160,9 +154,6 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   void OnChunk(Link& link, session::ChunkReceived& received);
   // Whether it can be checked and stored.
   bool MayTake(ChunkIndex chunk) const;
-  void TakeEarlyChunks();
-  // Without a manifest they only take room that others need.
-  void DropEarlyChunks();
   // Has what arrived checked and written: a large chunk at once, small ones together while the
   // workers are busy with earlier ones.
   void StoreArrived();
@@ -191,8 +182,6 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   bool manifest_in_check_ = false;
   std::vector<std::pair<FileIndex, content::HashRange>> early_hashes_;
   absl::flat_hash_map<LinkId, EarlyHaves> early_haves_;
-  // Of an opening chunk, one a link: they came before they could be checked and stored.
-  absl::flat_hash_map<LinkId, session::ChunkReceived> early_chunks_;
   absl::flat_hash_map<std::pair<FileIndex, uint32_t>, LinkId> hashes_asked_;
   absl::flat_hash_set<LinkId> slow_with_hashes_;
   net::Timer hashes_timer_;
@@ -202,7 +191,6 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   bool store_ready_ = false;
   bool pump_scheduled_ = false;
   bool told_first_chunk_ = false;
-  bool has_openings_ = false;  // links may be there that are only for the opening
   bool stopped_ = false;
   std::vector<ArrivedChunk> arrived_;  // not yet handed to a worker
   uint64_t arrived_bytes_ = 0;

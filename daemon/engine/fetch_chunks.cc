@@ -49,7 +49,6 @@ void Fetch::SchedulePump() {
 
 void Fetch::Pump() {
   if (swarm_ == nullptr) return;
-  TakeEarlyChunks();
   TellHaves();
   if (!arrived_.empty() && store_jobs_ < runtime_->workers->threads()) StoreArrived();
   if (!store_ready_ || swarm_->Complete()) return;
@@ -99,12 +98,7 @@ void Fetch::Request(const swarm::RequestLeaves& request) {
 }
 
 void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
-  if (link.opening == received.part && !MayTake(received.part.chunk)) {
-    early_chunks_[link.id()] = std::move(received);
-    return;
-  }
   if (swarm_ == nullptr || !swarm_->OnReceived(link.id(), received.part, MonotonicNow())) {
-    if (link.opening_only) search_->CloseOpening(link);
     SchedulePump();
     return;
   }
@@ -129,22 +123,6 @@ void Fetch::OnChunk(Link& link, session::ChunkReceived& received) {
 
 bool Fetch::MayTake(ChunkIndex chunk) const {
   return store_ready_ && (content_->hashes == nullptr || content_->hashes->Knows(chunk));
-}
-
-void Fetch::TakeEarlyChunks() {
-  if (early_chunks_.empty() || !store_ready_) return;
-  for (auto& [id, received] : std::exchange(early_chunks_, {})) {
-    if (Link* link = links_->Find(id)) OnChunk(*link, received);
-  }
-}
-
-void Fetch::DropEarlyChunks() {
-  for (const auto& [id, received] : std::exchange(early_chunks_, {})) {
-    Link* link = links_->Find(id);
-    if (link == nullptr) continue;
-    link->opening.reset();
-    if (link->opening_only) search_->CloseOpening(*link);
-  }
 }
 
 void Fetch::StoreArrived() {
@@ -221,10 +199,7 @@ void Fetch::OnChunkStored(const StoredChunk& result) {
     host_->OnStoreProblem(result.stored);
     return;
   }
-  if (link != nullptr) {
-    ++link->chunks_down;
-    if (link->opening_only) search_->CloseOpening(*link);
-  }
+  if (link != nullptr) ++link->chunks_down;
   if (result.leaves.has_value()) {
     const ProvenLeaves& leaves = *result.leaves;
     content_->trees.Learn(result.part, leaves.range_root, leaves.proof, leaves.tree);
@@ -233,8 +208,6 @@ void Fetch::OnChunkStored(const StoredChunk& result) {
   if (swarm_->have().Has(chunk)) {
     fresh_.emplace_back(chunk);
     journal_->OnWritten(chunk, content_->layout->ChunkLength(chunk));
-    // There is nothing left to open with.
-    if (std::exchange(has_openings_, false)) search_->CloseLateOpenings(absl::ZeroDuration());
   } else {
     fresh_.push_back(result.part);
   }
@@ -291,7 +264,6 @@ void Fetch::Stop(std::function<void()> done) {
   manifest_timer_.Disarm();
   hashes_timer_.Disarm();
   content_->swarm = nullptr;
-  early_chunks_.clear();
   if (journal_ == nullptr) return done();
   journal_->Flush([journal = journal_, id = id_, done = std::move(done)](absl::Status status) {
     if (!status.ok()) {

@@ -35,7 +35,7 @@ void Fetch::AskForManifest() {
   if (links_->Find(manifest_from_) != nullptr) return;
   Link* best = nullptr;
   links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
-    if (link.original || link.opening_only || manifest_refused_.contains(link.id())) return;
+    if (link.original || manifest_refused_.contains(link.id())) return;
     if (best == nullptr || (link.opened && !best->opened)) best = &link;
   });
   if (best == nullptr) {
@@ -50,7 +50,6 @@ void Fetch::AskForManifest() {
   });
   manifest_timer_.Arm(MonotonicNow() + kManifestPatience, [this] {
     if (content_->manifest != nullptr) return;
-    DropEarlyChunks();
     manifest_refused_.insert(manifest_from_);
     manifest_from_ = LinkId();
     AskForManifest();
@@ -131,7 +130,7 @@ void Fetch::AskForHashes() {
   if (stopped_ || content_->manifest == nullptr || content_->hashes->Complete()) return;
   std::vector<Link*> open;
   links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
-    if (link.opened && !link.original && !link.opening_only) open.push_back(&link);
+    if (link.opened && !link.original) open.push_back(&link);
   });
   if (open.empty()) return;
   std::vector<Link*> quick;

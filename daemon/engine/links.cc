@@ -116,11 +116,6 @@ void Links::ForEachOf(const Transfer* transfer, const std::function<void(Link&)>
   }
 }
 
-bool Links::HasOpenings() const {
-  return std::any_of(links_.begin(), links_.end(),
-                     [](const auto& entry) { return entry.second->opening_only; });
-}
-
 void Links::CloseAll(std::string reason) {
   for (auto& [id, link] : links_) link->io->Close(reason);
 }

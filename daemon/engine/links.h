@@ -19,10 +19,6 @@ namespace p2p::engine {
 
 class Transfer;
 
-// Connections that bring an opening chunk, each an equal part of its leaves.
-inline constexpr uint32_t kOpeningParts = 8;
-inline constexpr uint32_t kOpeningLeaves = limits::kLeavesPerChunk / kOpeningParts;
-
 // One connection as the engine sees it.
 struct Link {
   std::shared_ptr<PeerLink> io;
@@ -35,16 +31,11 @@ struct Link {
   bool original = false;  // speaks the original protocol
   absl::optional<session::PeerHello> hello;
   std::weak_ptr<Transfer> transfer;
-  bool opened = false;  // both sides agreed on the content
-  // Of kOpeningParts of an opening chunk (docs/protocol.md): which one is asked for here, and what
-  // was granted.
-  absl::optional<uint32_t> opening_part;
-  absl::optional<ChunkPart> opening;
-  bool opening_only = false;  // there is another link to the same peer; closed after that part
-  std::string refusal;        // the other side has no room, and this is what it said
-  bool banned = false;        // it did wrong, and is being closed
-  bool surplus = false;       // is being closed: there is another one to the same peer
-  bool subscribed = false;    // wants our have-set
+  bool opened = false;              // both sides agreed on the content
+  std::string refusal;              // the other side has no room, and this is what it said
+  bool banned = false;              // it did wrong, and is being closed
+  bool surplus = false;             // is being closed: there is another one to the same peer
+  bool subscribed = false;          // wants our have-set
   bool asked_subscription = false;  // we want its
 
   uint64_t chunks_down = 0;
@@ -83,8 +74,6 @@ class Links : public PeerLinkObserver {
   // Those of one transfer.
   void ForEachOf(const Transfer* transfer, const std::function<void(Link&)>& visit);
   void CloseAll(std::string reason);
-  // Whether an opening is under way, of any transfer.
-  bool HasOpenings() const;
   size_t size() const { return links_.size(); }
 
  private:

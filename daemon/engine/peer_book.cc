@@ -85,7 +85,6 @@ void PeerBook::OnLinkGone(Candidate* candidate, absl::Time now, End end, std::st
   --candidate->links;
   if (end == End::kAccepted) return;
   --candidate->dialled;
-  if (end == End::kOpening) return;
   if (end == End::kSurplus && candidate->links > 0) return;
   candidate->unreachable = end == End::kUnanswered;
   if (end == End::kUseful) {

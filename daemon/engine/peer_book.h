@@ -37,7 +37,6 @@ class PeerBook {
     kUnanswered,  // waits grow, and the address may be forgotten
     kBusy,        // it has no room for another peer: waits are longer and grow
     kSurplus,     // there is another one to the same peer
-    kOpening,     // it was one of several, of which another one tells how the peer is
     kAccepted,    // it was the other side's: nothing is known of what dialling would bring
   };
 

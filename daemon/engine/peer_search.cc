@@ -9,10 +9,8 @@
 #include "core/base/limits.h"
 #include "core/base/text.h"
 #include "core/net/address.h"
-#include "core/net/connection.h"
 #include "daemon/engine/crossed_links.h"
 #include "daemon/engine/transfer.h"
-#include "daemon/swarm/swarm.h"
 
 namespace p2p::engine {
 namespace {
@@ -23,10 +21,6 @@ constexpr int kMorePeersStep = 4;
 // With fewer peers than this or than I/O loops, several connections to each keep every loop busy.
 constexpr size_t kEnoughLinks = 4;
 constexpr uint64_t kSeveralLinksBytes = 32 << 20;
-// Who does not grant a part of an opening chunk by then will not; and what was granted is here by
-// then, or is of no use.
-constexpr absl::Duration kGrantPatience = absl::Seconds(10);
-constexpr absl::Duration kOpeningPatience = absl::Seconds(30);
 // An original peer takes one request at a time on a connection: two keep it busy.
 constexpr int kOriginalLinksEach = 2;
 // Between one question to a tracker or a peer and the next, while nothing is missing.
@@ -46,18 +40,8 @@ bool HasPrivilegedPort(const std::string& address) {
   return endpoint.ok() && endpoint->port() <= kLastPrivilegedPort;
 }
 
-// Whether others may reach that peer from the address that this host has there: behind address
-// translation. Peers take only so many connections of one address.
-bool MayShareItsSource(const std::string& address) {
-  const absl::StatusOr<net::Endpoint> to = net::ParseEndpoint(address);
-  if (!to.ok() || net::ScopeOf(*to) != net::AddressScope::kGlobal) return false;
-  const absl::optional<net::Endpoint> from = net::SourceTowards(*to);
-  return !from.has_value() || net::ScopeOf(*from) != net::AddressScope::kGlobal;
-}
-
 PeerBook::End EndOf(const Link& link, absl::Time now) {
   if (!link.dialled) return PeerBook::End::kAccepted;
-  if (link.opening_only) return PeerBook::End::kOpening;
   if (link.surplus) return PeerBook::End::kSurplus;
   if (!link.refusal.empty()) return PeerBook::End::kBusy;
   if (link.chunks_down > 0 || (link.opened && now - link.since > kLongLife)) {
@@ -69,8 +53,7 @@ PeerBook::End EndOf(const Link& link, absl::Time now) {
 }  // namespace
 
 PeerSearch::PeerSearch(Runtime* runtime, Links* links, Trackers* trackers,
-                       const ContentState* content, ByteCount told_bytes, std::string original_name,
-                       PeerSearchHost* host)
+                       const ContentState* content, std::string original_name, PeerSearchHost* host)
     : runtime_(runtime),
       links_(links),
       trackers_(trackers),
@@ -84,8 +67,7 @@ PeerSearch::PeerSearch(Runtime* runtime, Links* links, Trackers* trackers,
       dial_timer_(&runtime->engine_loop),
       hunt_backoff_(absl::Seconds(1), absl::Seconds(15)),
       exchange_backoff_(absl::Seconds(1), kCalmWait),
-      most_peers_(limits::kWantedPeers),
-      told_bytes_(told_bytes) {}
+      most_peers_(limits::kWantedPeers) {}
 
 void PeerSearch::Stop() {
   stopped_ = true;
@@ -123,17 +105,9 @@ void PeerSearch::HuntNow() {
   Hunt();
 }
 
-void PeerSearch::CloseLateOpenings(absl::Duration grant_patience) {
-  ForEachLink([this, grant_patience, now = MonotonicNow()](Link& link) {
-    const absl::Duration patience = link.opening.has_value() ? kOpeningPatience : grant_patience;
-    if (link.opening_only && now - link.since > patience) CloseOpening(link);
-  });
-}
-
 void PeerSearch::Hunt() {
   if (stopped_) return;
   last_hunt_ = MonotonicNow();
-  CloseLateOpenings(kGrantPatience);
   AskTrackers();
   const bool supplied = host_->useful_links() > 0 && !IsShortOfPeers();
   if (supplied) {
@@ -158,9 +132,7 @@ void PeerSearch::AskTrackers() {
     return trackers_->FindPeers(*content_->id,
                                 [weak = weak_from_this()](const session::PeersFound& answer) {
                                   const auto self = weak.lock();
-                                  if (self == nullptr) return;
-                                  self->told_bytes_ = answer.total_bytes;
-                                  self->OnFound(answer.peers);
+                                  if (self != nullptr) self->OnFound(answer.peers);
                                 });
   }
   trackers_->FindName(original_name_, [weak = weak_from_this()](const NameAnswer& answer) {
@@ -180,9 +152,7 @@ void PeerSearch::AskAPeer() {
   if (stopped_ || by_original()) return;
   std::vector<Link*> open;
   ForEachLink([&open](Link& link) {
-    if (link.opened && link.hello.has_value() && !link.surplus && !link.opening_only) {
-      open.push_back(&link);
-    }
+    if (link.opened && link.hello.has_value() && !link.surplus) open.push_back(&link);
   });
   exchange_timer_.Disarm();
   if (open.empty()) return;  // whoever comes is asked
@@ -242,47 +212,15 @@ void PeerSearch::DialMore() {
 
 void PeerSearch::Dial(PeerBook::Candidate* candidate) {
   const bool original = candidate->original || by_original();
-  const bool opens = !original && DialsForOpening(candidate->address);
-  for (uint32_t part = 0; part < (opens ? kOpeningParts : 1); ++part) {
-    Link* const link = links_->Dial(candidate->address, original, host_->SelfAsTransfer());
-    if (link == nullptr) {
-      candidate->next_try = MonotonicNow() + kNoRoomWait;
-      return;
-    }
-    ++candidate->links;
-    ++candidate->dialled;
-    counted_[link->id()] = candidate->address;
-    if (opens) link->opening_part = part;
-    link->opening_only = part > 0;
-    host_->OnDialled(*link);
+  Link* const link = links_->Dial(candidate->address, original, host_->SelfAsTransfer());
+  if (link == nullptr) {
+    candidate->next_try = MonotonicNow() + kNoRoomWait;
+    return;
   }
-}
-
-// The others wait for what this one was to bring: without it they are in the way of the next.
-void PeerSearch::CloseOpeningsBeside(const Link& main) {
-  if (!main.opening_part.has_value() || main.opening_only) return;
-  PeerBook::Candidate* candidate = book_.Find(main.address);
-  ForEachLink([&](Link& link) {
-    if (!link.opening_only || link.surplus) return;
-    // It may have been refused for their sake.
-    if (link.opened && candidate != nullptr) candidate->next_try = MonotonicNow();
-    CloseOpening(link);
-  });
-}
-
-bool PeerSearch::DialsForOpening(const std::string& address) {
-  if (!trackers_->AreFarAway() || !host_->is_opening() || book_.usable_size() != 1) return false;
-  // Nobody grants a part of less than a chunk, nor of a content that is divided into larger parts.
-  if (told_bytes_.value() < limits::kChunkBytes) return false;
-  if (swarm::Swarm::UnitLeavesFor(told_bytes_) > kOpeningLeaves) return false;
-  // Peers take only so many connections of one address, whatever they are for.
-  if (links_->HasOpenings() || MayShareItsSource(address)) return false;
-  return !std::exchange(opening_dialled_, true);
-}
-
-void PeerSearch::CloseOpening(Link& link) {
-  link.surplus = true;
-  link.io->Close("it was for the first chunk");
+  ++candidate->links;
+  ++candidate->dialled;
+  counted_[link->id()] = candidate->address;
+  host_->OnDialled(*link);
 }
 
 void PeerSearch::OnHello(Link& link) { CloseSurplus(link.hello->peer_id); }
@@ -306,7 +244,7 @@ void PeerSearch::CloseSurplus(const PeerId& peer) {
   std::vector<PairLink> pair;
   ForEachLink([&](Link& link) {
     if (!link.hello.has_value() || link.hello->peer_id != peer) return;
-    if (link.surplus || link.opening_only) return;
+    if (link.surplus) return;
     pair.push_back({link.id(), link.dialled, link.since, link.chunks_down});
   });
   for (LinkId id :
@@ -330,7 +268,6 @@ void PeerSearch::ShedOne() {
 }
 
 void PeerSearch::OnRefused(Link& link, const session::OpenAnswered& refusal) {
-  if (link.opening_only) return CloseOpening(link);
   const std::string why = absl::StrCat("it refused: ", Printable(refusal.reason));
   if (refusal.code != kNoRoom) return link.io->Close(why);
   // It still tells whom it knows: GET-PEERS went along with OPEN.
@@ -366,7 +303,6 @@ void PeerSearch::OnLinkClosed(Link& link, const std::string& reason) {
     counted_.erase(counted);
   }
   if (stopped_) return;
-  CloseOpeningsBeside(link);
   // Not at the next tick: by then the rest may be gone, too.
   if (link.opened && !link.surplus && IsShortOfPeers()) HuntSoon();
   DialMore();

@@ -31,16 +31,13 @@ class PeerSearchHost {
   virtual int useful_links() const = 0;
   // Still to be fetched; 0 while that is not known.
   virtual ByteCount bytes_left() const = 0;
-  // Nothing is known of the content but its id.
-  virtual bool is_opening() const = 0;
 };
 
 class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
  public:
-  // `told_bytes`: of the content, so far unproven; 0: not known. `original_name`: only peers of
-  // the original protocol are wanted, which are asked for that name.
+  // `original_name`: only peers of the original protocol are wanted, which are asked for that name.
   PeerSearch(Runtime* runtime, Links* links, Trackers* trackers, const ContentState* content,
-             ByteCount told_bytes, std::string original_name, PeerSearchHost* host);
+             std::string original_name, PeerSearchHost* host);
 
   void Add(const std::vector<std::string>& addresses, bool keep);
   void Start() { Hunt(); }
@@ -51,11 +48,6 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void DialMore();
 
   void OnHello(Link& link);
-  // A link that was only for the opening has nothing more to bring.
-  void CloseOpening(Link& link);
-  // Those that are only for the opening and were granted nothing for so long, or that granted and
-  // do not bring it.
-  void CloseLateOpenings(absl::Duration grant_patience);
   // A link that was accepted or dialled may be used now.
   void OnOpened(Link& link);
   void OnRefused(Link& link, const session::OpenAnswered& refusal);
@@ -83,10 +75,6 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void AskAPeer();
   void ArmExchangeTimer();
   void Dial(PeerBook::Candidate* candidate);
-  void CloseOpeningsBeside(const Link& main);
-  // Whether the peer is dialled once for each part of an opening chunk: it is the only one that is
-  // known, and far away, where each connection's first flights count.
-  bool DialsForOpening(const std::string& address);
   // More peers are dialled while those at hand have little of use, one step each time.
   void AdjustMostPeers();
   void CloseSurplus(const PeerId& peer);
@@ -114,8 +102,6 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   Backoff exchange_backoff_;
   int most_peers_;  // that are dialled for, whoever dials
   absl::Time last_hunt_ = absl::InfinitePast();
-  ByteCount told_bytes_;  // of the content; 0: not known
-  bool opening_dialled_ = false;
   bool stopped_ = false;
 };
 

@@ -3,18 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/hash/hash.h"
 #include "core/base/limits.h"
 
 namespace p2p::engine {
-namespace {
-
-// Chunks that are looked at for an opening, and openings that are remembered.
-constexpr uint32_t kOpeningTries = 256;
-constexpr size_t kMaxOpenings = 64;
-
-}  // namespace
-
 bool Serving::OnEvent(Link& link, const session::PeerEvent& event) {
   if (const auto* manifest = absl::get_if<session::ManifestAsked>(&event)) {
     SendManifest(link, manifest->max_hashes);
@@ -25,8 +16,6 @@ bool Serving::OnEvent(Link& link, const session::PeerEvent& event) {
     SendHaveSet(link);
   } else if (const auto* chunk = absl::get_if<session::ServeChunk>(&event)) {
     ServeChunk({link.id(), chunk->part, /*original=*/false});
-  } else if (const auto* opening = absl::get_if<session::OpeningAsked>(&event)) {
-    GrantOpening(link, opening->leaf_count);
   } else if (absl::holds_alternative<session::PeersAsked>(event)) {
     link.io->Do([peers = host_->KnownPeers(link)](session::PeerSession& s) { s.SendPeers(peers); });
   } else {
@@ -66,38 +55,6 @@ void Serving::SendHashes(Link& link, FileIndex file, uint32_t first) {
     link.io->Do([file, first, why = std::string(range.status().message())](
                     session::PeerSession& s) { s.RefuseHashes(file, first, 404, why); });
   }
-}
-
-void Serving::GrantOpening(Link& link, uint32_t leaf_count) {
-  if (content_->layout == nullptr || refusing_ || !link.hello.has_value()) return;
-  // Where chunks are divided into larger parts, or not at all, the other side has no use for it.
-  if (swarm::Swarm::UnitLeavesFor(content_->layout->total_bytes()) > leaf_count) return;
-  const absl::optional<ChunkIndex> chunk = ChooseOpening(link.hello->peer_id);
-  if (!chunk.has_value()) return;
-  link.io->Do([chunk = *chunk](session::PeerSession& s) { s.GrantOpening(chunk); });
-}
-
-absl::optional<ChunkIndex> Serving::ChooseOpening(const PeerId& peer) {
-  const auto known = openings_.find(peer);
-  if (known != openings_.end() && content_->Has(known->second)) return known->second;
-  absl::optional<ChunkIndex> best;
-  uint64_t least = UINT64_MAX;
-  const uint32_t count = content_->layout->chunk_count();
-  const uint64_t first = absl::HashOf(peer) % std::max(count, 1u);
-  for (uint32_t i = 0; i < std::min(count, kOpeningTries); ++i) {
-    const ChunkIndex chunk(static_cast<uint32_t>((first + i) % count));
-    if (!content_->Has(chunk) || content_->layout->ChunkLength(chunk) < limits::kChunkBytes) {
-      continue;
-    }
-    uint64_t times = content_->Tally()->Of(chunk);
-    for (const auto& [other, granted] : openings_) times += granted == chunk ? 1 : 0;
-    if (times >= least) continue;
-    least = times;
-    best = chunk;
-  }
-  if (openings_.size() >= kMaxOpenings) openings_.erase(openings_.begin());
-  if (best.has_value()) openings_[peer] = *best;
-  return best;
 }
 
 void Serving::SendHaveSet(Link& link) {

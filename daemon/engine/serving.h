@@ -53,10 +53,6 @@ class Serving : public std::enable_shared_from_this<Serving> {
  private:
   void SendManifest(Link& link, uint32_t max_hashes);
   void SendHashes(Link& link, FileIndex file, uint32_t first);
-  void GrantOpening(Link& link, uint32_t leaf_count);
-  // A full one that is here, of those that were sent and granted least often the first from one on
-  // that the peer's id chooses. All connections of a peer are given the same one.
-  absl::optional<ChunkIndex> ChooseOpening(const PeerId& peer);
   struct Asked {
     LinkId link;
     ChunkPart part;
@@ -102,7 +98,6 @@ class Serving : public std::enable_shared_from_this<Serving> {
   std::vector<Asked> busy_;  // tried again when the timer fires
   net::Timer busy_timer_;
   bool refusing_ = false;
-  absl::flat_hash_map<PeerId, ChunkIndex> openings_;  // the latest
 };
 
 }  // namespace p2p::engine

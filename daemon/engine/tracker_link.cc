@@ -48,9 +48,8 @@ void TrackerLink::Begin(asio::ip::tcp::socket socket) {
   connection_ =
       std::make_unique<net::Connection>(loop_, std::move(socket), net::ConnectionOptions(), this);
   const net::Endpoint self_address(connection_->local().address(), listen_port_);
-  connected_ = MonotonicNow();
   session_ = std::make_unique<session::TrackerSession>(net::FormatEndpoint(self_address),
-                                                       *connected_, original_);
+                                                       MonotonicNow(), original_);
   observer_->OnTrackerConnected(id_);
   for (auto& command : std::exchange(early_commands_, {})) command(*session_);
   connection_->Start();
@@ -83,11 +82,8 @@ void TrackerLink::Finish() {
 absl::Span<uint8_t> TrackerLink::ReadBuffer() { return loop_->Scratch(); }
 
 void TrackerLink::OnRead(size_t size) {
-  const absl::Time now = MonotonicNow();
-  if (connected_.has_value()) observer_->OnTrackerGreeted(id_, now - *connected_);
-  connected_.reset();
   session_->OnBytes(absl::string_view(reinterpret_cast<const char*>(loop_->Scratch().data()), size),
-                    now);
+                    MonotonicNow());
   Pump();
 }
 

@@ -22,8 +22,6 @@ class TrackerLinkObserver {
  public:
   virtual ~TrackerLinkObserver() = default;
   virtual void OnTrackerConnected(uint64_t link) = 0;
-  // Its first word came so long after that: to HELLO, where it is asked.
-  virtual void OnTrackerGreeted(uint64_t link, absl::Duration after) = 0;
   // `is_original`: the tracker speaks only the original protocol, as far as is known.
   virtual void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
                                bool is_original) = 0;
@@ -66,7 +64,6 @@ class TrackerLink : public net::ConnectionHandler,
   // Below: the I/O loop's.
   uint16_t listen_port_ = 0;
   bool original_ = false;
-  absl::optional<absl::Time> connected_;  // until it has said something
   std::unique_ptr<session::TrackerSession> session_;
   std::unique_ptr<net::Connection> connection_;
   std::unique_ptr<net::Timer> timer_;

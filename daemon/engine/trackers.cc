@@ -13,8 +13,6 @@ namespace {
 
 // A tracker whose answers stay wrong is told of once in that time.
 constexpr absl::Duration kTellAgain = absl::Hours(1);
-// One that takes so long for each answer is far away.
-constexpr absl::Duration kFarAway = absl::Milliseconds(5);
 
 uint64_t TokenOf(const session::TrackerEvent& event) {
   return absl::visit(
@@ -109,13 +107,7 @@ void Trackers::Ask(Entry* entry, std::function<void(session::TrackerSession&, ui
                    std::function<void(const session::TrackerEvent*)> answer) {
   if (!Connect(entry, /*now_please=*/true)) return answer(nullptr);
   const uint64_t token = next_id_++;
-  entry->questions[token] = [entry, asked = MonotonicNow(),
-                             answer = std::move(answer)](const session::TrackerEvent* event) {
-    if (event != nullptr && IsAnswer(*event)) {
-      entry->quickest_answer = std::min(entry->quickest_answer, MonotonicNow() - asked);
-    }
-    answer(event);
-  };
+  entry->questions[token] = std::move(answer);
   entry->link->Do(
       [token, question = std::move(question)](session::TrackerSession& s) { question(s, token); });
 }
@@ -170,12 +162,6 @@ void Trackers::FindPeers(const ContentId& content_id,
   }
 }
 
-bool Trackers::AreFarAway() const {
-  absl::Duration quickest = absl::InfiniteDuration();
-  for (const auto& entry : entries_) quickest = std::min(quickest, entry->quickest_answer);
-  return quickest >= kFarAway && quickest < absl::InfiniteDuration();
-}
-
 void Trackers::Leave(std::function<void()> done) {
   const bool announced = !announcements_.empty();
   announcements_.clear();
@@ -206,19 +192,10 @@ void Trackers::OnTrackerConnected(uint64_t link) {
   runtime_->engine_loop.Post([this, link] {
     if (Entry* entry = FindByLink(link)) {
       entry->connected = true;
-      entry->quickest_answer = absl::InfiniteDuration();
       // "ok" before the first answer: nothing may have been asked. A refusal or a close says
       // otherwise.
       entry->ok = true;
       entry->problem.clear();
-    }
-  });
-}
-
-void Trackers::OnTrackerGreeted(uint64_t link, absl::Duration after) {
-  runtime_->engine_loop.Post([this, link, after] {
-    if (Entry* entry = FindByLink(link)) {
-      entry->quickest_answer = std::min(entry->quickest_answer, after);
     }
   });
 }

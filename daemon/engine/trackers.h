@@ -36,9 +36,6 @@ class Trackers : public TrackerLinkObserver {
   // Trackers that magnet links named; kept until the daemon stops.
   void AddExtra(const std::vector<std::string>& addresses);
   bool HasAny() const { return !entries_.empty(); }
-  // Whether the nearest of those that have answered is so far away that peers are, too, as far as
-  // can be told.
-  bool AreFarAway() const;
 
   // What this daemon shares: one announcement for each transfer that has something to offer.
   void Announce(TransferId transfer, session::Announcement announcement);
@@ -74,8 +71,6 @@ class Trackers : public TrackerLinkObserver {
     absl::Time tell_again = absl::InfinitePast();
     absl::Time next_try = absl::InfinitePast();
     absl::Duration ttl = limits::kRegistrationTtl;
-    // To HELLO or a question on this connection: more than a round trip where a machine is busy.
-    absl::Duration quickest_answer = absl::InfiniteDuration();
     std::set<RegistrationKey> refused;  // of what was announced last
     Backoff backoff{absl::Seconds(1), absl::Seconds(30)};
     std::unique_ptr<net::Timer> retry_timer;
@@ -85,7 +80,6 @@ class Trackers : public TrackerLinkObserver {
   };
 
   void OnTrackerConnected(uint64_t link) override;
-  void OnTrackerGreeted(uint64_t link, absl::Duration after) override;
   void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
                        bool is_original) override;
   void OnTrackerClosed(uint64_t link, std::string reason, bool was_original) override;

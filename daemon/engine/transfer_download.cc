@@ -77,8 +77,6 @@ void Transfer::StartFetch(std::vector<std::string> peers) {
   source.peers = std::move(peers);
   if (const auto magnet = content::ParseMagnet(record_.source); magnet.ok()) {
     source.user_peers = magnet->peers;
-  } else {
-    source.told_bytes = ByteCount(record_.size_bytes);
   }
   fetch_ = std::make_shared<Fetch>(runtime_, links_, trackers_, record_.id, &content_, this,
                                    std::move(source));

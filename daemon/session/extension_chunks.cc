@@ -1,7 +1,6 @@
 // What the other side asks for and sends of the content: whole chunks, and leaves of them.
 #include <algorithm>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
@@ -70,43 +69,10 @@ void ExtensionDialogue::On(const peer::RequestLeaves& message) {
   if (!chunk_count_) return Reject(message.part, 409, "not there yet");
   if (message.part.chunk.value() >= *chunk_count_)
     return Reject(message.part, 404, "no such chunk");
-  Queue(message.part);
-}
-
-void ExtensionDialogue::Queue(const ChunkPart& part) {
-  if (!waiting_.Add(part, MostWaiting())) {
-    return Reject(part, 429, "too many chunks asked for at once");
+  if (!waiting_.Add(message.part, MostWaiting())) {
+    return Reject(message.part, 429, "too many chunks asked for at once");
   }
   ServeNext();
-}
-
-void ExtensionDialogue::On(const peer::GetOpening& message) {
-  if (std::exchange(opening_was_wanted_, true)) {
-    return core_->Fail(400, "GET-OPENING comes only once");
-  }
-  // It was sent before our HELLO was there: where there are no leaves it is nobody's fault.
-  if (ContentForOther() != Content::kOpen || !leaves_agreed_) return;
-  opening_wanted_ = message;
-  core_->Emit(OpeningAsked{message.first_leaf, message.leaf_count});
-}
-
-void ExtensionDialogue::On(const peer::Opening& message) {
-  if (!opening_asked_ || opening_answered_ || content_ != Content::kOpen) {
-    return core_->Fail(400, "OPENING answers nothing");
-  }
-  if (!LeavesAgreed()) return;
-  if (message.chunk.value() >= chunk_count_.value_or(peer::kMaxChunkCount)) {
-    return core_->Fail(416, "OPENING beyond the last chunk");
-  }
-  opening_answered_ = true;
-  const ChunkPart part(message.chunk, opening_asked_->first_leaf, opening_asked_->leaf_count);
-  const uint32_t length = part.leaf_count * limits::kLeafBytes;
-  if (!ledger_.Add(part, length)) {
-    // Asked for in the meantime: there will be two answers, as after a cancellation.
-    ledger_.Cancel(part);
-    ledger_.Add(part, length);
-  }
-  core_->Emit(OpeningGranted{part});
 }
 
 void ExtensionDialogue::On(const peer::CancelLeaves& message) {

@@ -62,13 +62,6 @@ void ExtensionDialogue::AskPeers() {
   Say(peer::GetPeers{});
 }
 
-void ExtensionDialogue::AskOpening(uint32_t first_leaf, uint32_t leaf_count) {
-  // Whether the other side knows leaves is not known yet; if not, it skips the message.
-  if (!core_->options.leaves || opening_asked_) return;
-  opening_asked_ = peer::GetOpening{first_leaf, leaf_count};
-  Say(*opening_asked_);
-}
-
 void ExtensionDialogue::RequestChunks(ChunkIndex first, absl::Span<const uint32_t> lengths) {
   uint32_t run_first = first.value();
   uint32_t run_count = 0;
@@ -192,13 +185,6 @@ void ExtensionDialogue::SendPeers(absl::Span<const std::string> addresses) {
 
 void ExtensionDialogue::SendHaveLeaves(const ChunkPart& part) {
   if (other_subscribed_ && leaves_agreed_) Say(peer::HaveLeaves{part});
-}
-
-void ExtensionDialogue::GrantOpening(ChunkIndex chunk) {
-  if (!opening_wanted_) return;
-  Say(peer::Opening{chunk});
-  Queue({chunk, opening_wanted_->first_leaf, opening_wanted_->leaf_count});
-  opening_wanted_.reset();
 }
 
 void ExtensionDialogue::SendChunk(ChunkIndex chunk, FileSlice slice) {

@@ -46,7 +46,6 @@ class ExtensionDialogue {
   void AskHashes(FileIndex file, uint32_t first);
   void Subscribe();
   void AskPeers();
-  void AskOpening(uint32_t first_leaf, uint32_t leaf_count);
   void RequestChunks(ChunkIndex first, absl::Span<const uint32_t> lengths);
   void RequestLeaves(const ChunkPart& part, uint32_t length);
   void Cancel(const ChunkPart& part);
@@ -64,7 +63,6 @@ class ExtensionDialogue {
   void SendLost(ChunkIndex first, uint32_t count);
   void SendHaveLeaves(const ChunkPart& part);
   void SendPeers(absl::Span<const std::string> addresses);
-  void GrantOpening(ChunkIndex chunk);
   void SendChunk(ChunkIndex chunk, FileSlice slice);
   void SendLeaves(const ChunkPart& part, absl::Span<const Hash256> proof, FileSlice slice);
   void Refuse(const ChunkPart& part, int code, absl::string_view reason);
@@ -106,8 +104,6 @@ class ExtensionDialogue {
   void On(const wire::peer::CancelLeaves& message);
   void On(const wire::peer::Leaves& message);
   void On(const wire::peer::RejectLeaves& message);
-  void On(const wire::peer::GetOpening& message);
-  void On(const wire::peer::Opening& message);
   void On(const wire::peer::GetPeers& message);
   void On(const wire::peer::Peers& message);
   void On(const wire::peer::Ping& message);
@@ -132,8 +128,6 @@ class ExtensionDialogue {
   Content ContentForOther();
   // Ends the session unless we subscribed and the run lies within the content.
   bool MayTellHave(uint64_t end);
-  // What was asked for, once chosen or from the start, waits for its turn.
-  void Queue(const ChunkPart& part);
   // Ends the session unless both sides said in HELLO that they know leaves.
   bool LeavesAgreed();
   // The queue has room for so many.
@@ -164,8 +158,6 @@ class ExtensionDialogue {
   uint64_t manifest_hashes_left_ = 0;  // HASHES that may come unasked behind a manifest
   absl::flat_hash_set<HashesKey> hashes_asked_;
   int peers_asked_ = 0;
-  absl::optional<wire::peer::GetOpening> opening_asked_;
-  bool opening_answered_ = false;
   bool subscribed_ = false;
   RequestLedger ledger_;
 
@@ -174,8 +166,6 @@ class ExtensionDialogue {
   std::vector<HashesKey> hashes_wanted_;
   int which_wanted_ = 0;
   int peers_wanted_ = 0;
-  absl::optional<wire::peer::GetOpening> opening_wanted_;
-  bool opening_was_wanted_ = false;
   std::vector<std::string> peers_when_refused_;
   bool other_subscribed_ = false;
   ServeQueue waiting_;

@@ -118,9 +118,6 @@ void PeerSession::AskHashes(FileIndex file, uint32_t first) {
 }
 void PeerSession::Subscribe() { P2P_SESSION_COMMAND(extension.Subscribe()); }
 void PeerSession::AskPeers() { P2P_SESSION_COMMAND(extension.AskPeers()); }
-void PeerSession::AskOpening(uint32_t first_leaf, uint32_t leaf_count) {
-  P2P_SESSION_COMMAND(extension.AskOpening(first_leaf, leaf_count));
-}
 
 void PeerSession::RequestChunks(ChunkIndex first, absl::Span<const uint32_t> lengths,
                                 absl::Time now) {
@@ -179,9 +176,6 @@ void PeerSession::SendHaveLeaves(const ChunkPart& part) {
 }
 void PeerSession::SendPeers(absl::Span<const std::string> addresses) {
   P2P_SESSION_COMMAND(extension.SendPeers(addresses));
-}
-void PeerSession::GrantOpening(ChunkIndex chunk) {
-  P2P_SESSION_COMMAND(extension.GrantOpening(chunk));
 }
 void PeerSession::SendChunk(ChunkIndex chunk, FileSlice slice) {
   P2P_SESSION_COMMAND(extension.SendChunk(chunk, std::move(slice)));

@@ -98,15 +98,6 @@ struct HaveBitsReceived {
 struct HaveLeavesReceived {
   ChunkPart part;
 };
-// The other side wants these leaves of a chunk that this side chooses: GrantOpening, or no answer.
-struct OpeningAsked {
-  uint32_t first_leaf = 0;
-  uint32_t leaf_count = 0;
-};
-// Our AskOpening is answered with this, as if it had been asked for by RequestLeaves.
-struct OpeningGranted {
-  ChunkPart part;
-};
 struct PeersAsked {};
 struct PeersReceived {
   std::vector<std::string> addresses;
@@ -150,9 +141,8 @@ using PeerEvent =
     absl::variant<PeerHello, PeerIsOriginal, OpenAsked, OpenAnswered, WhichAsked, WhichAnswered,
                   ManifestAsked, ManifestReceived, HashesAsked, HashesReceived, ManifestRefused,
                   HashesRefused, SubscribeAsked, HaveReceived, LostReceived, HaveBitsReceived,
-                  HaveLeavesReceived, OpeningAsked, OpeningGranted, PeersAsked, PeersReceived,
-                  ServeChunk, ServeOriginalChunk, ChunkReceived, ProgressMade, ChunkRejected,
-                  SessionEnded>;
+                  HaveLeavesReceived, PeersAsked, PeersReceived, ServeChunk, ServeOriginalChunk,
+                  ChunkReceived, ProgressMade, ChunkRejected, SessionEnded>;
 
 // Text that need not wait behind chunks which have not begun to leave.
 struct UrgentText {
@@ -223,9 +213,6 @@ class PeerSession {
   void AskHashes(FileIndex file, uint32_t first);
   void Subscribe();
   void AskPeers();
-  // Asks for these leaves of a chunk that the other side chooses, before anything is known of the
-  // content. Once; it need not be answered. As for RequestLeaves, a power of two of them.
-  void AskOpening(uint32_t first_leaf, uint32_t leaf_count);
   // Asks for chunks first..first+lengths.size()-1, whose lengths are given.
   void RequestChunks(ChunkIndex first, absl::Span<const uint32_t> lengths, absl::Time now);
   // Leaves of a chunk, `length` bytes. Only where PeerHello says so.
@@ -251,8 +238,6 @@ class PeerSession {
   // Leaves of a chunk that is not whole here. Nothing where the other side does not know of leaves.
   void SendHaveLeaves(const ChunkPart& part);
   void SendPeers(absl::Span<const std::string> addresses);
-  // The chunk, a full one, of which leaves were asked for with OpeningAsked: ServeChunk follows.
-  void GrantOpening(ChunkIndex chunk);
   void SendChunk(ChunkIndex chunk, FileSlice slice);
   void SendLeaves(const ChunkPart& part, absl::Span<const Hash256> proof, FileSlice slice);
   void Refuse(const ChunkPart& part, int code, absl::string_view reason);

@@ -13,7 +13,7 @@ Commands Swarm::Impl::Decide(absl::Time now) {
   for (const auto& link : links) {
     link->ExpireRefusals(now);
     if (now >= link->SnubTime()) SetSnubbed(*link, true);
-    if (!link->complete && !link->dropped && !link->traits.opening_only) crowded = true;
+    if (!link->complete && !link->dropped) crowded = true;
   }
   AskAll(now);
   const bool all_asked = rarity.wanted_count() == 0 && !asked.empty();

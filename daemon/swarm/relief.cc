@@ -109,8 +109,7 @@ void Swarm::Impl::Duplicate(Link& link, absl::Time now) {
   for (const auto& [unit, entry] : asked) {
     const Link* holder = OnlyHolder(entry);
     if (holder == nullptr || !link.Has(unit) || !link.MayBeAsked(unit)) continue;
-    // What a link brings unasked may be something that cannot be checked yet.
-    if (holder->requests.at(unit).cancelled || !known.Has(ChunkIndex(unit))) continue;
+    if (holder->requests.at(unit).cancelled) continue;
     const absl::Duration left = holder->TimeLeft(holder->requests.at(unit), now);
     if (left <= longest || left <= 2 * link.TimeFor(grid.Length(unit)) + kReliefMargin) continue;
     latest = unit;

@@ -148,19 +148,6 @@ void Swarm::OnProgress(LinkId link, ByteCount bytes, absl::Time now) {
   if (found != nullptr) impl_->OnProgress(*found, bytes, now);
 }
 
-void Swarm::OnPromised(LinkId link, const ChunkPart& part, absl::Time now) {
-  Link* found = impl_->Find(link);
-  if (found == nullptr || found->dropped) return;
-  const UnitGrid::Units units = impl_->grid.Within(part);
-  for (uint32_t unit = units.first; unit < units.end(); ++unit) {
-    if (impl_->IsHere(unit) || found->requests.contains(unit)) continue;
-    const bool was_idle = found->requests.empty();
-    // No question was sent: the time until it comes tells nothing of the way.
-    impl_->Await(*found, unit, now).asked = absl::InfinitePast();
-    if (was_idle) found->ForgetProbe();
-  }
-}
-
 bool Swarm::OnReceived(LinkId link, const ChunkPart& part, absl::Time now) {
   Link* found = impl_->Find(link);
   return found != nullptr && impl_->OnReceived(*found, impl_->grid.Within(part), now);

@@ -23,8 +23,6 @@ struct LinkTraits {
   bool original = false;
   // May be asked for some of a chunk's leaves.
   bool leaves = false;
-  // Brings what it promised and is asked for nothing: says nothing of what the peer has.
-  bool opening_only = false;
   // A name for the peer behind the link (its address or peer id): links of one peer share blame.
   uint64_t peer = 0;
 };
@@ -79,9 +77,6 @@ class Swarm {
   // Payload came in, whole chunks or parts of them: for rates and snubbing. Every payload byte is
   // counted here; OnChunkReceived counts none.
   void OnProgress(LinkId link, ByteCount bytes, absl::Time now);
-  // The link brings this unasked: as if it had been asked for. Nothing where it is no part that
-  // would be asked for.
-  void OnPromised(LinkId link, const ChunkPart& part, absl::Time now);
   // What was asked for came in and is being checked. False when nobody waits for it any more (drop
   // it).
   bool OnReceived(LinkId link, const ChunkPart& part, absl::Time now);

@@ -75,6 +75,18 @@ class ConnectionsTest(P2pTest):
                     zip(daemons, transfers, reversed(ids))] == [1, 1]
         wait_for(one_each, "there is one connection")
 
+    def test_further_connections_of_a_peer_leave_room_for_others(self):
+        a = self.daemon("a")
+        make_file(self.path("x.bin"), 1 * MIB)
+        content_id = a.share(self.path("x.bin"))["content_id"]
+
+        def answer(number):
+            return self.closing(Guest(a.address, content_id, number)).answer
+        for _ in range(MOST_ACCEPTED // 2):
+            self.assertEqual(answer(1), "OPENED 2")
+        self.assertRegex(answer(1), "^REFUSED 503 ")
+        self.assertEqual(answer(2), "OPENED 2")
+
     def test_a_peer_with_no_room_names_others_and_is_asked_again_later(self):
         a, b = self.daemon("a"), self.daemon("b")
         digest = make_file(self.path("x.bin"), 8 * MIB)

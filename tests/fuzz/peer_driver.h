@@ -191,10 +191,6 @@ class PeerDriver {
   void On(const ManifestAsked& e) { Ask(e, absl::StrCat("manifest? ", e.max_hashes)); }
   void On(const HashesAsked& e) { Ask(e, absl::StrCat("hashes? ", e.file.value(), " ", e.first)); }
   void On(const SubscribeAsked& e) { Ask(e, "subscribe?"); }
-  void On(const OpeningAsked& e) {
-    P2P_FUZZ_CHECK(e.leaf_count > 0 && e.first_leaf + e.leaf_count <= limits::kLeavesPerChunk);
-    Ask(e, absl::StrCat("opening? ", e.first_leaf, " ", e.leaf_count));
-  }
   void On(const PeersAsked& e) { Ask(e, "peers?"); }
   // How much is prepared at a time depends on what has left.
   void On(const ServeChunk& e) {
@@ -244,11 +240,6 @@ class PeerDriver {
     P2P_FUZZ_CHECK(e.part.chunk.value() < kChunks && !e.part.whole());
     absl::StrAppend(&log_, "have ", Text(e.part), "\n");
   }
-  void On(const OpeningGranted& e) {
-    P2P_FUZZ_CHECK(!opening_.has_value());
-    opening_ = e.part;
-    absl::StrAppend(&log_, "opening ", Text(e.part), "\n");
-  }
   void On(const PeersReceived& e) {
     P2P_FUZZ_CHECK(e.addresses.size() <= static_cast<size_t>(limits::kMaxPeersPerAnswer));
     for (const std::string& address : e.addresses) {
@@ -257,9 +248,7 @@ class PeerDriver {
     absl::StrAppend(&log_, "peers ", absl::StrJoin(e.addresses, " "), "\n");
   }
   void On(const ChunkReceived& e) {
-    const bool opening =
-        opening_ == e.part && e.data.size() == e.part.leaf_count * limits::kLeafBytes;
-    P2P_FUZZ_CHECK(opening || e.data.size() == LengthOf(e.part));
+    P2P_FUZZ_CHECK(e.data.size() == LengthOf(e.part));
     absl::StrAppend(&log_, "chunk ", Text(e.part), " ", e.proof.size(), " ",
                     fuzz::AsText(e.data.span().data(), e.data.size()), "\n");
   }
@@ -302,9 +291,6 @@ class PeerDriver {
     session_->SendHaveBits(ChunkIndex(0), "\x80");
     session_->SendHaveLeaves({ChunkIndex(3), 0, 4});
   }
-  void AnswerTo(OpeningAsked&, bool yes) {
-    if (yes) session_->GrantOpening(ChunkIndex(2));
-  }
   void AnswerTo(PeersAsked&, bool yes) {
     const std::vector<std::string> peers(yes ? 1 : 0, "192.0.2.8:9001");
     session_->SendPeers(peers);
@@ -332,7 +318,6 @@ class PeerDriver {
   size_t queued_ = 0;   // bytes in the connection
   size_t text_ = 0;     // text ever put in; a bound on the text in the connection
   std::string said_;
-  absl::optional<ChunkPart> opening_;
   std::string log_;
   bool told_end_ = false;
   bool draining_ = false;

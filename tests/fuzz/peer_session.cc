@@ -96,8 +96,6 @@ class Script {
         return session.AskHashes(FileIndex(a), b);
       case 'r':
         return RequestRun(a, 1 + b % 8);
-      case 'e':
-        return session.AskOpening(a % 32, 1);
       case 'l':
         if (leaves.whole()) return;
         return session.RequestLeaves(leaves, PeerDriver::LengthOf(leaves), driver_.now());

@@ -14,7 +14,6 @@ void AskForEverything(PeerSession* session, absl::Time now) {
   session->AskHashes(FileIndex(0), 0);
   session->Subscribe();
   session->AskPeers();
-  session->AskOpening(12, 1);
   std::vector<uint32_t> lengths;
   for (uint32_t i = 0; i < 8; ++i) lengths.push_back(PeerDriver::LengthOf(ChunkIndex(i)));
   session->RequestChunks(ChunkIndex(0), lengths, now);

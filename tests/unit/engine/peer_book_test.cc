@@ -201,18 +201,5 @@ TEST_F(BoundedPeerBook, HoldsASurplusConnectionAgainstNobodyWhileThereIsAnother)
   EXPECT_GT(second->next_try, kStart);
 }
 
-TEST_F(BoundedPeerBook, TakesFurtherConnectionsOfAnOpeningForNoSignOfHowAPeerIs) {
-  PeerBook::Candidate* candidate = book_.Find("192.0.2.1:7");
-  for (int i = 0; i < 4; ++i) Dial(candidate);
-  for (int i = 0; i < 3; ++i) book_.OnLinkGone(candidate, kStart, PeerBook::End::kOpening, "?");
-  EXPECT_EQ(candidate->links, 1);
-  EXPECT_EQ(candidate->dialled, 1);
-  EXPECT_EQ(candidate->failures, 0);
-  EXPECT_LE(candidate->next_try, kStart);
-  book_.OnLinkGone(candidate, kStart, PeerBook::End::kUnanswered, "nobody is there");
-  EXPECT_EQ(candidate->failures, 1);
-  EXPECT_LE(candidate->next_try, kStart + absl::Seconds(2)) << "as after one dial, not after four";
-}
-
 }  // namespace
 }  // namespace p2p::engine

@@ -132,14 +132,5 @@ TEST(ConnectAndLoop, AnAttemptUnderWayIsDroppedWithTheLoop) {
   EXPECT_EQ(token.use_count(), 1);
 }
 
-TEST(SourceTowards, IsTheAddressThatThePeerWouldSee) {
-  for (const char* text : {"127.0.0.1:9", "127.0.0.9:9"}) {
-    const auto source = SourceTowards(*ParseEndpoint(text));
-    ASSERT_TRUE(source.has_value()) << text;
-    EXPECT_EQ(ScopeOf(*source), AddressScope::kLoopback);
-  }
-  EXPECT_FALSE(SourceTowards(*ParseEndpoint("255.255.255.255:9")).has_value());
-}
-
 }  // namespace
 }  // namespace p2p::net

@@ -158,8 +158,6 @@ class FakeShare {
   void On(PeerSession&, HaveLeavesReceived& e) {
     log.push_back(absl::StrCat("have leaves ", TextOf(e.part)));
   }
-  void On(PeerSession& s, OpeningAsked&) { s.GrantOpening(ChunkIndex(0)); }
-  void On(PeerSession&, OpeningGranted& e) { log.push_back("opening " + TextOf(e.part)); }
   void On(PeerSession& s, PeersAsked&) { s.SendPeers(peers); }
   void On(PeerSession&, PeersReceived& e) {
     log.push_back(absl::StrCat("peers ", e.addresses.size()));

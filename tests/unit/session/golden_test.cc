@@ -201,9 +201,6 @@ class Replay {
     harness_.session.SetChunkCount(share_.content->chunk_count());
     harness_.session.Subscribe();
   }
-  void Command(const wire::peer::GetOpening& m) {
-    harness_.session.AskOpening(m.first_leaf, m.leaf_count);
-  }
   void Command(const wire::peer::GetPeers&) { harness_.session.AskPeers(); }
   void Command(const wire::peer::Have& m) { harness_.session.SendHave(m.first, m.count); }
   void Command(const wire::peer::Lost& m) { harness_.session.SendLost(m.first, m.count); }

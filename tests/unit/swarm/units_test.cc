@@ -26,13 +26,6 @@ class Units : public Harness {
     Add(link);
     links_know_leaves = true;
   }
-  void AddOpeningOnly(uint64_t link, uint64_t peer = 1) {
-    LinkTraits traits;
-    traits.opening_only = true;
-    traits.leaves = true;
-    traits.peer = peer;
-    swarm.AddLink(LinkId(link), traits, now);
-  }
   // The unit is here, from a link that is there for nothing else.
   void Get(const ChunkPart& part) {
     Add(1'000);
@@ -563,76 +556,6 @@ TEST(PartFaults, OriginalLinksAreAskedForWholeChunksInTheirOrder) {
 }
 
 // --- What comes unasked
-
-TEST(Promised, IsAwaitedLikeWhatWasAskedForAndAskedOfNobodyElse) {
-  Units h(2);
-  h.AddOpeningOnly(1, /*peer=*/7);
-  h.AddSeed(2, /*peer=*/7);
-  for (uint32_t leaf = 0; leaf < 28; leaf += kUnitLeaves) {
-    h.swarm.OnPromised(LinkId(1), Part(0, leaf), h.now);
-  }
-  h.Decide();
-  EXPECT_FALSE(h.last.leaf_requests.empty() && h.last.requests.empty());
-  for (const RequestLeaves& request : h.last.leaf_requests) {
-    EXPECT_EQ(request.link, LinkId(2));
-    EXPECT_FALSE(request.part.chunk == ChunkIndex(0) && request.part.first_leaf < 28);
-  }
-  for (const RequestChunks& request : h.last.requests) EXPECT_EQ(request.first, ChunkIndex(1));
-  EXPECT_TRUE(h.swarm.OnReceived(LinkId(1), Part(0, 4), h.now));
-  h.swarm.OnVerified(LinkId(1), Part(0, 4));
-  EXPECT_TRUE(h.swarm.Has(Part(0, 4)));
-  EXPECT_FALSE(h.swarm.OnReceived(LinkId(1), Part(0, 4), h.now)) << "it came twice";
-}
-
-TEST(Promised, IsAskedOfOthersOnceItsLinkIsGone) {
-  Units h(1);
-  h.AddOpeningOnly(1);
-  for (uint32_t leaf = 0; leaf < limits::kLeavesPerChunk; leaf += kUnitLeaves) {
-    h.swarm.OnPromised(LinkId(1), Part(0, leaf), h.now);
-  }
-  h.Remove(1);
-  h.AddSeed(2);
-  for (int round = 0; round < 20 && !h.swarm.Complete(); ++round) {
-    h.Decide();
-    while (!h.queue[2].empty()) h.Deliver(2);
-  }
-  EXPECT_TRUE(h.swarm.Complete());
-}
-
-TEST(Promised, WhoseHashIsUnknownIsAskedOfNobodyHoweverLongItTakes) {
-  Units h(2);
-  h.swarm.SetKnown(ChunkIndex(0), 2, false);
-  h.AddOpeningOnly(1, /*peer=*/7);
-  h.AddSeed(2, /*peer=*/7);
-  for (uint32_t leaf = 0; leaf < limits::kLeavesPerChunk; leaf += kUnitLeaves) {
-    h.swarm.OnPromised(LinkId(1), Part(0, leaf), h.now);
-  }
-  for (int round = 0; round < 100; ++round) {
-    h.Decide();
-    EXPECT_TRUE(h.last.leaf_requests.empty() && h.last.requests.empty());
-    h.now += absl::Milliseconds(100);
-  }
-}
-
-TEST(Promised, OfNoUseIsNothingAtAll) {
-  Units h(1);
-  h.AddOpeningOnly(1);
-  h.swarm.OnPromised(LinkId(1), Part(1, 0), h.now);
-  h.swarm.OnPromised(LinkId(1), Part(0, 0, 2), h.now);
-  h.swarm.OnPromised(LinkId(9), Part(0, 0), h.now);
-  EXPECT_FALSE(h.swarm.OnReceived(LinkId(1), Part(0, 0), h.now));
-  EXPECT_EQ(h.swarm.NextWake(), absl::InfiniteFuture());
-}
-
-TEST(Promised, LinksForItSayNothingOfHowManyOthersFetch) {
-  // Whole chunks are asked for where nobody else fetches the content.
-  Units h(10);
-  h.AddOpeningOnly(1, /*peer=*/7);
-  h.AddSeed(2, /*peer=*/7);
-  h.Decide();
-  EXPECT_TRUE(h.last.leaf_requests.empty());
-  EXPECT_FALSE(h.last.requests.empty());
-}
 
 }  // namespace
 }  // namespace p2p::swarm
