@@ -1,5 +1,6 @@
 #include "core/content/chunk_tree.h"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -114,6 +115,46 @@ absl::Status ChunkTree::AddAll(absl::Span<const uint8_t> chunk) {
   }
   *this = all;
   return absl::OkStatus();
+}
+
+ChunkTree::Leaves ChunkTree::GroupOf(uint32_t first_leaf) const {
+  const uint32_t count = std::min(kGranularityLeaves, width_);
+  return {first_leaf / count * count, count};
+}
+
+bool ChunkTree::Knows(const Leaves& group) const {
+  const uint32_t node = NodeOf(group.first, group.count);
+  return Knows(node) && (node == 1 || Proof(group.first, group.count).ok());
+}
+
+absl::StatusOr<std::vector<Hash256>> ChunkTree::ProofWithin(uint32_t first_leaf,
+                                                            uint32_t leaf_count,
+                                                            absl::Span<const uint8_t> group) const {
+  P2P_RETURN_IF_ERROR(CheckRange(first_leaf, leaf_count));
+  const Leaves around = GroupOf(first_leaf);
+  if (leaf_count >= around.count || LeavesOf(group.size()) > around.count) {
+    return absl::InvalidArgumentError("the range of leaves is not within that group");
+  }
+  LeafHashes level;
+  HashLeaves(group, level.data());
+  std::vector<Hash256> proof;
+  uint32_t index = first_leaf - around.first;  // in the level, of the node above the range
+  uint32_t below = 1;                          // leaves below each node of the level
+  for (uint32_t count = around.count; count > 1; count /= 2) {
+    if (below >= leaf_count) proof.push_back(level[index ^ 1]);
+    HashPairs(level.data(), count / 2, level.data());
+    index /= 2;
+    below *= 2;
+  }
+  if (!Knows(around)) return absl::NotFoundError("the proof of these leaves is not known");
+  const uint32_t node = NodeOf(around.first, around.count);
+  if (nodes_[node - 1] != level.front()) {
+    return absl::FailedPreconditionError("the leaves do not have their hash");
+  }
+  if (node == 1) return proof;
+  P2P_ASSIGN_OR_RETURN(const auto above, Proof(around.first, around.count));
+  proof.insert(proof.end(), above.begin(), above.end());
+  return proof;
 }
 
 absl::StatusOr<std::vector<Hash256>> ChunkTree::Proof(uint32_t first_leaf,

@@ -51,6 +51,18 @@ class ChunkTree {
   // beyond the chunk's end.
   absl::StatusOr<std::vector<Hash256>> Proof(uint32_t first_leaf, uint32_t leaf_count) const;
 
+  // For what is smaller: the range around it whose bytes ProofWithin needs.
+  struct Leaves {
+    uint32_t first;
+    uint32_t count;
+  };
+  Leaves GroupOf(uint32_t first_leaf) const;
+  // Whether the group is known, and what proves it.
+  bool Knows(const Leaves& group) const;
+  // The same as Proof, of a range within that group. FailedPrecondition: these are not its bytes.
+  absl::StatusOr<std::vector<Hash256>> ProofWithin(uint32_t first_leaf, uint32_t leaf_count,
+                                                   absl::Span<const uint8_t> group) const;
+
   // Leaves of the tree with its padding: the next power of two of leaf_count() in a file of one
   // chunk, limits::kLeavesPerChunk in a longer one.
   uint32_t width() const { return width_; }

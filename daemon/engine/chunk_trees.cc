@@ -26,4 +26,12 @@ absl::StatusOr<std::vector<Hash256>> ChunkTrees::Proof(const ChunkPart& part) co
   return tree->second.Proof(part.first_leaf, part.leaf_count);
 }
 
+absl::optional<content::ChunkTree> ChunkTrees::TreeAround(const ChunkPart& part) const {
+  const auto tree = trees_.find(part.chunk);
+  if (tree == trees_.end()) return absl::nullopt;
+  const content::ChunkTree::Leaves group = tree->second.GroupOf(part.first_leaf);
+  if (part.leaf_count >= group.count || !tree->second.Knows(group)) return absl::nullopt;
+  return tree->second;
+}
+
 }  // namespace p2p::engine

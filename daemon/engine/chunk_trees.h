@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "core/base/chunk_part.h"
 #include "core/base/ids.h"
@@ -24,6 +25,9 @@ class ChunkTrees {
 
   // What proves the part; nothing when that is not known.
   absl::StatusOr<std::vector<Hash256>> Proof(const ChunkPart& part) const;
+  // What proves parts that are too small to be remembered, with the bytes around them: a tree that
+  // knows their group.
+  absl::optional<content::ChunkTree> TreeAround(const ChunkPart& part) const;
 
  private:
   // Two megabytes. More are made again from the chunk's bytes when they are needed.

@@ -63,8 +63,10 @@ class Serving : public std::enable_shared_from_this<Serving> {
   struct ToPrepare {
     Asked asked;
     std::vector<Hash256> proof;
-    // The proof is to be made from the whole chunk.
-    absl::optional<content::ChunkTree> new_tree;
+    // The proof is to be made from the bytes around the leaves, with this tree, or with one that is
+    // to be made from the whole chunk.
+    absl::optional<content::ChunkTree> tree;
+    bool tree_is_new = false;
   };
   struct Prepared {
     Asked asked;
@@ -79,8 +81,11 @@ class Serving : public std::enable_shared_from_this<Serving> {
   // --- serving_chunks.cc
   void ServeChunk(const Asked& asked);
   void PrepareChunks();
-  // The proof of leaves, or what it can be made from; false when they can not be proven here.
+  // Whether there are such leaves, as far as asking goes.
+  bool Exists(const ChunkPart& part) const;
+  // The proof of leaves, or what it can be made from; false when they can not be proven here yet.
   bool FindProof(ToPrepare* chunk) const;
+  static absl::Status MakeProof(store::FileChunkManager* store, ToPrepare* chunk);
   void Prepare(Link& to, std::vector<ToPrepare> chunks);
   static absl::StatusOr<Prepared> PrepareOne(store::FileChunkManager* store, ToPrepare* chunk);
   static void Send(session::PeerSession& session, const Prepared& chunk);

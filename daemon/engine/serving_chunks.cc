@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
+#include "core/base/status.h"
+#include "core/content/merkle.h"
 #include "daemon/engine/serving.h"
 
 namespace p2p::engine {
@@ -30,10 +32,7 @@ void Serving::ServeOriginal(Link& link, FileIndex file, uint64_t chunk_id) {
 
 void Serving::ServeChunk(const Asked& asked) {
   if (refusing_) return Refuse(asked, 410, kDamaged);
-  if (content_->layout == nullptr || asked.part.chunk.value() >= content_->layout->chunk_count() ||
-      content_->layout->PartLength(asked.part) == 0) {
-    return Refuse(asked, 404, "no such chunk");
-  }
+  if (!Exists(asked.part)) return Refuse(asked, 404, "no such chunk, or no such leaves of it");
   if (!content_->Has(asked.part)) return Refuse(asked, 409, "not available here yet");
   const FileIndex file = content_->layout->Locate(asked.part.chunk).file;
   if (suspect_.contains(file)) {
@@ -45,6 +44,17 @@ void Serving::ServeChunk(const Asked& asked) {
   runtime_->engine_loop.Post([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->PrepareChunks();
   });
+}
+
+bool Serving::Exists(const ChunkPart& part) const {
+  const content::Layout* const layout = content_->layout.get();
+  if (layout == nullptr || part.chunk.value() >= layout->chunk_count()) return false;
+  if (part.whole()) return true;
+  const content::ChunkPlace place = layout->Locate(part.chunk);
+  const uint32_t leaves = (place.length + limits::kLeafBytes - 1) / limits::kLeafBytes;
+  const uint32_t width = content::TreeWidth(leaves, layout->file(place.file).length);
+  return content::IsProvableRange(part.first_leaf, part.leaf_count, width) &&
+         part.first_leaf < leaves;
 }
 
 // One job for each large chunk, one for many small ones.
@@ -81,12 +91,36 @@ bool Serving::FindProof(ToPrepare* chunk) const {
     return true;
   }
   if (content_->hashes == nullptr || !content_->Has(part.chunk)) return false;
+  chunk->tree = content_->trees.TreeAround(part);
+  if (chunk->tree.has_value()) return true;
   const absl::optional<Hash256> hash = content_->hashes->Get(part.chunk);
   if (!hash.has_value()) return false;
   const content::ChunkPlace place = content_->layout->Locate(part.chunk);
-  chunk->new_tree.emplace(*hash, place.length, content_->layout->file(place.file).length);
-  return content::IsProvableRange(part.first_leaf, part.leaf_count, chunk->new_tree->width()) &&
-         part.leaf_count >= content::ChunkTree::kGranularityLeaves;
+  chunk->tree.emplace(*hash, place.length, content_->layout->file(place.file).length);
+  chunk->tree_is_new = true;
+  return true;
+}
+
+absl::Status Serving::MakeProof(store::FileChunkManager* store, ToPrepare* chunk) {
+  const ChunkPart& part = chunk->asked.part;
+  content::ChunkTree& tree = *chunk->tree;
+  if (chunk->tree_is_new) {
+    std::vector<uint8_t> bytes(store->layout().ChunkLength(part.chunk));
+    P2P_RETURN_IF_ERROR(store->ReadChunk(part.chunk, absl::MakeSpan(bytes)));
+    // Other bytes than were verified: the file changed.
+    const absl::Status status = tree.AddAll(bytes);
+    if (!status.ok()) return absl::FailedPreconditionError(status.message());
+  }
+  const content::ChunkTree::Leaves group = tree.GroupOf(part.first_leaf);
+  if (part.leaf_count >= group.count) {
+    P2P_ASSIGN_OR_RETURN(chunk->proof, tree.Proof(part.first_leaf, part.leaf_count));
+    return absl::OkStatus();
+  }
+  std::vector<uint8_t> bytes(store->layout().PartLength({part.chunk, group.first, group.count}));
+  P2P_RETURN_IF_ERROR(
+      store->ReadPart(part.chunk, group.first * limits::kLeafBytes, absl::MakeSpan(bytes)));
+  P2P_ASSIGN_OR_RETURN(chunk->proof, tree.ProofWithin(part.first_leaf, part.leaf_count, bytes));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Serving::Prepared> Serving::PrepareOne(store::FileChunkManager* store,
@@ -97,17 +131,7 @@ absl::StatusOr<Serving::Prepared> Serving::PrepareOne(store::FileChunkManager* s
   absl::StatusOr<FileSlice> slice =
       store->PrepareToSend(part.chunk, part.first_leaf * limits::kLeafBytes, length);
   if (!slice.ok()) return slice.status();
-  if (chunk->new_tree.has_value()) {
-    std::vector<uint8_t> bytes(store->layout().ChunkLength(part.chunk));
-    absl::Status status = store->ReadChunk(part.chunk, absl::MakeSpan(bytes));
-    if (!status.ok()) return status;
-    // Other bytes than were verified: the file changed.
-    status = chunk->new_tree->AddAll(bytes);
-    if (!status.ok()) return absl::FailedPreconditionError(status.message());
-    auto proof = chunk->new_tree->Proof(part.first_leaf, part.leaf_count);
-    if (!proof.ok()) return proof.status();
-    chunk->proof = *std::move(proof);
-  }
+  if (chunk->tree.has_value()) P2P_RETURN_IF_ERROR(MakeProof(store, chunk));
   return Prepared{chunk->asked, std::move(chunk->proof), *std::move(slice)};
 }
 
@@ -138,8 +162,8 @@ void Serving::Prepare(Link& to, std::vector<ToPrepare> chunks) {
             continue;
           }
           ready.push_back(*std::move(one));
-          if (!chunk.new_tree.has_value()) continue;
-          runtime->engine_loop.Post([weak, at = chunk.asked.part.chunk, tree = *chunk.new_tree] {
+          if (!chunk.tree_is_new) continue;
+          runtime->engine_loop.Post([weak, at = chunk.asked.part.chunk, tree = *chunk.tree] {
             if (const auto self = weak.lock()) self->content_->trees.Put(at, tree);
           });
         }

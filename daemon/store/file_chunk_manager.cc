@@ -58,13 +58,19 @@ absl::StatusOr<std::shared_ptr<File>> FileChunkManager::Handle(FileIndex file, b
 }
 
 absl::Status FileChunkManager::ReadChunk(ChunkIndex chunk, absl::Span<uint8_t> data) {
+  return ReadPart(chunk, 0, data);
+}
+
+absl::Status FileChunkManager::ReadPart(ChunkIndex chunk, uint32_t offset,
+                                        absl::Span<uint8_t> data) {
   const content::ChunkPlace place = layout_->Locate(chunk);
+  P2P_RETURN_IF_ERROR(CheckInside(place, offset, data.size()));
   std::shared_ptr<File> handle;
   {
     absl::ReaderMutexLock lock(&name_mutex_);
     P2P_ASSIGN_OR_RETURN(handle, Handle(place.file, /*make=*/false));
   }
-  return handle->ReadAt(place.offset.value(), data);
+  return handle->ReadAt(place.offset.value() + offset, data);
 }
 
 absl::Status FileChunkManager::WriteChunk(ChunkIndex chunk, absl::Span<const uint8_t> data) {

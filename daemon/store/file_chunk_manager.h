@@ -93,6 +93,9 @@ class FileChunkManager {
 
   // Reads a whole chunk; `data` has the chunk's length.
   absl::Status ReadChunk(ChunkIndex chunk, absl::Span<uint8_t> data);
+  // Reads some bytes of a chunk, at `offset` bytes in it. InvalidArgument when there are none or
+  // they go beyond the chunk.
+  absl::Status ReadPart(ChunkIndex chunk, uint32_t offset, absl::Span<uint8_t> data);
   absl::Status WriteChunk(ChunkIndex chunk, absl::Span<const uint8_t> data);
   // Writes some bytes of a chunk, at `offset` bytes in it, with WriteChunk's guarantees. Parts of a
   // chunk may come in any order. InvalidArgument, and nothing written, when there are none or they

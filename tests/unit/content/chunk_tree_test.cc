@@ -136,6 +136,27 @@ TEST(ChunkTree, VerifiesRangesThatAreTooSmallToBeRemembered) {
   }
 }
 
+TEST(ChunkTree, ProvesRangesThatAreTooSmallToBeRememberedWithTheBytesAroundThem) {
+  for (const Sample& sample : Samples()) {
+    for (const Range range : sample.Ranges(/*least=*/1)) {
+      const ChunkTree::Leaves group = sample.whole.GroupOf(range.first);
+      if (range.count >= group.count) continue;
+      const auto bytes = sample.Slice({group.first, group.count});
+      const auto proof = sample.whole.ProofWithin(range.first, range.count, bytes);
+      ASSERT_TRUE(proof.ok()) << proof.status();
+      EXPECT_EQ(*proof, PlainProof(sample, range));
+      std::vector<uint8_t> wrong(bytes.begin(), bytes.end());
+      wrong.back() ^= 1;
+      EXPECT_TRUE(absl::IsFailedPrecondition(
+          sample.whole.ProofWithin(range.first, range.count, wrong).status()));
+      if (group.count == sample.whole.width()) continue;
+      EXPECT_FALSE(sample.Empty().Knows(group));
+      EXPECT_TRUE(
+          absl::IsNotFound(sample.Empty().ProofWithin(range.first, range.count, bytes).status()));
+    }
+  }
+}
+
 TEST(ChunkTree, LearnsFromAProofExactlyThatRangeAndItsSiblings) {
   const Sample sample(kChunk, 10 * kChunk);
   ChunkTree tree = sample.Empty();
