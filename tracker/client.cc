@@ -37,7 +37,8 @@ Client::Client(Worker* worker, const ConversationOptions* options, Service* serv
     : worker_(worker),
       admission_(std::move(admission)),
       connection_(&worker->connections, std::move(socket), this),
-      conversation_(options, service, IpOf(connection_.remote()), MonotonicNow()) {}
+      conversation_(options, service, {IpOf(connection_.remote()), connection_.remote().port()},
+                    MonotonicNow()) {}
 
 void Client::OnRead(absl::string_view bytes) {
   const absl::Time now = MonotonicNow();
@@ -91,7 +92,7 @@ void Client::Follow(absl::Time now) {
       return connection_.WakeUpAt(conversation_.WakeUpTime());
     case Conversation::State::kFinished:
       return connection_.FinishSending();
-    case Conversation::State::kTimedOut:
+    case Conversation::State::kAbandoned:
       return connection_.Close();
   }
 }

@@ -7,19 +7,36 @@
 #include "core/wire/fields.h"
 
 namespace p2p::tracker {
+namespace {
+
+constexpr char kAgent[] = "p2p-tracker/" P2P_VERSION;
+// TLS begins with it. No line does.
+constexpr char kTlsFirstByte = 0x16;
+
+}  // namespace
 
 Conversation::Conversation(const ConversationOptions* options, Service* service,
-                           const wire::IpAddress& source, absl::Time now)
+                           const wire::PeerAddress& client, absl::Time now)
     : options_(options),
       service_(service),
-      source_(source),
+      client_(client),
       backlog_limit_(options->max_backlog_bytes),
       started_(now),
       last_bytes_(now),
       last_activity_(now) {}
 
+std::string Conversation::NoRoomText() {
+  return wire::FormatHelloAnswer(kAgent, absl::nullopt) +
+         wire::FormatError(503, "too many connections");
+}
+
 void Conversation::OnBytes(absl::string_view bytes, absl::Time now) {
   last_bytes_ = now;
+  if (!std::exchange(heard_byte_, true) && bytes.front() == kTlsFirstByte) {
+    state_ = State::kAbandoned;
+    if (options_->on_fault) options_->on_fault(client_.ip, bytes, {400, "TLS is not spoken here"});
+    return;
+  }
   if (held_.empty()) {
     Process(bytes, now);
   } else {
@@ -44,7 +61,7 @@ void Conversation::OnTime(absl::Time now) {
   const bool no_request = !had_request_ && now >= started_ + options_->first_request_timeout;
   const bool idle = now >= IdleUntil();
   if (no_request || idle || (now >= must_take_by_ && taken_ < limits::kMinTransferBytes)) {
-    state_ = State::kTimedOut;
+    state_ = State::kAbandoned;
     return;
   }
   if (HasUnendedLine() && now >= last_bytes_ + options_->line_pause) {
@@ -73,7 +90,9 @@ absl::Time Conversation::IdleUntil() const {
   return last_activity_ + std::max(options_->idle_timeout, ttl + ttl / 4);
 }
 
-bool Conversation::HasUnendedLine() const { return !said_hello_ && reader_.HasPartial(); }
+bool Conversation::HasUnendedLine() const {
+  return !said_hello_ && !heard_line_end_ && reader_.HasPartial();
+}
 
 // `input` follows what is held; one of them is empty.
 void Conversation::Process(absl::string_view input, absl::Time now) {
@@ -84,7 +103,7 @@ void Conversation::Process(absl::string_view input, absl::Time now) {
   if (state_ == State::kOpen) held_.assign(input.data(), input.size());
   if (state_ == State::kOpen && end_of_stream_ && held_.empty()) {
     if (reader_.HasPartial()) OnLine(reader_.TakePartial(), now);
-    state_ = State::kFinished;
+    if (state_ == State::kOpen) state_ = State::kFinished;
   }
   WatchBacklog(now);
 }
@@ -105,13 +124,15 @@ void Conversation::TakeLine(absl::string_view* input, absl::Time now) {
     input->remove_prefix(skipped);
     return;
   }
+  if (pending_ != nullptr) return TakePayload(input, now);
   if (std::exchange(line_ended_by_pause_, false)) {
-    if (!absl::ConsumePrefix(input, "\r\n")) absl::ConsumePrefix(input, "\n");
+    heard_line_end_ = absl::ConsumePrefix(input, "\r\n") || absl::ConsumePrefix(input, "\n");
     if (input->empty()) return;
   }
   absl::string_view line;
   switch (reader_.Next(input, &line)) {
     case wire::LineReader::Result::kLine:
+      heard_line_end_ = true;
       return OnLine(line, now);
     case wire::LineReader::Result::kNeedMore:
       return;
@@ -125,39 +146,77 @@ void Conversation::OnLine(absl::string_view line, absl::Time now) {
   wire::TrackerRequest request;
   const auto fault = wire::ParseTrackerRequest(line, &request);
   if (fault.has_value()) return OnFault(line, *fault);
+  if (!wire::HasPayload(line)) return OnRequest(request, line, "", now);
+  pending_ = std::make_unique<Pending>(
+      Pending{request, std::string(line), wire::PayloadBytes(line).value_or(0), ""});
+}
+
+void Conversation::TakePayload(absl::string_view* input, absl::Time now) {
+  const absl::string_view taken =
+      input->substr(0, pending_->payload_bytes - pending_->payload.size());
+  pending_->payload.append(taken.data(), taken.size());
+  input->remove_prefix(taken.size());
+  if (pending_->payload.size() < pending_->payload_bytes) return;
+  const std::unique_ptr<Pending> whole = std::move(pending_);
+  last_activity_ = now;
+  if (const auto fault = wire::TakePayload(whole->payload, &whole->request)) {
+    return CountFault(whole->line, fault->error);
+  }
+  OnRequest(whole->request, whole->line, whole->payload, now);
+}
+
+void Conversation::OnRequest(const wire::TrackerRequest& request, absl::string_view line,
+                             absl::string_view payload, absl::Time now) {
   had_request_ = true;
-  if (absl::holds_alternative<wire::HelloRequest>(request)) said_hello_ = true;
   ++uncounted_requests_;
   const size_t before = output_.size();
-  service_->Answer(request, source_, now, &output_);
-  if (options_->on_request) {
-    options_->on_request(source_, line, absl::string_view(output_).substr(before));
+  if (absl::holds_alternative<wire::HelloRequest>(request)) {
+    SayHello();
+  } else {
+    service_->Answer(request, client_.ip, now, &output_);
   }
+  if (options_->on_request) {
+    options_->on_request(client_.ip, line, payload, absl::string_view(output_).substr(before));
+  }
+}
+
+void Conversation::SayHello() {
+  said_hello_ = true;
+  output_ += wire::FormatHelloAnswer(kAgent, client_);
 }
 
 void Conversation::OnFault(absl::string_view line, const wire::RequestFault& fault) {
-  if (fault.kind == wire::RequestFault::Kind::kForeign) return RefuseAndFinish(line, fault.error);
-  if (fault.kind == wire::RequestFault::Kind::kUnknownVerb && said_hello_) {
-    return OnUnknownVerb(line, fault.error);
+  using Kind = wire::RequestFault::Kind;
+  if (fault.kind == Kind::kForeign) return RefuseAndFinish(line, fault.error);
+  if (fault.kind == Kind::kHello) {
+    // Else this tracker would look like one that does not know HELLO.
+    SayHello();
+    return RefuseAndFinish(line, fault.error);
   }
-  if (++bad_lines_ > limits::kMaxBadLines) {
-    return RefuseAndFinish(line, {fault.error.code, "too many malformed lines"});
-  }
-  Refuse(line, fault.error);
+  const bool later_version = fault.kind == Kind::kUnknownVerb && said_hello_;
+  if ((later_version || wire::HasPayload(line)) && !SkipPayload(line)) return;
+  // A client of a later version learns from the answer that this tracker does not know the verb.
+  if (later_version) return Refuse(line, fault.error);
+  CountFault(line, fault.error);
 }
 
-// A client of a later version: it learns from the answer that this tracker does not know the verb.
-void Conversation::OnUnknownVerb(absl::string_view line, const wire::WireError& error) {
+bool Conversation::SkipPayload(absl::string_view line) {
   payload_to_skip_ = wire::PayloadBytes(line).value_or(0);
-  if (payload_to_skip_ > limits::kMaxUnknownPayloadBytes) {
-    return RefuseAndFinish(line, {413, "the payload is larger than 1 MiB"});
+  if (payload_to_skip_ <= limits::kMaxUnknownPayloadBytes) return true;
+  RefuseAndFinish(line, {413, "the payload is larger than 1 MiB"});
+  return false;
+}
+
+void Conversation::CountFault(absl::string_view line, const wire::WireError& error) {
+  if (++bad_lines_ > limits::kMaxBadLines) {
+    return RefuseAndFinish(line, {error.code, "too many malformed lines"});
   }
   Refuse(line, error);
 }
 
 void Conversation::Refuse(absl::string_view line, const wire::WireError& error) {
   output_ += wire::FormatError(error.code, error.text);
-  if (options_->on_fault) options_->on_fault(source_, line, error);
+  if (options_->on_fault) options_->on_fault(client_.ip, line, error);
 }
 
 void Conversation::RefuseAndFinish(absl::string_view line, const wire::WireError& error) {

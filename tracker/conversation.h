@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -36,15 +37,18 @@ struct ConversationOptions {
       on_fault;
   // Told of each request with its answer, for the access log. May be empty.
   std::function<void(const wire::IpAddress& source, absl::string_view line,
-                     absl::string_view answer)>
+                     absl::string_view payload, absl::string_view answer)>
       on_request;
 };
 
 class Conversation {
  public:
-  // `options` and `service` must outlive it.
-  Conversation(const ConversationOptions* options, Service* service, const wire::IpAddress& source,
-               absl::Time now);
+  // `options` and `service` must outlive it. `client`: where it is seen.
+  Conversation(const ConversationOptions* options, Service* service,
+               const wire::PeerAddress& client, absl::Time now);
+
+  // What somebody is told for whom there is no room: all of the conversation.
+  static std::string NoRoomText();
 
   void OnBytes(absl::string_view bytes, absl::Time now);
   void OnEndOfStream(absl::Time now);
@@ -64,8 +68,8 @@ class Conversation {
 
   enum class State {
     kOpen,
-    kFinished,  // no more answers will come: send what is there, then end the sending side
-    kTimedOut,  // close the connection now
+    kFinished,   // no more answers will come: send what is there, then end the sending side
+    kAbandoned,  // close the connection now
   };
   State state() const { return state_; }
 
@@ -77,8 +81,15 @@ class Conversation {
   // Takes one line, or all of `input` when it holds no whole one.
   void TakeLine(absl::string_view* input, absl::Time now);
   void OnLine(absl::string_view line, absl::Time now);
+  void OnRequest(const wire::TrackerRequest& request, absl::string_view line,
+                 absl::string_view payload, absl::Time now);
+  void TakePayload(absl::string_view* input, absl::Time now);
   void OnFault(absl::string_view line, const wire::RequestFault& fault);
-  void OnUnknownVerb(absl::string_view line, const wire::WireError& error);
+  // The payload of a line that is refused; false when it is too long.
+  bool SkipPayload(absl::string_view line);
+  void SayHello();
+  // Refuses; too many such lines are the end.
+  void CountFault(absl::string_view line, const wire::WireError& error);
   void Refuse(absl::string_view line, const wire::WireError& error);
   // Refuses and sends no further answer.
   void RefuseAndFinish(absl::string_view line, const wire::WireError& error);
@@ -86,7 +97,7 @@ class Conversation {
 
   const ConversationOptions* const options_;
   Service* const service_;
-  const wire::IpAddress source_;
+  const wire::PeerAddress client_;
 
   State state_ = State::kOpen;
   wire::LineReader reader_;
@@ -95,12 +106,22 @@ class Conversation {
   size_t unsent_ = 0;
   size_t backlog_limit_;
   size_t payload_to_skip_ = 0;
+  // A request whose payload is coming in.
+  struct Pending {
+    wire::TrackerRequest request;
+    std::string line;
+    size_t payload_bytes;
+    std::string payload;
+  };
+  std::unique_ptr<Pending> pending_;
   uint64_t uncounted_requests_ = 0;
   int bad_lines_ = 0;
   bool said_hello_ = false;
   bool had_request_ = false;
   bool end_of_stream_ = false;
   bool line_ended_by_pause_ = false;  // its LF may still come, and is then no empty line
+  bool heard_line_end_ = false;       // it is a client that ends its lines
+  bool heard_byte_ = false;
 
   const absl::Time started_;
   absl::Time last_bytes_;

@@ -26,7 +26,7 @@ namespace {
 constexpr absl::Duration kSweepInterval = absl::Milliseconds(250);
 constexpr absl::Duration kCountInterval = absl::Seconds(1);
 constexpr int kMaxLoops = 16;
-constexpr size_t kMaxLoggedLineBytes = 80;
+constexpr size_t kMaxLoggedLineBytes = 160;
 
 // Memory of this process; 0 where the system does not tell it here.
 uint64_t ResidentBytes() {
@@ -66,8 +66,10 @@ Server::Server(const ServerOptions& options, std::function<wire::Figures()> figu
       [log = fault_log_.get()](const wire::IpAddress& source, absl::string_view line,
                                const wire::WireError& error) { log->Add(source, line, error); };
   options_.conversation.on_request = [this](const wire::IpAddress& source, absl::string_view line,
-                                            absl::string_view answer) {
-    if (access_log_.load(std::memory_order_relaxed)) LogRequest(source, line, answer);
+                                            absl::string_view payload, absl::string_view answer) {
+    if (!access_log_.load(std::memory_order_relaxed)) return;
+    LogRequest(source, payload.empty() ? std::string(line) : absl::StrCat(line, " ", payload),
+               answer);
   };
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   const int loops = options.loops > 0 ? options.loops : std::clamp(cores, 1, kMaxLoops);
@@ -90,7 +92,7 @@ absl::Status Server::Listen(absl::Span<const net::Endpoint> at) {
   net::EventLoop* const loop = &workers_.front()->loop;
   for (const net::Endpoint& endpoint : at) {
     auto listener = net::Listener::Listen(
-        loop, endpoint, options_.listener,
+        loop, endpoint, options_.listener, Conversation::NoRoomText(),
         [this] { return &workers_[next_worker_++ % workers_.size()]->loop; },
         [this](net::EventLoop* of, asio::ip::tcp::socket socket, net::Admission admission) {
           Accept(of, std::move(socket), std::move(admission));

@@ -30,9 +30,7 @@ struct Service::Visitor {
   absl::Time now;
   std::string* out;
 
-  void operator()(const wire::HelloRequest&) const {
-    out->append(wire::FormatHelloAnswer("p2p-tracker/" P2P_VERSION));
-  }
+  void operator()(const wire::HelloRequest&) const {}
   void operator()(const wire::RegisterRequest& request) const;
   void operator()(const wire::UnregisterRequest& request) const {
     if (Refuse(request.address)) return;
@@ -43,15 +41,18 @@ struct Service::Visitor {
   void operator()(const wire::WithdrawRequest& request) const;
   void operator()(const wire::RenewRequest& request) const;
   void operator()(const wire::LookupRequest& request) const {
-    AnswerPeers(service->registry_.Lookup(request.name, source, now),
-                "no peer shares a file of this name");
+    const auto found = service->registry_.Lookup(request.name, source, now);
+    if (found.has_value()) return wire::AppendPeerList(*found, out);
+    Error(404, "no peer shares a file of this name");
   }
   void operator()(const wire::FindRequest& request) const {
     out->append(wire::FormatFound(service->registry_.Find(request.name, source, now)));
   }
   void operator()(const wire::PeersRequest& request) const {
-    AnswerPeers(service->registry_.Peers(request.content_id, source, now),
-                "no peer shares this content");
+    const auto found = service->registry_.Peers(request.content_id, source, now);
+    std::vector<wire::FoundVersion> versions;
+    if (found.has_value()) versions.push_back({request.content_id, *found});
+    out->append(wire::FormatFound(versions));
   }
 
   void operator()(const wire::StatsRequest&) const {
@@ -71,10 +72,6 @@ struct Service::Visitor {
   void AnswerTtl() const {
     const absl::Duration ttl = service->registry_.options().ttl;
     wire::AppendOk(static_cast<uint64_t>(absl::ToInt64Seconds(ttl)), out);
-  }
-  void AnswerPeers(const absl::optional<wire::PeerList>& found, absl::string_view none) const {
-    if (found.has_value()) return wire::AppendPeerList(*found, out);
-    Error(404, none);
   }
 };
 

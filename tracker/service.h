@@ -36,7 +36,8 @@ class Service {
   // Is told of what requests change. Before any request; may be null.
   void SetChangeListener(ChangeListener* listener) { listener_ = listener; }
 
-  // Appends the whole answer: one line, and for FIND its payload.
+  // Appends the whole answer: one line, and for FIND and PEERS its payload. HELLO is the
+  // conversation's.
   void Answer(const wire::TrackerRequest& request, const wire::IpAddress& source, absl::Time now,
               std::string* out);
   Registry& registry() { return registry_; }

@@ -15,9 +15,30 @@ constexpr uint64_t kMaxMomentMs = uint64_t{1} << 43;
 
 bool IsReachable(const wire::PeerAddress& address) { return address.ip.WhyUnusable() == nullptr; }
 
+// A request in one line: the payload follows in the place of the LF.
+bool ParseRequest(absl::string_view line, wire::TrackerRequest* request) {
+  if (!wire::HasPayload(line)) return !wire::ParseTrackerRequest(line, request).has_value();
+  constexpr int kWordsOfAnnounce = 5;  // ANNOUNCE <size> <content_id> <peer_address> +<n>
+  absl::string_view name = line;
+  for (int i = 0; i < kWordsOfAnnounce; ++i) wire::TakeFirstWord(&name);
+  const absl::string_view first = line.substr(0, line.size() - name.size());
+  return !wire::ParseTrackerRequest(absl::StripSuffix(first, " "), request).has_value() &&
+         !wire::TakePayload(name, request).has_value();
+}
+
+void AppendRegister(const RegistrationKey& key, ByteCount size, bool partial, std::string* out) {
+  std::string text =
+      wire::FormatRegister(key.name, size, key.content_id, partial, key.address.ToString());
+  if (key.content_id.has_value()) {
+    text[text.find('\n')] = ' ';
+    text += '\n';
+  }
+  *out += text;
+}
+
 absl::optional<wire::RegisterRequest> ParseRegister(absl::string_view line) {
   wire::TrackerRequest request;
-  if (wire::ParseTrackerRequest(line, &request).has_value()) return absl::nullopt;
+  if (!ParseRequest(line, &request)) return absl::nullopt;
   const auto* registered = absl::get_if<wire::RegisterRequest>(&request);
   if (registered == nullptr || !IsReachable(registered->address)) return absl::nullopt;
   return *registered;
@@ -110,8 +131,8 @@ absl::optional<RegistrationView> ParseRecord(absl::string_view field, absl::stri
   const auto size = ParseDecimal(wire::TakeFirstWord(&value), limits::kMaxFileBytes);
   if (!key.has_value() || !end.has_value() || !size.has_value()) return absl::nullopt;
   const bool partial = value == "partial";
-  std::string line = wire::FormatRegister(key->name, ByteCount(*size), key->content_id, partial,
-                                          address.ToString());
+  std::string line;
+  AppendRegister(*key, ByteCount(*size), partial, &line);
   line.pop_back();
   const auto judged = ParseRegister(line);
   if (!judged.has_value() || judged->name != key->name) return absl::nullopt;
@@ -121,17 +142,15 @@ absl::optional<RegistrationView> ParseRecord(absl::string_view field, absl::stri
 
 void AppendRegistered(const RegistrationView& registration, const StoreClock& clock,
                       std::string* out) {
-  absl::StrAppend(
-      out, clock.ToStore(registration.expires), " ",
-      wire::FormatRegister(registration.name, registration.size, registration.content_id,
-                           registration.partial, registration.address.ToString()));
+  absl::StrAppend(out, clock.ToStore(registration.expires), " ");
+  AppendRegister({registration.name, registration.content_id, registration.address},
+                 registration.size, registration.partial, out);
 }
 
 void AppendGone(const RegistrationKey& key, absl::Time at, const StoreClock& clock,
                 std::string* out) {
-  absl::StrAppend(out, clock.ToStore(at), " ", kGone, " ",
-                  wire::FormatRegister(key.name, ByteCount(0), key.content_id, /*partial=*/false,
-                                       key.address.ToString()));
+  absl::StrAppend(out, clock.ToStore(at), " ", kGone, " ");
+  AppendRegister(key, ByteCount(0), /*partial=*/false, out);
 }
 
 void AppendRenewed(const wire::PeerAddress& address, absl::Time until, const StoreClock& clock,
@@ -150,9 +169,7 @@ bool ApplyChange(absl::string_view line, const StoreClock& clock, absl::Time now
   absl::string_view rest = line;
   const bool gone = wire::TakeFirstWord(&rest) == kGone;
   wire::TrackerRequest request;
-  if (!time.has_value() || wire::ParseTrackerRequest(gone ? rest : line, &request).has_value()) {
-    return false;
-  }
+  if (!time.has_value() || !ParseRequest(gone ? rest : line, &request)) return false;
   if (!absl::visit(Change{*time, gone, now, registry}, request)) return false;
   const auto* all_gone = absl::get_if<wire::UnregisterRequest>(&request);
   if (unregistered != nullptr && all_gone != nullptr) *unregistered = all_gone->address;

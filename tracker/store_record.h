@@ -10,8 +10,9 @@
 // note is newer than it, wherever it stands; what else stands in one of the hashes is left out.
 //
 // A message is the sender's id in a line and then changes, one a line: "<end> " and a request as
-// peers send it to a tracker (docs/protocol.md), or "<moment> gone " and one for what was
-// withdrawn. Times are in milliseconds of Redis' clock since 1970.
+// peers send it to a tracker (docs/protocol.md), its payload behind a space in the place of the LF,
+// or "<moment> gone " and one for what was withdrawn. Times are in milliseconds of Redis' clock
+// since 1970.
 #pragma once
 
 #include <cstdint>

@@ -41,6 +41,8 @@ inline constexpr size_t kMaxNameBytes = 1'024;
 inline constexpr size_t kMaxComponentBytes = 255;
 // Digits of a file size: 2^50 has 16.
 inline constexpr size_t kMaxSizeDigits = 16;
+// Numbers of the extension that have no limit of their own. Larger ones are malformed.
+inline constexpr uint64_t kMaxNumber = (uint64_t{1} << 31) - 1;
 // An original chunk header, "524288\n".
 inline constexpr size_t kMaxChunkHeaderBytes = 7;
 // Malformed lines a connection may send before it is closed.
@@ -62,6 +64,10 @@ inline constexpr uint32_t kMaxQueuedChunks = 4'096;
 inline constexpr int kMaxPipelinedRequests = 64;
 // Peers in one answer of a tracker or of a peer.
 inline constexpr int kMaxPeersPerAnswer = 64;
+// An address with its parts, and a list of as many as an answer has. A longer address is skipped, a
+// longer list is malformed.
+inline constexpr size_t kMaxAddressBytes = 255;
+inline constexpr size_t kMaxAddressListBytes = kMaxPeersPerAnswer * (kMaxAddressBytes + 1);
 // Versions of one name in an answer of a tracker; the most shared ones are given.
 inline constexpr int kMaxVersionsPerAnswer = 16;
 // Unsent text on one connection. Beyond it the connection is not read; after kSlowReaderTimeout it
@@ -74,7 +80,8 @@ inline constexpr size_t kMaxSendBacklogBytes = 1 << 20;
 inline constexpr absl::Duration kFirstRequestTimeout = absl::Seconds(10);
 // A connection on which nothing happens closes after this.
 inline constexpr absl::Duration kIdleTimeout = absl::Seconds(120);
-// An unended line counts as ended after this pause, on a connection that has not said HELLO.
+// An unended line counts as ended after this pause, on a connection that has not said HELLO and on
+// which no line was ended yet.
 inline constexpr absl::Duration kLinePause = absl::Milliseconds(200);
 // A transfer that moves less than kMinTransferBytes in this time is given up.
 inline constexpr absl::Duration kSlowReaderTimeout = absl::Seconds(30);
@@ -95,14 +102,16 @@ inline constexpr absl::Duration kTrackerAnswerTimeout = absl::Seconds(30);
 
 // --- Per address
 
-// Connections of one address, and new ones a second. Beyond it the newcomer is closed.
+// Connections of one address, and new ones a second. Beyond it the newcomer is told so (503) and
+// closed.
 inline constexpr int kMaxConnectionsPerAddress = 64;
 inline constexpr int kMaxNewConnectionsPerSecond = 100;
 // Accepted connections about one content. Peers dial 15 to 30 each (daemon/engine/peer_search.cc),
 // so that this is reached only by one that the whole swarm asks. Beyond it OPEN is refused (503)
 // with the addresses of others; beyond half of it, further ones of a peer that has two.
 inline constexpr int kMaxAcceptedLinks = 64;
-// Connections of one listener, of all addresses. Beyond it the newcomer is closed.
+// Connections of one listener, of all addresses. Beyond it the newcomer is told so (503) and
+// closed.
 inline constexpr int kMaxConnections = 100'000;
 // Registrations of one address at a tracker. Beyond it ERROR 429.
 inline constexpr int kMaxRegistrationsPerAddress = 1'000;
@@ -154,6 +163,10 @@ inline constexpr int kWantedPeers = 24;
 // With more than so many it lets go of one that it dialled: all then have about as many, and the
 // same share of each other's uplinks.
 inline constexpr int kMostPeers = 32;
+
+// Addresses remembered for having answered HELLO, so that nobody who speaks the extension can pose
+// as one that does not. Beyond it newer ones are not remembered.
+inline constexpr size_t kMaxExtensionPeers = 16'384;
 
 // --- Sending
 

@@ -122,7 +122,7 @@ struct Listener::Impl : std::enable_shared_from_this<Listener::Impl> {
 
   void Admit(int fd, const Endpoint& from) {
     Admission admission = admissions->TryAdmit(from.address(), MonotonicNow());
-    if (admission == nullptr) return CloseSocket(fd);
+    if (admission == nullptr) return Refuse(fd);
     EventLoop* const home = pick_loop();
     asio::ip::tcp::socket socket(home->context());
     asio::error_code error;
@@ -131,7 +131,12 @@ struct Listener::Impl : std::enable_shared_from_this<Listener::Impl> {
     accept(home, std::move(socket), std::move(admission));
   }
 
-  // Closes a newcomer, who would else wait for an answer until he gives up; or admits him when
+  void Refuse(int fd) {
+    SayLast(fd, refusal);
+    CloseSocket(fd);
+  }
+
+  // Refuses a newcomer, who would else wait for an answer until he gives up; or admits him when
   // descriptors have become free meanwhile. False when there is none, or no reserve.
   bool TakeWithReserve() {
     if (reserve_fd < 0) return false;
@@ -143,7 +148,7 @@ struct Listener::Impl : std::enable_shared_from_this<Listener::Impl> {
     if (reserve_fd >= 0) {
       Admit(fd, from);
     } else {
-      CloseSocket(fd);
+      Refuse(fd);
       reserve_fd = OpenReserve();
     }
     return true;
@@ -172,6 +177,7 @@ struct Listener::Impl : std::enable_shared_from_this<Listener::Impl> {
   const std::shared_ptr<AdmissionControl> admissions;
   int reserve_fd;  // given up for a moment when there is no other descriptor
   bool stopped = false;
+  std::string refusal;
   std::function<EventLoop*()> pick_loop;
   std::function<void(EventLoop*, asio::ip::tcp::socket, Admission)> accept;
 };
@@ -180,13 +186,14 @@ Listener::Listener(std::shared_ptr<Impl> impl, Endpoint local)
     : impl_(std::move(impl)), local_(std::move(local)) {}
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Listen(
-    EventLoop* loop, const Endpoint& at, const ListenerOptions& options,
+    EventLoop* loop, const Endpoint& at, const ListenerOptions& options, std::string refusal,
     std::function<EventLoop*()> pick_loop,
     std::function<void(EventLoop*, asio::ip::tcp::socket, Admission)> accept) {
   const int fd = OpenListening(at);
   if (fd < 0) return ListenError(-fd, at);
   auto impl = std::make_shared<Impl>(loop, options);
   impl->protocol = at.protocol();
+  impl->refusal = std::move(refusal);
   impl->pick_loop = std::move(pick_loop);
   impl->accept = std::move(accept);
   asio::error_code error;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "asio/ip/tcp.hpp"
@@ -17,12 +18,13 @@ namespace p2p::net {
 class Listener {
  public:
   // `accept` runs on `loop` for each admitted connection; `pick_loop` says which loop the socket
-  // will live on. A newcomer beyond the limits is closed at once. When descriptors run out
+  // will live on. A newcomer beyond the limits is told `refusal`, as far as the socket takes it at
+  // once, and closed. When descriptors run out
   // (EMFILE), newcomers are closed with the help of one in reserve, and accepting pauses for
   // limits::kAcceptPause instead of spinning. `[::]` takes IPv4 connections too. The status is a
   // sentence with advice.
   static absl::StatusOr<std::unique_ptr<Listener>> Listen(
-      EventLoop* loop, const Endpoint& at, const ListenerOptions& options,
+      EventLoop* loop, const Endpoint& at, const ListenerOptions& options, std::string refusal,
       std::function<EventLoop*()> pick_loop,
       std::function<void(EventLoop*, asio::ip::tcp::socket, Admission)> accept);
   // Stops. Call on the loop's thread or when the loop has stopped.

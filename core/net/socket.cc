@@ -190,6 +190,12 @@ ssize_t SendPieces(int fd, absl::Span<const iovec> pieces, Follows follows) {
   return sent < 0 ? -errno : sent;
 }
 
+void SayLast(int fd, absl::string_view text) {
+  const iovec piece = {const_cast<char*>(text.data()), text.size()};
+  if (!text.empty()) (void)SendPieces(fd, {&piece, 1}, Follows::kNothing);
+  (void)shutdown(fd, SHUT_WR);
+}
+
 ssize_t ReadFromFile(int file_fd, uint64_t offset, absl::Span<uint8_t> buffer) {
   ssize_t got;
   do {

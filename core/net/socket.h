@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "core/base/buffers.h"
@@ -49,6 +50,10 @@ ssize_t Receive(int fd, absl::Span<uint8_t> buffer);
 enum class Follows { kNothing, kMore, kNextRecord };
 // Bytes sent of `pieces`, in order.
 ssize_t SendPieces(int fd, absl::Span<const iovec> pieces, Follows follows);
+
+// The last text that goes out here, as far as the socket takes it at once; then the sending side
+// has ended.
+void SayLast(int fd, absl::string_view text);
 
 // Bytes read; 0 where the file ends before.
 ssize_t ReadFromFile(int file_fd, uint64_t offset, absl::Span<uint8_t> buffer);

@@ -13,9 +13,9 @@
 #include "core/base/names.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
+#include "core/wire/address_list.h"
 #include "core/wire/error_line.h"
 #include "core/wire/fields.h"
-#include "core/wire/peer_address.h"
 
 namespace p2p::wire::peer {
 namespace {
@@ -107,20 +107,6 @@ absl::Status RangeField(Fields* fields, ChunkPart* part) {
   return part->first_leaf % count == 0 ? absl::OkStatus() : Fields::Wrong("first leaf");
 }
 
-absl::Status ProofField(Fields* fields, std::vector<Hash256>* proof) {
-  constexpr size_t kHexDigits = 2 * sizeof(Hash256);
-  absl::string_view word = fields->Word();
-  if (word == "-") return absl::OkStatus();
-  if (word.empty() || word.size() > kMaxLeafProofHashes * kHexDigits) return Fields::Wrong("proof");
-  for (; !word.empty(); word.remove_prefix(kHexDigits)) {
-    // FromHex refuses what is shorter than one hash.
-    absl::StatusOr<Hash256> hash = Hash256::FromHex(word.substr(0, kHexDigits));
-    if (!hash.ok()) return Fields::Wrong("proof");
-    proof->push_back(*hash);
-  }
-  return absl::OkStatus();
-}
-
 absl::Status FileField(Fields* fields, FileIndex* file) {
   uint32_t number = 0;
   P2P_RETURN_IF_ERROR(fields->Number("file", limits::kMaxFiles - 1, &number));
@@ -129,8 +115,8 @@ absl::Status FileField(Fields* fields, FileIndex* file) {
 }
 
 absl::Status Read(Fields* fields, Hello* message) {
-  const absl::optional<uint64_t> version = ParseDecimal(fields->Word(), 1'000'000);
-  if (!version || *version < 2) return Fields::Wrong("version");
+  P2P_RETURN_IF_ERROR(fields->Number("version", limits::kMaxNumber, &message->version));
+  if (message->version < kProtocolVersion) return absl::OkStatus();
   bool has_id = false;
   for (absl::string_view word = fields->Word(); !word.empty(); word = fields->Word()) {
     if (absl::ConsumePrefix(&word, "id=")) {
@@ -144,6 +130,8 @@ absl::Status Read(Fields* fields, Hello* message) {
       message->listen_port = static_cast<uint16_t>(*port);
     } else if (absl::ConsumePrefix(&word, "agent=")) {
       message->agent = Printable(word, kMaxAgentBytes);
+    } else if (absl::ConsumePrefix(&word, "you=")) {
+      message->you = ParseExtendedAddress(word);
     } else if (word == "leaves") {
       message->leaves = true;
     }
@@ -176,7 +164,7 @@ absl::Status Read(Fields* fields, Contents* message) {
 }
 
 absl::Status Read(Fields* fields, GetManifest* message) {
-  return fields->Number("max hashes", kMaxChunkCount, &message->max_hashes);
+  return fields->Number("max hashes", limits::kMaxNumber, &message->max_hashes);
 }
 
 absl::Status Read(Fields* fields, Manifest* message) {
@@ -258,11 +246,12 @@ absl::Status Read(Fields* fields, CancelLeaves* message) {
 absl::Status Read(Fields* fields, Leaves* message) {
   P2P_RETURN_IF_ERROR(fields->Payload(limits::kChunkBytes, &message->payload_bytes));
   P2P_RETURN_IF_ERROR(RangeField(fields, &message->part));
-  const uint32_t most = message->part.leaf_count * limits::kLeafBytes;
-  if (message->payload_bytes == 0 || message->payload_bytes > most) {
-    return Fields::Wrong("payload length");
-  }
-  return ProofField(fields, &message->proof);
+  P2P_RETURN_IF_ERROR(fields->Number("proof count", kMaxLeafProofHashes, &message->proof_count));
+  const uint32_t least = message->proof_bytes() + 1;
+  const uint32_t most = message->proof_bytes() + message->part.leaf_count * limits::kLeafBytes;
+  return message->payload_bytes >= least && message->payload_bytes <= most
+             ? absl::OkStatus()
+             : Fields::Wrong("payload length");
 }
 
 absl::Status Read(Fields* fields, RejectLeaves* message) {
@@ -271,14 +260,7 @@ absl::Status Read(Fields* fields, RejectLeaves* message) {
 }
 
 absl::Status Read(Fields* fields, Peers* message) {
-  for (absl::string_view word = fields->Word(); !word.empty(); word = fields->Word()) {
-    if (message->addresses.size() == limits::kMaxPeersPerAnswer) {
-      return Fields::Wrong("addresses: too many");
-    }
-    // What is no literal address is left out: later versions may know other kinds.
-    if (PeerAddress::Parse(word)) message->addresses.emplace_back(word);
-  }
-  return absl::OkStatus();
+  return fields->Payload(limits::kMaxAddressListBytes, &message->payload_bytes);
 }
 
 absl::Status Read(Fields* fields, Error* message) {

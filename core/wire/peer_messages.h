@@ -10,18 +10,23 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "absl/types/variant.h"
 #include "core/base/chunk_part.h"
 #include "core/base/ids.h"
 #include "core/base/limits.h"
+#include "core/wire/peer_address.h"
+#include "core/wire/protocol_version.h"
 
 namespace p2p::wire::peer {
 
 struct Hello {
+  uint32_t version = kProtocolVersion;  // nothing else is read of an earlier one's
   PeerId peer_id;
-  uint16_t listen_port = 0;  // 0: takes no connections
-  std::string agent;         // one word, or ""
-  bool leaves = false;       // speaks the messages about parts of chunks
+  uint16_t listen_port = 0;         // 0: takes no connections
+  std::string agent;                // one word, or ""
+  bool leaves = false;              // speaks the messages about parts of chunks
+  absl::optional<PeerAddress> you;  // under which it sees the other side
 };
 struct Open {
   ContentId content_id;
@@ -108,10 +113,14 @@ struct CancelLeaves {
   ChunkPart part;
 };
 // The payload is the bytes that the part has in the file.
+// The payload is `proof_count` hashes, siblings from the part up to below the chunk hash, lowest
+// first, and then the leaves.
 struct Leaves {
   ChunkPart part;
-  std::vector<Hash256> proof;  // siblings from the part up to below the chunk hash, lowest first
+  uint32_t proof_count = 0;
   uint32_t payload_bytes = 0;
+
+  uint32_t proof_bytes() const { return proof_count * static_cast<uint32_t>(sizeof(Hash256)); }
 };
 struct RejectLeaves {
   ChunkPart part;
@@ -119,8 +128,9 @@ struct RejectLeaves {
   std::string reason;
 };
 struct GetPeers {};
+// The payload is a list of addresses (core/wire/address_list.h).
 struct Peers {
-  std::vector<std::string> addresses;
+  uint32_t payload_bytes = 0;
 };
 struct Ping {};
 struct Pong {};
@@ -146,7 +156,7 @@ inline constexpr uint32_t kMaxProofHashes = 31;
 // Leaves of one REQUEST-LEAVES: more are a whole chunk.
 inline constexpr uint32_t kMaxRequestLeaves = limits::kLeavesPerChunk / 2;
 // A proof of leaves has at most one hash for each level below the chunk hash.
-inline constexpr size_t kMaxLeafProofHashes = 5;
+inline constexpr uint32_t kMaxLeafProofHashes = 5;
 // Reasons, as they are read and sent.
 inline constexpr size_t kMaxReasonBytes = 200;
 // Content ids in one CONTENTS.

@@ -22,8 +22,9 @@ std::string WithPart(absl::string_view verb, const ChunkPart& part) {
 }  // namespace
 
 std::string Format(const Hello& message) {
-  return absl::StrCat("HELLO 2 id=", message.peer_id.Hex(), " port=", message.listen_port,
-                      message.leaves ? " leaves" : "",
+  return absl::StrCat("HELLO ", message.version, " id=", message.peer_id.Hex(),
+                      " port=", message.listen_port, message.leaves ? " leaves" : "",
+                      message.you ? " you=" + message.you->ToString() : "",
                       message.agent.empty() ? "" : " agent=", message.agent, "\n");
 }
 std::string Format(const Open& message) {
@@ -92,23 +93,17 @@ std::string Format(const CancelLeaves& message) {
 }
 
 std::string Format(const Leaves& message) {
-  std::string line = absl::StrCat(WithPart("LEAVES", message.part), " ");
-  if (message.proof.empty()) line += '-';
-  for (const Hash256& hash : message.proof) line += hash.Hex();
-  return absl::StrCat(line, " +", message.payload_bytes, "\n");
+  return absl::StrCat(WithPart("LEAVES", message.part), " ", message.proof_count, " +",
+                      message.payload_bytes, "\n");
 }
-
 std::string Format(const RejectLeaves& message) {
   return WithReason(WithPart("REJECT-LEAVES", message.part), message.code, message.reason);
 }
 std::string Format(const GetPeers&) { return "GET-PEERS\n"; }
 
 std::string Format(const Peers& message) {
-  std::string line = "PEERS";
-  for (const std::string& address : message.addresses) absl::StrAppend(&line, " ", address);
-  return line + "\n";
+  return absl::StrCat("PEERS +", message.payload_bytes, "\n");
 }
-
 std::string Format(const Ping&) { return "PING\n"; }
 std::string Format(const Pong&) { return "PONG\n"; }
 std::string Format(const Error& message) { return FormatError(message.code, message.reason); }

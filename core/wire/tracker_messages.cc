@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <iterator>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -11,7 +10,9 @@
 #include "core/base/names.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
+#include "core/wire/address_list.h"
 #include "core/wire/fields.h"
+#include "core/wire/protocol_version.h"
 
 namespace p2p::wire {
 namespace {
@@ -60,6 +61,12 @@ Fault ReadAddress(absl::string_view text, PeerAddress* out) {
   return absl::nullopt;
 }
 
+// With parts behind it, which mean nothing here.
+Fault ReadExtendedAddress(absl::string_view text, PeerAddress* out) {
+  if (text.size() > limits::kMaxAddressBytes) return Malformed(403, "peer_address is too long");
+  return ReadAddress(text.substr(0, text.find(';')), out);
+}
+
 Fault ReadContentId(absl::string_view text, ContentId* out) {
   if (text.empty()) return Missing("content_id");
   absl::StatusOr<ContentId> id = ContentIdFromHex(text);
@@ -71,40 +78,48 @@ Fault ReadContentId(absl::string_view text, ContentId* out) {
 // --- Verbs: each takes what follows its verb
 
 Fault ReadHello(absl::string_view rest, TrackerRequest* request) {
-  const absl::optional<uint64_t> version = ParseDecimal(TakeFirstWord(&rest), 1'000'000);
-  // A later version speaks this one too; there never was a first.
-  if (!version.has_value() || *version < 2) {
-    return Malformed(400, "HELLO wants a protocol version of 2 or more");
+  const absl::optional<uint64_t> version = ParseDecimal(TakeFirstWord(&rest), limits::kMaxNumber);
+  if (!version.has_value()) {
+    return RequestFault{RequestFault::Kind::kHello, {400, "HELLO wants a protocol version"}};
+  }
+  if (*version < kProtocolVersion) {
+    return RequestFault{RequestFault::Kind::kHello, {426, kWrongVersionText}};
   }
   *request = HelloRequest{};
   return absl::nullopt;
 }
 
-Fault ReadRegister(absl::string_view verb, absl::string_view rest, TrackerRequest* request) {
-  const bool with_content_id = verb != "REGISTER";
+Fault ReadRegister(absl::string_view rest, TrackerRequest* request) {
   RegisterRequest out;
-  out.partial = verb == "JOIN";
   const absl::string_view address = TakeLastWord(&rest);
   if (address.empty()) return Missing("peer_address");
-  absl::string_view content_id;
-  if (with_content_id) content_id = TakeLastWord(&rest);
   const absl::string_view size = TakeLastWord(&rest);
   // Names take any number of words, so a surplus word shows only by the address standing too early.
-  const absl::string_view before = with_content_id ? content_id : size;
-  if (!PeerAddress::Parse(address).has_value() && PeerAddress::Parse(before).has_value()) {
+  if (!PeerAddress::Parse(address).has_value() && PeerAddress::Parse(size).has_value()) {
     return Malformed(400, "there is a word after peer_address");
   }
-  if (rest.empty()) {
-    return Missing(with_content_id ? "filename, filesize, content_id or peer_address"
-                                   : "filename, filesize or peer_address");
-  }
+  if (rest.empty()) return Missing("filename, filesize or peer_address");
   if (Fault fault = ReadName(rest, &out.name)) return fault;
   if (Fault fault = ReadSize(size, &out.size)) return fault;
-  if (with_content_id) {
-    out.content_id.emplace();
-    if (Fault fault = ReadContentId(content_id, &*out.content_id)) return fault;
-  }
   if (Fault fault = ReadAddress(address, &out.address)) return fault;
+  *request = out;
+  return absl::nullopt;
+}
+
+// ANNOUNCE and JOIN.
+Fault ReadAnnounce(bool partial, absl::string_view rest, TrackerRequest* request) {
+  RegisterRequest out;
+  out.partial = partial;
+  const absl::optional<size_t> name_bytes = PayloadBytes(rest);
+  if (!name_bytes.has_value()) return Malformed(400, "the name belongs behind the line: +<n>");
+  TakeLastWord(&rest);
+  if (Fault fault = ReadSize(TakeFirstWord(&rest), &out.size)) return fault;
+  out.content_id.emplace();
+  if (Fault fault = ReadContentId(TakeFirstWord(&rest), &*out.content_id)) return fault;
+  if (Fault fault = ReadExtendedAddress(TakeFirstWord(&rest), &out.address)) return fault;
+  if (*name_bytes == 0 || *name_bytes > limits::kMaxNameBytes) {
+    return Malformed(422, "the name must have 1 to 1024 bytes");
+  }
   *request = out;
   return absl::nullopt;
 }
@@ -120,7 +135,7 @@ Fault ReadUnregister(absl::string_view rest, TrackerRequest* request) {
 Fault ReadWithdraw(absl::string_view rest, TrackerRequest* request) {
   WithdrawRequest out;
   if (Fault fault = ReadContentId(TakeFirstWord(&rest), &out.content_id)) return fault;
-  if (Fault fault = ReadAddress(TakeFirstWord(&rest), &out.address)) return fault;
+  if (Fault fault = ReadExtendedAddress(TakeFirstWord(&rest), &out.address)) return fault;
   *request = out;
   return absl::nullopt;
 }
@@ -129,12 +144,12 @@ Fault ReadRenew(absl::string_view rest, TrackerRequest* request) {
   RenewRequest out;
   const absl::string_view word = TakeFirstWord(&rest);
   if (word.empty()) return Missing("count");
-  const absl::optional<uint64_t> count = ParseDecimal(word, std::numeric_limits<uint32_t>::max());
+  const absl::optional<uint64_t> count = ParseDecimal(word, limits::kMaxNumber);
   if (!count.has_value()) {
     return Malformed(422, "count must be a plain decimal number of registrations");
   }
   out.count = *count;
-  if (Fault fault = ReadAddress(TakeFirstWord(&rest), &out.address)) return fault;
+  if (Fault fault = ReadExtendedAddress(TakeFirstWord(&rest), &out.address)) return fault;
   *request = out;
   return absl::nullopt;
 }
@@ -154,12 +169,6 @@ Fault ReadPeers(absl::string_view rest, TrackerRequest* request) {
   return absl::nullopt;
 }
 
-Fault ReadStats(absl::string_view rest, TrackerRequest* request) {
-  if (!rest.empty()) return Malformed(400, "there is a word after STATS");
-  *request = StatsRequest{};
-  return absl::nullopt;
-}
-
 // A verb that is not ours: a later version of this protocol, a typing error, or another protocol
 // altogether.
 Fault UnknownVerb(absl::string_view verb, absl::string_view line) {
@@ -174,6 +183,9 @@ Fault UnknownVerb(absl::string_view verb, absl::string_view line) {
       {400, "unknown verb; the verbs are REGISTER, LOOKUP, UNREGISTER (in capital letters)"}};
 }
 
+// Of a version: the id, size, count and LF with their spaces fit what is more than the addresses.
+constexpr size_t kMaxFoundLineBytes = limits::kMaxAddressListBytes + 256;
+
 absl::Status Bad(absl::string_view text) { return absl::InvalidArgumentError(text); }
 
 // "<size> <count> <address>...": the words from `at` on.
@@ -182,14 +194,12 @@ absl::StatusOr<PeerList> ReadPeerList(absl::string_view rest) {
   const absl::optional<uint64_t> size = ParseDecimal(TakeFirstWord(&rest), limits::kMaxFileBytes);
   if (!size.has_value()) return Bad("the size in it is not a number up to 2^50");
   list.size = ByteCount(*size);
-  const absl::optional<uint64_t> count = ParseDecimal(TakeFirstWord(&rest), limits::kMaxLineBytes);
-  uint64_t words = 0;
-  for (absl::string_view word : absl::StrSplit(rest, ' ', absl::SkipEmpty())) {
-    ++words;
-    if (list.peers.size() == static_cast<size_t>(limits::kMaxPeersPerAnswer)) continue;
-    if (const auto address = PeerAddress::Parse(word)) list.peers.push_back(*address);
+  const absl::optional<uint64_t> count = ParseDecimal(TakeFirstWord(&rest), limits::kMaxNumber);
+  AddressList addresses = ParseAddressList(rest);
+  if (count != addresses.count) {
+    return Bad("the count in it is not the number of addresses that follow");
   }
-  if (count != words) return Bad("the count in it is not the number of addresses that follow");
+  list.peers = std::move(addresses.addresses);
   return list;
 }
 
@@ -216,20 +226,31 @@ absl::optional<RequestFault> ParseTrackerRequest(absl::string_view line, Tracker
   absl::string_view rest = line;
   const absl::string_view verb = TakeFirstWord(&rest);
   if (verb == "HELLO") return ReadHello(rest, request);
-  if (verb == "REGISTER" || verb == "ANNOUNCE" || verb == "JOIN") {
-    return ReadRegister(verb, rest, request);
-  }
+  if (verb == "REGISTER") return ReadRegister(rest, request);
+  if (verb == "ANNOUNCE" || verb == "JOIN") return ReadAnnounce(verb == "JOIN", rest, request);
   if (verb == "UNREGISTER") return ReadUnregister(rest, request);
   if (verb == "WITHDRAW") return ReadWithdraw(rest, request);
   if (verb == "RENEW") return ReadRenew(rest, request);
   if (verb == "LOOKUP") return ReadNameOnly<LookupRequest>(rest, request);
   if (verb == "FIND") return ReadNameOnly<FindRequest>(rest, request);
   if (verb == "PEERS") return ReadPeers(rest, request);
-  if (verb == "STATS") return ReadStats(rest, request);
+  if (verb == "STATS") {
+    *request = StatsRequest{};
+    return absl::nullopt;
+  }
   return UnknownVerb(verb, line);
 }
 
-std::string FormatHelloRequest() { return "HELLO 2\n"; }
+bool HasPayload(absl::string_view line) {
+  const absl::string_view verb = TakeFirstWord(&line);
+  return verb == "ANNOUNCE" || verb == "JOIN";
+}
+
+absl::optional<RequestFault> TakePayload(absl::string_view payload, TrackerRequest* request) {
+  return ReadName(payload, &absl::get<RegisterRequest>(*request).name);
+}
+
+std::string FormatHelloRequest() { return absl::StrCat("HELLO ", kProtocolVersion, "\n"); }
 
 std::string FormatRegister(absl::string_view name, ByteCount size,
                            const absl::optional<ContentId>& content_id, bool partial,
@@ -237,8 +258,8 @@ std::string FormatRegister(absl::string_view name, ByteCount size,
   if (!content_id.has_value()) {
     return absl::StrCat("REGISTER ", name, " ", size.value(), " ", address, "\n");
   }
-  return absl::StrCat(partial ? "JOIN " : "ANNOUNCE ", name, " ", size.value(), " ",
-                      content_id->Hex(), " ", address, "\n");
+  return absl::StrCat(partial ? "JOIN " : "ANNOUNCE ", size.value(), " ", content_id->Hex(), " ",
+                      address, " +", name.size(), "\n", name);
 }
 
 std::string FormatUnregister(absl::string_view address) {
@@ -263,13 +284,21 @@ std::string FormatPeers(const ContentId& content_id) {
 
 std::string FormatStatsRequest() { return "STATS\n"; }
 
-std::string FormatHelloAnswer(absl::string_view agent) {
-  return absl::StrCat("HELLO 2 ", agent, "\n");
+std::string FormatHelloAnswer(absl::string_view agent, const absl::optional<PeerAddress>& you) {
+  return absl::StrCat("HELLO ", kProtocolVersion, " agent=", agent,
+                      you.has_value() ? " you=" + you->ToString() : "", "\n");
 }
 
-bool IsHello(absl::string_view line) {
-  TrackerRequest request;
-  return TakeFirstWord(&line) == "HELLO" && !ReadHello(line, &request).has_value();
+absl::optional<HelloAnswer> ParseHelloAnswer(absl::string_view line) {
+  if (TakeFirstWord(&line) != "HELLO") return absl::nullopt;
+  const absl::optional<uint64_t> version = ParseDecimal(TakeFirstWord(&line), limits::kMaxNumber);
+  if (!version.has_value()) return absl::nullopt;
+  HelloAnswer answer;
+  answer.version = static_cast<uint32_t>(*version);
+  for (absl::string_view word : absl::StrSplit(line, ' ', absl::SkipEmpty())) {
+    if (absl::ConsumePrefix(&word, "you=")) answer.you = ParseExtendedAddress(word);
+  }
+  return answer;
 }
 
 std::string FormatOk(uint64_t number) {
@@ -338,7 +367,7 @@ absl::StatusOr<FoundHeader> ParseFoundHeader(absl::string_view line) {
   }
   const auto versions = ParseDecimal(TakeFirstWord(&line), limits::kMaxVersionsPerAnswer);
   if (!versions.has_value()) return Bad("the number of versions in it is not 0 to 16");
-  if (*payload_bytes > *versions * limits::kMaxLineBytes) {
+  if (*payload_bytes > *versions * kMaxFoundLineBytes) {
     return Bad("its payload is larger than its versions can need");
   }
   return FoundHeader{static_cast<size_t>(*versions), *payload_bytes};

@@ -20,7 +20,8 @@ namespace p2p::wire {
 // --- Requests
 
 struct HelloRequest {};  // no feature word of a client means anything to a tracker yet
-// REGISTER; with a content id ANNOUNCE, or JOIN of a peer that is not whole yet.
+// REGISTER; with a content id ANNOUNCE, or JOIN of a peer that is not whole yet. Of these the name
+// is the payload (TakePayload).
 struct RegisterRequest {
   absl::string_view name;
   ByteCount size;
@@ -60,7 +61,8 @@ struct RequestFault {
   enum class Kind {
     kMalformed,
     kUnknownVerb,
-    kForeign,  // TLS, HTTP or noise: whoever sends it does not speak this protocol at all
+    kForeign,  // HTTP or noise: whoever sends it does not speak this protocol at all
+    kHello,    // HELLO, malformed or of another version: our own is said before the error
   };
   Kind kind = Kind::kMalformed;
   WireError error;
@@ -69,8 +71,12 @@ struct RequestFault {
 // nullopt and the request, or the fault. Names are checked by the rules for names, sizes and
 // addresses for their form and range; who may register which address is the tracker's policy.
 absl::optional<RequestFault> ParseTrackerRequest(absl::string_view line, TrackerRequest* request);
+// Whether the request, well-formed or not, is of a verb that has a payload: PayloadBytes(line).
+bool HasPayload(absl::string_view line);
+// The payload of such a request, which is then whole. Views point into it.
+absl::optional<RequestFault> TakePayload(absl::string_view payload, TrackerRequest* request);
 
-// Lines with their LF. Names must have passed CheckName.
+// Lines with their LF, and payload. Names must have passed CheckName.
 std::string FormatHelloRequest();
 std::string FormatRegister(absl::string_view name, ByteCount size,
                            const absl::optional<ContentId>& content_id, bool partial,
@@ -102,18 +108,23 @@ struct FoundHeader {
 
 // Each Append adds to `out` what the Format of its name returns.
 //
-// "HELLO 2 <agent>".
-std::string FormatHelloAnswer(absl::string_view agent);
-bool IsHello(absl::string_view line);
+// "HELLO 3 agent=<agent> you=<address>"; without `you` it is not told.
+std::string FormatHelloAnswer(absl::string_view agent, const absl::optional<PeerAddress>& you);
+struct HelloAnswer {
+  uint32_t version = 0;
+  absl::optional<PeerAddress> you;  // under which the tracker sees this side
+};
+// nullopt: it is none.
+absl::optional<HelloAnswer> ParseHelloAnswer(absl::string_view line);
 
 // "OK <number>": the ttl in seconds, or how many registrations were removed.
 std::string FormatOk(uint64_t number);
 void AppendOk(uint64_t number, std::string* out);
 absl::StatusOr<uint64_t> ParseOk(absl::string_view line);
 
-// "OK <size> <count> <address>...". When parsed, at most limits::kMaxPeersPerAnswer addresses are
-// kept and what is no literal address is left out, but a count that does not match refuses the
-// answer.
+// "OK <size> <count> <address>...", of LOOKUP. When parsed, at most limits::kMaxPeersPerAnswer
+// addresses are kept and what is no literal address is left out, but a count that does not match
+// refuses the answer.
 std::string FormatPeerList(const PeerList& list);
 void AppendPeerList(const PeerList& list, std::string* out);
 absl::StatusOr<PeerList> ParsePeerList(absl::string_view line);
@@ -124,7 +135,8 @@ using Figures = std::vector<std::pair<std::string, std::string>>;
 std::string FormatStats(const Figures& figures);
 absl::StatusOr<Figures> ParseStats(absl::string_view line);
 
-// The header line and its payload, one line a version.
+// The header line and its payload, one line a version: of FIND, and of PEERS with one version at
+// most.
 std::string FormatFound(absl::Span<const FoundVersion> versions);
 absl::StatusOr<FoundHeader> ParseFoundHeader(absl::string_view line);
 absl::StatusOr<std::vector<FoundVersion>> ParseFoundPayload(const FoundHeader& header,

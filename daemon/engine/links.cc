@@ -17,6 +17,8 @@ namespace {
 // Of the process's descriptors a quarter is for peers that are dialled; half of them is for those
 // that are accepted (core/net/listener.cc), the rest for files and control.
 constexpr int kDialledPart = 4;
+// The code of an ERROR for want of room.
+constexpr int kNoRoom = 503;
 
 }  // namespace
 
@@ -24,13 +26,15 @@ Links::Links(Runtime* runtime, LinkRouter* router) : runtime_(runtime), router_(
 
 Links::~Links() = default;
 
-session::PeerSessionOptions Links::SessionOptions(bool dialled, bool original) const {
+session::PeerSessionOptions Links::SessionOptions(bool dialled, bool original,
+                                                  std::string other) const {
   session::PeerSessionOptions options;
   options.dialled = dialled;
   options.original = original;
   options.self = runtime_->self;
   options.listen_port = runtime_->listen_port;
   options.agent = runtime_->agent;
+  options.other = std::move(other);
   return options;
 }
 
@@ -41,8 +45,11 @@ net::ConnectionOptions Links::ConnectionOptions() const {
 }
 
 absl::Status Links::Listen(const net::Endpoint& at) {
+  session::PeerSessionOptions for_refused =
+      SessionOptions(/*dialled=*/false, /*original=*/false, "");
+  for_refused.listen_port = at.port();
   auto listener = net::Listener::Listen(
-      runtime_->io_loops[0].get(), at, net::ListenerOptions(),
+      runtime_->io_loops[0].get(), at, net::ListenerOptions(), session::NoRoomText(for_refused),
       // Called on the listener's loop, one connection after the other.
       [runtime = runtime_, next = size_t{0}]() mutable {
         return runtime->io_loops[next++ % runtime->io_loops.size()].get();
@@ -70,10 +77,10 @@ void Links::OnAccepted(net::EventLoop* loop, asio::ip::tcp::socket socket,
   if (error) return;  // gone already
   const LinkId id(next_link_id_++);
   auto link = std::make_unique<Link>();
-  link->io =
-      std::make_shared<PeerLink>(id, loop, SessionOptions(/*dialled=*/false, /*original=*/false),
-                                 ConnectionOptions(), runtime_->pool, &runtime_->up, this);
   link->address = net::FormatEndpoint(remote);
+  link->io = std::make_shared<PeerLink>(
+      id, loop, SessionOptions(/*dialled=*/false, /*original=*/false, link->address),
+      ConnectionOptions(), runtime_->pool, &runtime_->up, this);
   link->since = MonotonicNow();
   PeerLink* io = link->io.get();
   links_[id] = std::move(link);
@@ -87,7 +94,8 @@ Link* Links::Dial(const std::string& address, bool original,
   ++dialled_;
   const LinkId id(next_link_id_++);
   auto link = std::make_unique<Link>();
-  link->io = std::make_shared<PeerLink>(id, runtime_->PickIoLoop(), SessionOptions(true, original),
+  link->io = std::make_shared<PeerLink>(id, runtime_->PickIoLoop(),
+                                        SessionOptions(true, original, address),
                                         ConnectionOptions(), runtime_->pool, &runtime_->up, this);
   link->address = address;
   link->listen_address = address;
@@ -155,6 +163,7 @@ void Links::OnEvent(Link& link, session::PeerEvent& event) {
   if (const auto* asked = absl::get_if<session::ServeOriginalChunk>(&event))
     return OnServeOriginal(link, *asked);
   if (const auto* ended = absl::get_if<session::SessionEnded>(&event)) {
+    if (ended->code == kNoRoom) link.refusal = ended->reason;
     if (ended->protocol_error) {
       runtime_->LogPeerFault(
           absl::StrCat("peer ", link.address, ": broke the protocol: ", Printable(ended->reason)));
@@ -170,6 +179,8 @@ void Links::OnHello(Link& link, const session::PeerHello& hello) {
     return;
   }
   link.hello = hello;
+  spdlog::debug("peer {}: sees this daemon as {}", link.address, hello.you);
+  if (link.dialled) runtime_->NoteExtensionPeer(link.address);
   if (!link.dialled && hello.listen_port != 0) {
     // Its host is what the connection came from: no peer speaks for another one.
     if (const auto from = net::ParseEndpoint(link.address); from.ok()) {

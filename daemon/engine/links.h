@@ -85,7 +85,8 @@ class Links : public PeerLinkObserver {
   void OnHello(Link& link, const session::PeerHello& hello);
   void OnOpenAsked(Link& link, const ContentId& content_id);
   void OnServeOriginal(Link& link, const session::ServeOriginalChunk& asked);
-  session::PeerSessionOptions SessionOptions(bool dialled, bool original) const;
+  // `other`: where the other side is seen.
+  session::PeerSessionOptions SessionOptions(bool dialled, bool original, std::string other) const;
   net::ConnectionOptions ConnectionOptions() const;
 
   Runtime* const runtime_;

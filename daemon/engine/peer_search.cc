@@ -212,6 +212,11 @@ void PeerSearch::DialMore() {
 
 void PeerSearch::Dial(PeerBook::Candidate* candidate) {
   const bool original = candidate->original || by_original();
+  if (original && runtime_->extension_peers.contains(candidate->address)) {
+    candidate->problem = "it speaks the extension, so what it has is asked for by content id only";
+    candidate->next_try = absl::InfiniteFuture();
+    return;
+  }
   Link* const link = links_->Dial(candidate->address, original, host_->SelfAsTransfer());
   if (link == nullptr) {
     candidate->next_try = MonotonicNow() + kNoRoomWait;

@@ -32,6 +32,13 @@ struct Runtime {
   store::DeviceType download_device_type = store::DeviceType::kUnknown;
   absl::flat_hash_set<std::string> own_addresses;  // at which this daemon was found to reach itself
 
+  // Addresses whose peers answered HELLO, in this run: they are never spoken to in the original
+  // protocol, whatever they do later.
+  absl::flat_hash_set<std::string> extension_peers;
+  void NoteExtensionPeer(const std::string& address) {
+    if (extension_peers.size() < limits::kMaxExtensionPeers) extension_peers.insert(address);
+  }
+
   net::EventLoop engine_loop{"p2pd-engine"};
   std::vector<std::unique_ptr<net::EventLoop>> io_loops;
   std::shared_ptr<ChunkPool> pool;

@@ -13,10 +13,11 @@ TrackerLink::TrackerLink(uint64_t id, net::EventLoop* loop, TrackerLinkObserver*
 
 TrackerLink::~TrackerLink() = default;
 
-void TrackerLink::Dial(const net::HostPort& to, uint16_t listen_port, bool original) {
-  loop_->Post([self = shared_from_this(), to, listen_port, original] {
+void TrackerLink::Dial(const net::HostPort& to, uint16_t listen_port,
+                       session::TrackerProtocol known) {
+  loop_->Post([self = shared_from_this(), to, listen_port, known] {
     self->listen_port_ = listen_port;
-    self->original_ = original;
+    self->known_ = known;
     net::Resolve(self->loop_, to, [self](absl::StatusOr<std::vector<net::Endpoint>> endpoints) {
       if (self->ended_) return;
       if (!endpoints.ok()) return self->End(std::string(endpoints.status().message()));
@@ -49,7 +50,7 @@ void TrackerLink::Begin(asio::ip::tcp::socket socket) {
       std::make_unique<net::Connection>(loop_, std::move(socket), net::ConnectionOptions(), this);
   const net::Endpoint self_address(connection_->local().address(), listen_port_);
   session_ = std::make_unique<session::TrackerSession>(net::FormatEndpoint(self_address),
-                                                       MonotonicNow(), original_);
+                                                       MonotonicNow(), known_);
   observer_->OnTrackerConnected(id_);
   for (auto& command : std::exchange(early_commands_, {})) command(*session_);
   connection_->Start();
@@ -113,12 +114,12 @@ void TrackerLink::End(std::string reason) {
   ended_ = true;
   if (cancel_dial_ != nullptr) std::exchange(cancel_dial_, nullptr)();
   timer_.reset();
-  const bool was_original = IsOriginal();
+  const session::TrackerProtocol protocol = Protocol();
   if (session_ != nullptr) {
     std::vector<session::TrackerEvent> events = session_->TakeEvents();
-    if (!events.empty()) observer_->OnTrackerEvents(id_, std::move(events), was_original);
+    if (!events.empty()) observer_->OnTrackerEvents(id_, std::move(events), protocol);
   }
-  observer_->OnTrackerClosed(id_, std::move(reason), was_original);
+  observer_->OnTrackerClosed(id_, std::move(reason), protocol);
   // Not from within a call of theirs.
   loop_->Post([self] {
     self->connection_.reset();
@@ -126,8 +127,11 @@ void TrackerLink::End(std::string reason) {
   });
 }
 
-bool TrackerLink::IsOriginal() const {
-  return session_ == nullptr ? original_ : !session_->speaks_extension().value_or(!original_);
+session::TrackerProtocol TrackerLink::Protocol() const {
+  using session::TrackerProtocol;
+  const auto speaks = session_ == nullptr ? absl::nullopt : session_->speaks_extension();
+  if (!speaks.has_value()) return known_;
+  return *speaks ? TrackerProtocol::kExtension : TrackerProtocol::kOriginal;
 }
 
 void TrackerLink::Pump() {
@@ -139,7 +143,7 @@ void TrackerLink::Pump() {
     if (const auto* ended = absl::get_if<session::TrackerEnded>(&event))
       close_reason_ = ended->reason;
   }
-  if (!events.empty()) observer_->OnTrackerEvents(id_, std::move(events), IsOriginal());
+  if (!events.empty()) observer_->OnTrackerEvents(id_, std::move(events), Protocol());
   if (session_->ended()) {
     timer_->Disarm();
     if (!std::exchange(finishing_, true)) connection_->Close();

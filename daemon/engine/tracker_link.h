@@ -22,11 +22,12 @@ class TrackerLinkObserver {
  public:
   virtual ~TrackerLinkObserver() = default;
   virtual void OnTrackerConnected(uint64_t link) = 0;
-  // `is_original`: the tracker speaks only the original protocol, as far as is known.
+  // What is known now of the protocol that the tracker speaks.
   virtual void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
-                               bool is_original) = 0;
-  // Last call. `was_original`: the tracker turned out to speak only the original protocol.
-  virtual void OnTrackerClosed(uint64_t link, std::string reason, bool was_original) = 0;
+                               session::TrackerProtocol protocol) = 0;
+  // Last call.
+  virtual void OnTrackerClosed(uint64_t link, std::string reason,
+                               session::TrackerProtocol protocol) = 0;
 };
 
 class TrackerLink : public net::ConnectionHandler,
@@ -36,7 +37,7 @@ class TrackerLink : public net::ConnectionHandler,
   ~TrackerLink() override;
 
   // From the engine loop, once. `listen_port` goes into the address that the tracker is told.
-  void Dial(const net::HostPort& to, uint16_t listen_port, bool original);
+  void Dial(const net::HostPort& to, uint16_t listen_port, session::TrackerProtocol known);
   // Runs `command` on the session once the connection stands. From any thread.
   void Do(std::function<void(session::TrackerSession&)> command);
   // Sends what it was told so far, then closes.
@@ -54,7 +55,7 @@ class TrackerLink : public net::ConnectionHandler,
   void DialNext(std::vector<net::Endpoint> endpoints, size_t next, std::string last_error);
   void Begin(asio::ip::tcp::socket socket);
   void End(std::string reason);
-  bool IsOriginal() const;
+  session::TrackerProtocol Protocol() const;
   void Pump();
 
   const uint64_t id_;
@@ -63,7 +64,7 @@ class TrackerLink : public net::ConnectionHandler,
 
   // Below: the I/O loop's.
   uint16_t listen_port_ = 0;
-  bool original_ = false;
+  session::TrackerProtocol known_ = session::TrackerProtocol::kUnknown;
   std::unique_ptr<session::TrackerSession> session_;
   std::unique_ptr<net::Connection> connection_;
   std::unique_ptr<net::Timer> timer_;

@@ -98,7 +98,7 @@ bool Trackers::Connect(Entry* entry, bool now_please) {
   entry->link_id = next_id_++;
   entry->link = std::make_shared<TrackerLink>(entry->link_id, runtime_->io_loops[0].get(), this);
   entry->connected = false;
-  entry->link->Dial(*to, runtime_->listen_port, entry->original);
+  entry->link->Dial(*to, runtime_->listen_port, entry->protocol);
   AnnounceAll(entry);
   return true;
 }
@@ -171,7 +171,7 @@ void Trackers::Leave(std::function<void()> done) {
   };
   for (auto& entry : entries_) {
     // An original tracker may close after each answer; one of ours that has closed is gone.
-    if (!announced || !(entry->connected || entry->original)) continue;
+    if (!announced || !(entry->connected || entry->original())) continue;
     ++*open;
     Ask(
         entry.get(),
@@ -201,21 +201,22 @@ void Trackers::OnTrackerConnected(uint64_t link) {
 }
 
 void Trackers::OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
-                               bool is_original) {
-  runtime_->engine_loop.Post([this, link, events = std::move(events), is_original] {
+                               session::TrackerProtocol protocol) {
+  runtime_->engine_loop.Post([this, link, events = std::move(events), protocol] {
     for (const session::TrackerEvent& event : events) {
       Entry* entry = FindByLink(link);
       if (entry == nullptr) return;
-      entry->original = is_original;
+      entry->protocol = protocol;
       OnEvent(entry, event);
     }
   });
 }
 
-void Trackers::OnTrackerClosed(uint64_t link, std::string reason, bool was_original) {
-  runtime_->engine_loop.Post([this, link, reason = std::move(reason), was_original] {
+void Trackers::OnTrackerClosed(uint64_t link, std::string reason,
+                               session::TrackerProtocol protocol) {
+  runtime_->engine_loop.Post([this, link, reason = std::move(reason), protocol] {
     leaving_.erase(link);
-    if (Entry* entry = FindByLink(link)) OnClosedHere(entry, reason, was_original);
+    if (Entry* entry = FindByLink(link)) OnClosedHere(entry, reason, protocol);
   });
 }
 
@@ -260,12 +261,14 @@ void Trackers::Tell(Entry* entry, const std::string& problem) {
   entry->tell_again = now + kTellAgain;
 }
 
-void Trackers::OnClosedHere(Entry* entry, const std::string& reason, bool was_original) {
+void Trackers::OnClosedHere(Entry* entry, const std::string& reason,
+                            session::TrackerProtocol protocol) {
   const bool had_connected = std::exchange(entry->connected, false);
   entry->link.reset();
   // One that is not reached may come back as another program; it may have been on its way down when
   // it said nothing to HELLO.
-  entry->original = was_original && had_connected;
+  const bool was_original = protocol == session::TrackerProtocol::kOriginal;
+  entry->protocol = was_original && !had_connected ? session::TrackerProtocol::kUnknown : protocol;
   // An original tracker may close after each answer and is well; one of ours that closes has gone
   // away.
   if (!had_connected || entry->announcing || (!was_original && !announcements_.empty())) {
@@ -297,7 +300,7 @@ std::vector<TrackerInfo> Trackers::Info() const {
     } else if (entry->ok && !entry->fault.empty()) {
       info.state = entry->fault;
     } else if (entry->ok) {
-      info.state = entry->original ? "ok (original protocol)" : "ok";
+      info.state = entry->original() ? "ok (original protocol)" : "ok";
     } else if (entry->problem.empty()) {
       info.state = "connecting";
     } else {

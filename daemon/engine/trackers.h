@@ -57,9 +57,11 @@ class Trackers : public TrackerLinkObserver {
   using RegistrationKey = std::pair<std::string, absl::optional<ContentId>>;
 
   struct Entry {
+    bool original() const { return protocol == session::TrackerProtocol::kOriginal; }
+
     std::string address;
     bool extra = false;
-    bool original = false;
+    session::TrackerProtocol protocol = session::TrackerProtocol::kUnknown;
     std::shared_ptr<TrackerLink> link;  // while there is one
     uint64_t link_id = 0;
     bool connected = false;
@@ -81,8 +83,9 @@ class Trackers : public TrackerLinkObserver {
 
   void OnTrackerConnected(uint64_t link) override;
   void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
-                       bool is_original) override;
-  void OnTrackerClosed(uint64_t link, std::string reason, bool was_original) override;
+                       session::TrackerProtocol protocol) override;
+  void OnTrackerClosed(uint64_t link, std::string reason,
+                       session::TrackerProtocol protocol) override;
 
   Entry* FindByLink(uint64_t link);
   void Add(const std::string& address, bool extra);
@@ -106,7 +109,7 @@ class Trackers : public TrackerLinkObserver {
   void OnFault(Entry* entry, const std::string& reason);
   // Warns of what is wrong with it, once while it stays the same.
   static void Tell(Entry* entry, const std::string& problem);
-  void OnClosedHere(Entry* entry, const std::string& reason, bool was_original);
+  void OnClosedHere(Entry* entry, const std::string& reason, session::TrackerProtocol protocol);
   void Ask(Entry* entry, std::function<void(session::TrackerSession&, uint64_t token)> question,
            std::function<void(const session::TrackerEvent*)> answer);
 

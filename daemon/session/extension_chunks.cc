@@ -106,11 +106,12 @@ void ExtensionDialogue::On(const peer::Leaves& message) {
   if (!LeavesAgreed()) return;
   const absl::optional<uint32_t> length = ledger_.Length(message.part);
   if (!length) return core_->Fail(400, "LEAVES that were not asked for");
-  if (*length != message.payload_bytes) {
-    return core_->Fail(
-        400, absl::StrCat("LEAVES of ", message.payload_bytes, " bytes instead of ", *length));
+  const uint32_t bytes = message.payload_bytes - message.proof_bytes();
+  if (*length != bytes) {
+    return core_->Fail(400, absl::StrCat("LEAVES of ", bytes, " bytes instead of ", *length));
   }
-  receiver_->Begin(message.part, *length, message.proof);
+  BeginPayload(message, message.proof_bytes());
+  if (message.proof_count == 0) OnPayload(message);
 }
 
 void ExtensionDialogue::OnChunkArrived(const ChunkPart& part) { ledger_.OnArrived(part); }

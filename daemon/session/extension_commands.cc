@@ -3,6 +3,7 @@
 
 #include "core/base/limits.h"
 #include "core/base/names.h"
+#include "core/wire/address_list.h"
 #include "daemon/session/extension_dialogue.h"
 
 namespace p2p::session {
@@ -14,15 +15,17 @@ namespace peer = wire::peer;
 
 // --- Questions
 
-void ExtensionDialogue::SayHello() {
-  const PeerSessionOptions& options = core_->options;
+wire::peer::Hello HelloOf(const PeerSessionOptions& options) {
   peer::Hello hello;
   hello.peer_id = options.self;
   hello.listen_port = options.listen_port;
   hello.leaves = options.leaves;
   hello.agent = options.agent;
-  Say(hello);
+  hello.you = wire::PeerAddress::Parse(options.other);
+  return hello;
 }
+
+void ExtensionDialogue::SayHello() { Say(HelloOf(core_->options)); }
 
 void ExtensionDialogue::OnHello(const peer::Hello& hello) {
   leaves_agreed_ = hello.leaves && core_->options.leaves;
@@ -179,8 +182,13 @@ void ExtensionDialogue::SendHaveBits(ChunkIndex first, absl::string_view bits) {
 void ExtensionDialogue::SendPeers(absl::Span<const std::string> addresses) {
   if (peers_wanted_ == 0) return;
   --peers_wanted_;
-  addresses = addresses.subspan(0, limits::kMaxPeersPerAnswer);
-  Say(peer::Peers{{addresses.begin(), addresses.end()}});
+  SayPeers(addresses);
+}
+
+void ExtensionDialogue::SayPeers(absl::Span<const std::string> addresses) {
+  std::string list = wire::FormatAddressList(addresses.subspan(0, limits::kMaxPeersPerAnswer));
+  Say(peer::Peers{static_cast<uint32_t>(list.size())});
+  core_->outbox.Urgent(std::move(list));
 }
 
 void ExtensionDialogue::SendHaveLeaves(const ChunkPart& part) {
@@ -193,8 +201,11 @@ void ExtensionDialogue::SendChunk(ChunkIndex chunk, FileSlice slice) {
 
 void ExtensionDialogue::SendLeaves(const ChunkPart& part, absl::Span<const Hash256> proof,
                                    FileSlice slice) {
-  peer::Leaves leaves{part, {proof.begin(), proof.end()}, slice.length};
-  Put(part, wire::peer::Format(leaves), std::move(slice));
+  peer::Leaves leaves{part, static_cast<uint32_t>(proof.size()), 0};
+  leaves.payload_bytes = leaves.proof_bytes() + slice.length;
+  std::string header = wire::peer::Format(leaves);
+  for (const Hash256& hash : proof) header.append(hash.AsView().data(), hash.AsView().size());
+  Put(part, std::move(header), std::move(slice));
 }
 
 void ExtensionDialogue::Put(const ChunkPart& part, std::string header, FileSlice slice) {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
+#include "core/wire/address_list.h"
 
 namespace p2p::session {
 namespace {
@@ -50,6 +51,10 @@ void ExtensionDialogue::TakePayload(absl::string_view* input) {
     OnPayload(*hashes);
   } else if (auto* bits = absl::get_if<peer::HaveBits>(&payload_message_)) {
     OnPayload(*bits);
+  } else if (auto* leaves = absl::get_if<peer::Leaves>(&payload_message_)) {
+    OnPayload(*leaves);
+  } else if (auto* peers = absl::get_if<peer::Peers>(&payload_message_)) {
+    OnPayload(*peers);
   }
   std::string().swap(payload_);
 }
@@ -71,6 +76,24 @@ void ExtensionDialogue::OnPayload(const peer::Hashes& message) {
 
 void ExtensionDialogue::OnPayload(const peer::HaveBits& message) {
   core_->Emit(HaveBitsReceived{message.first, std::move(payload_)});
+}
+
+// The rest of the payload, the leaves themselves, is the receiver's.
+void ExtensionDialogue::OnPayload(const peer::Leaves& message) {
+  const auto* raw = reinterpret_cast<const uint8_t*>(payload_.data());
+  std::vector<Hash256> proof;
+  for (uint32_t i = 0; i < message.proof_count; ++i) {
+    proof.push_back(Hash256::FromBytes({raw + 32 * i, 32}));
+  }
+  receiver_->Begin(message.part, message.payload_bytes - message.proof_bytes(), std::move(proof));
+}
+
+void ExtensionDialogue::OnPayload(const peer::Peers&) {
+  PeersReceived received;
+  for (const wire::PeerAddress& address : wire::ParseAddressList(payload_).addresses) {
+    received.addresses.push_back(address.ToString());
+  }
+  core_->Emit(std::move(received));
 }
 
 // --- The content
@@ -210,7 +233,7 @@ void ExtensionDialogue::On(const peer::HaveBits& message) {
 
 void ExtensionDialogue::On(const peer::GetPeers&) {
   const Content content = ContentForOther();
-  if (content == Content::kRefused) Say(peer::Peers{peers_when_refused_});
+  if (content == Content::kRefused) SayPeers(peers_when_refused_);
   if (content != Content::kOpen) return;
   ++peers_wanted_;
   core_->Emit(PeersAsked{});
@@ -219,7 +242,8 @@ void ExtensionDialogue::On(const peer::GetPeers&) {
 void ExtensionDialogue::On(const peer::Peers& message) {
   if (peers_asked_ == 0) return core_->Fail(400, "PEERS answers nothing");
   --peers_asked_;
-  core_->Emit(PeersReceived{message.addresses});
+  BeginPayload(message, message.payload_bytes);
+  if (message.payload_bytes == 0) OnPayload(message);
 }
 
 void ExtensionDialogue::On(const peer::Ping&) { Say(peer::Pong{}); }
@@ -227,7 +251,7 @@ void ExtensionDialogue::On(const peer::Pong&) {}
 
 void ExtensionDialogue::On(const peer::Error& message) {
   core_->End(absl::StrCat("the other side: ", message.code, " ", message.reason),
-             /*protocol_error=*/false);
+             /*protocol_error=*/false, message.code);
 }
 
 void ExtensionDialogue::On(const peer::Unknown& message) {

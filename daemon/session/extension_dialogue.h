@@ -21,6 +21,8 @@
 
 namespace p2p::session {
 
+wire::peer::Hello HelloOf(const PeerSessionOptions& options);
+
 class ExtensionDialogue {
  public:
   ExtensionDialogue(SessionCore* core, ChunkReceiver* receiver)
@@ -115,6 +117,8 @@ class ExtensionDialogue {
   void OnPayload(const wire::peer::Manifest& message);
   void OnPayload(const wire::peer::Hashes& message);
   void OnPayload(const wire::peer::HaveBits& message);
+  void OnPayload(const wire::peer::Leaves& message);
+  void OnPayload(const wire::peer::Peers& message);
   void OnPayload(const wire::peer::Unknown& message);
 
   template <typename T>
@@ -137,6 +141,7 @@ class ExtensionDialogue {
   // Whether the driver was to prepare it; it no longer is.
   bool TakePreparing(const ChunkPart& part);
   void Reject(const ChunkPart& part, int code, absl::string_view reason);
+  void SayPeers(absl::Span<const std::string> addresses);
   void RejectRun(uint32_t first, uint32_t count, int code, absl::string_view reason);
   void ServeNext();
 

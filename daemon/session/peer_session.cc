@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
 #include "daemon/session/peer_session_impl.h"
 
@@ -14,6 +15,11 @@ constexpr uint64_t kSmallChunkBytes = limits::kLeafBytes;
 constexpr size_t kHeldBytes = 64 << 10;
 
 }  // namespace
+
+std::string NoRoomText(const PeerSessionOptions& options) {
+  return absl::StrCat(wire::peer::Format(HelloOf(options)),
+                      wire::FormatError(503, "too many connections"));
+}
 
 PeerSession::PeerSession(PeerSessionOptions options, std::shared_ptr<ChunkPool> pool,
                          absl::Time now)

@@ -36,6 +36,7 @@ struct PeerHello {
   uint16_t listen_port = 0;  // 0: takes no connections
   bool leaves = false;       // may be asked for some of a chunk's leaves
   std::string agent;
+  std::string you;  // the address under which it sees this side; "" where it does not say
 };
 // Dialled with HELLO and the answer was none: the other side speaks only the original protocol. The
 // session has ended; dial again with `original`.
@@ -135,6 +136,7 @@ struct ChunkRejected {
 struct SessionEnded {
   std::string reason;
   bool protocol_error = false;
+  int code = 0;  // of the other side's ERROR, if that ended it
 };
 
 using PeerEvent =
@@ -163,7 +165,11 @@ struct PeerSessionOptions {
   uint16_t listen_port = 0;
   bool leaves = true;  // offers leaves of chunks, if the other side does
   std::string agent;   // "p2pd/0.1.0"
+  std::string other;   // the address under which the other side is seen: it is told
 };
+
+// What somebody is told for whom there is no room: all of the conversation.
+std::string NoRoomText(const PeerSessionOptions& options);
 
 class PeerSession {
  public:

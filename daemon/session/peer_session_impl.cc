@@ -12,6 +12,8 @@ namespace {
 
 // An extension session that heard nothing for so long asks whether the other side is there.
 constexpr absl::Duration kPingAfter = absl::Seconds(60);
+// TLS begins with it. No line does.
+constexpr char kTlsFirstByte = 0x16;
 
 }  // namespace
 
@@ -67,6 +69,9 @@ void PeerSession::Impl::Consume(absl::string_view* input) {
       input->remove_prefix(input->size());
     } else if (Blocked()) {
       return;
+    } else if (mode == Mode::kAwaitsFirst && input->front() == kTlsFirstByte &&
+               !lines.HasPartial()) {
+      core.End("it speaks TLS, which is not spoken here", /*protocol_error=*/true);
     } else {
       ConsumeLine(input);
     }
@@ -76,13 +81,14 @@ void PeerSession::Impl::Consume(absl::string_view* input) {
 void PeerSession::Impl::ConsumeLine(absl::string_view* input) {
   if (line_ended_by_pause) {
     line_ended_by_pause = absl::ConsumePrefix(input, "\r");
-    absl::ConsumePrefix(input, "\n");
+    heard_line_end |= absl::ConsumePrefix(input, "\n");
     if (input->empty()) return;
     line_ended_by_pause = false;
   }
   absl::string_view line;
   switch (lines.Next(input, &line)) {
     case wire::LineReader::Result::kLine:
+      heard_line_end = true;
       return OnLine(line);
     case wire::LineReader::Result::kNeedMore:
       return;
@@ -109,14 +115,17 @@ void PeerSession::Impl::OnLine(absl::string_view line) {
 }
 
 void PeerSession::Impl::OnHello(absl::string_view line) {
+  // Also where it is refused: else this side would look like one that does not know HELLO.
+  if (mode == Mode::kAwaitsFirst) extension.SayHello();
+  mode = Mode::kExtension;
   absl::StatusOr<wire::peer::Message> message = wire::peer::Parse(line);
   if (!message.ok()) return core.Fail(400, message.status().message());
   const auto& hello = absl::get<wire::peer::Hello>(*message);
-  if (mode == Mode::kAwaitsFirst) extension.SayHello();
-  mode = Mode::kExtension;
+  if (hello.version < wire::kProtocolVersion) return core.Fail(426, wire::kWrongVersionText);
   extension.OnHello(hello);
   const bool leaves = hello.leaves && core.options.leaves;
-  core.Emit(PeerHello{hello.peer_id, hello.listen_port, leaves, hello.agent});
+  core.Emit(PeerHello{hello.peer_id, hello.listen_port, leaves, hello.agent,
+                      hello.you ? hello.you->ToString() : ""});
 }
 
 // The answer to HELLO was none.

@@ -64,6 +64,7 @@ struct PeerSession::Impl {
   std::string held;  // input that may not be judged yet
   bool end_of_stream = false;
   bool line_ended_by_pause = false;  // its end may still come, and is then no empty line
+  bool heard_line_end = false;       // the other side is one that ends its lines
 
   const absl::Time start;
   absl::Time last_received;
@@ -94,8 +95,10 @@ struct PeerSession::Impl {
   }
   absl::Time NextDeadline() const;
   bool AwaitsFirstRequest() const { return Serves() && !server.has_had_request(); }
-  // An unended line counts as ended when the other side pauses.
-  bool PauseEndsLine() const { return Serves() && lines.HasPartial() && !Blocked(); }
+  // An unended line counts as ended when the other side pauses, and has never ended one.
+  bool PauseEndsLine() const {
+    return Serves() && !heard_line_end && lines.HasPartial() && !Blocked();
+  }
 };
 
 }  // namespace p2p::session

@@ -38,8 +38,9 @@ struct SessionCore {
     Emit(ProgressMade{std::exchange(untold_progress_bytes, 0)});
   }
 
-  void End(std::string reason, bool protocol_error) {
-    Emit(SessionEnded{std::move(reason), protocol_error});
+  // `code`: of the other side's ERROR, if that is why.
+  void End(std::string reason, bool protocol_error, int code = 0) {
+    Emit(SessionEnded{std::move(reason), protocol_error, code});
     ended = true;
     outbox.Finish();
   }

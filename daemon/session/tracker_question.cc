@@ -8,6 +8,11 @@
 namespace p2p::session {
 namespace {
 
+// What a tracker may say about how long registrations live; what lies beyond is taken as the
+// nearest of these.
+constexpr uint64_t kMinTtlSeconds = 1;
+constexpr uint64_t kMaxTtlSeconds = 24 * 60 * 60;
+
 absl::optional<wire::WireError> NameFault(absl::string_view name) {
   const absl::Status status = CheckName(name);
   if (status.ok()) return absl::nullopt;
@@ -123,6 +128,38 @@ TrackerEvent Question::BatchAnswer() const {
     return TrackerRefused{token, refusal->code, refusal->text, refused, ttl};
   }
   return Announced{token, ttl.value_or(limits::kRegistrationTtl)};
+}
+
+void Question::TakeTtl(uint64_t seconds) {
+  const absl::Duration granted = absl::Seconds(std::clamp(seconds, kMinTtlSeconds, kMaxTtlSeconds));
+  ttl = std::min(ttl.value_or(granted), granted);
+}
+
+absl::optional<TrackerEvent> Question::FoundAnswer(
+    const std::vector<wire::FoundVersion>& versions,
+    const absl::optional<wire::PeerAddress>& self) const {
+  const bool by_name = kind == Kind::kFindName;
+  if (versions.empty()) {
+    return TrackerRefused{
+        token, 404, by_name ? "no peer shares a file of this name" : "no peer shares this content"};
+  }
+  if (!by_name) {
+    const wire::FoundVersion& version = versions.front();
+    if (version.content_id != content_id) return absl::nullopt;
+    return PeersFound{token, version.list.size, UsablePeers(version.list.peers, self)};
+  }
+  NameFound found;
+  found.token = token;
+  for (const wire::FoundVersion& version : versions) {
+    std::vector<std::string> peers = UsablePeers(version.list.peers, self);
+    if (version.content_id.has_value()) {
+      found.versions.push_back({*version.content_id, version.list.size, std::move(peers)});
+    } else if (!found.originals.has_value()) {
+      // The most shared one comes first.
+      found.originals = NameFound::Original{version.list.size, std::move(peers)};
+    }
+  }
+  return found;
 }
 
 std::vector<std::string> UsablePeers(const std::vector<wire::PeerAddress>& peers,

@@ -40,6 +40,11 @@ struct Question {
   // The answer of the next line refuses it.
   void TakeRefusal(const wire::WireError& error);
   TrackerEvent BatchAnswer() const;
+  // The answer of the next line grants an announcement so long a life.
+  void TakeTtl(uint64_t seconds);
+  // What FOUND answers; nullopt: it tells of another content than was asked for.
+  absl::optional<TrackerEvent> FoundAnswer(const std::vector<wire::FoundVersion>& versions,
+                                           const absl::optional<wire::PeerAddress>& self) const;
 
   Kind kind = Kind::kAnnounce;
   uint64_t token = 0;

@@ -9,23 +9,16 @@
 #include "core/base/text.h"
 #include "core/wire/line_reader.h"
 #include "core/wire/peer_address.h"
+#include "core/wire/protocol_version.h"
 #include "core/wire/tracker_messages.h"
 #include "daemon/session/tracker_question.h"
 
 namespace p2p::session {
-namespace {
-
-// What a tracker may say about how long registrations live; what lies beyond is taken as the
-// nearest of these.
-constexpr uint64_t kMinTtlSeconds = 1;
-constexpr uint64_t kMaxTtlSeconds = 24 * 60 * 60;
-
-}  // namespace
 
 struct TrackerSession::Impl {
   enum class State { kHelloSent, kExtension, kOriginal, kEnded };
 
-  Impl(std::string self_address, absl::Time now, bool original);
+  Impl(std::string self_address, absl::Time now, TrackerProtocol known);
 
   void Ask(Question question, absl::Time now);
   void Pump(absl::Time now);
@@ -42,7 +35,9 @@ struct TrackerSession::Impl {
   void OnRefused(Question* question, const wire::WireError& error);
   void TakePayload(absl::string_view* bytes, absl::Time now);
   void AnswerDone(absl::Time now);
-  bool HasUnendedAnswer() const { return state != State::kExtension && reader.HasPartial(); }
+  bool HasUnendedAnswer() const {
+    return state != State::kExtension && !heard_line_end && reader.HasPartial();
+  }
 
   // Whether the front question has its answer with this; else its payload follows, or the session
   // ended over it.
@@ -52,12 +47,16 @@ struct TrackerSession::Impl {
   bool OnFoundHeader(const Question& question, absl::string_view line);
   bool OnFound(const Question& question, const wire::FoundHeader& header);
 
+  void EndOverDowngrade() {
+    End("the tracker did not answer HELLO, which it did before", /*at_fault=*/true);
+  }
   void EndOverGarbage(absl::string_view why, absl::string_view line);
   void Lose(uint64_t token, const std::string& reason);
   void End(std::string reason, bool at_fault = false);
 
   const std::string self_text;
   const absl::optional<wire::PeerAddress> self;
+  const bool known_to_extend;
   State state;
   absl::optional<bool> speaks_extension_at_end;
   bool hello_unanswered = false;  // given up; the answer may still come
@@ -69,6 +68,7 @@ struct TrackerSession::Impl {
 
   wire::LineReader reader;
   bool line_ended_by_pause = false;                // its LF may still come
+  bool heard_line_end = false;                     // it is a tracker that ends its lines
   absl::optional<wire::FoundHeader> found_header;  // its payload is coming in
   std::string payload;
   std::string output;
@@ -76,13 +76,14 @@ struct TrackerSession::Impl {
   std::string end_reason;
 };
 
-TrackerSession::Impl::Impl(std::string self_address, absl::Time now, bool original)
+TrackerSession::Impl::Impl(std::string self_address, absl::Time now, TrackerProtocol known)
     : self_text(std::move(self_address)),
       self(wire::PeerAddress::Parse(self_text)),
-      state(original ? State::kOriginal : State::kHelloSent),
+      known_to_extend(known == TrackerProtocol::kExtension),
+      state(known == TrackerProtocol::kOriginal ? State::kOriginal : State::kHelloSent),
       waiting_since(now),
       last_bytes(now) {
-  if (!original) output = wire::FormatHelloRequest();
+  if (state == State::kHelloSent) output = wire::FormatHelloRequest();
 }
 
 // --- Questions
@@ -132,6 +133,7 @@ void TrackerSession::Impl::OnBytes(absl::string_view bytes, absl::Time now) {
     absl::string_view line;
     switch (reader.Next(&bytes, &line)) {
       case wire::LineReader::Result::kLine:
+        heard_line_end = true;
         OnLine(line, now);
         break;
       case wire::LineReader::Result::kNeedMore:
@@ -145,11 +147,19 @@ void TrackerSession::Impl::OnBytes(absl::string_view bytes, absl::Time now) {
 void TrackerSession::Impl::OnLine(absl::string_view line, absl::Time now) {
   if (std::exchange(line_ended_by_pause, false) && line.empty()) return;
   if (state == State::kHelloSent) return OnHelloAnswer(line, now);
-  if (hello_unanswered && wire::IsHello(line)) return;
-  if (in_flight == 0) return EndOverGarbage("it says what was not asked for", line);
+  if (hello_unanswered && wire::ParseHelloAnswer(line).has_value()) {
+    // It does speak the extension, so the original protocol is not for it.
+    state = State::kExtension;
+    return End("the tracker was late with its HELLO");
+  }
+  const absl::optional<wire::WireError> error = wire::ParseErrorLine(line);
+  if (in_flight == 0) {
+    // It has no room for this connection, or does not want it any more.
+    if (error.has_value()) return End(absl::StrCat("the tracker said: ", Printable(error->text)));
+    return EndOverGarbage("it says what was not asked for", line);
+  }
   Question* const question = &questions.front();
   waiting_since = now;
-  const absl::optional<wire::WireError> error = wire::ParseErrorLine(line);
   if (error.has_value()) {
     OnRefused(question, *error);
   } else if (!OnAnswer(question, line)) {
@@ -159,9 +169,15 @@ void TrackerSession::Impl::OnLine(absl::string_view line, absl::Time now) {
 }
 
 void TrackerSession::Impl::OnHelloAnswer(absl::string_view line, absl::Time now) {
-  if (wire::IsHello(line)) {
+  if (const auto hello = wire::ParseHelloAnswer(line)) {
     state = State::kExtension;
+    if (hello->version < wire::kProtocolVersion) {
+      return End(absl::StrCat("the tracker speaks version ", hello->version,
+                              " of the protocol and must be updated"),
+                 /*at_fault=*/true);
+    }
   } else if (wire::ParseErrorLine(line).has_value()) {
+    if (known_to_extend) return EndOverDowngrade();
     state = State::kOriginal;
   } else {
     return EndOverGarbage("it answers HELLO with neither HELLO nor ERROR", line);
@@ -187,7 +203,7 @@ bool TrackerSession::Impl::OnAnswer(Question* question, absl::string_view line) 
     case Question::Kind::kFindPeers:
       break;
   }
-  return OnPeerList(*question, line);
+  return OnFoundHeader(*question, line);
 }
 
 bool TrackerSession::Impl::OnNumber(Question* question, absl::string_view line) {
@@ -200,8 +216,7 @@ bool TrackerSession::Impl::OnNumber(Question* question, absl::string_view line) 
     events.push_back(Withdrawn{question->token});
     return true;
   }
-  const absl::Duration ttl = absl::Seconds(std::clamp(*number, kMinTtlSeconds, kMaxTtlSeconds));
-  question->ttl = std::min(question->ttl.value_or(ttl), ttl);
+  question->TakeTtl(*number);
   return true;
 }
 
@@ -210,10 +225,6 @@ bool TrackerSession::Impl::OnPeerList(const Question& question, absl::string_vie
   if (!list.ok()) {
     EndOverGarbage(list.status().message(), line);
     return false;
-  }
-  if (question.kind == Question::Kind::kFindPeers) {
-    events.push_back(PeersFound{question.token, list->size, UsablePeers(list->peers, self)});
-    return true;
   }
   NameFound found;
   found.token = question.token;
@@ -249,22 +260,12 @@ bool TrackerSession::Impl::OnFound(const Question& question, const wire::FoundHe
     EndOverGarbage(versions.status().message(), text);
     return false;
   }
-  if (versions->empty()) {
-    events.push_back(TrackerRefused{question.token, 404, "no peer shares a file of this name"});
-    return true;
+  absl::optional<TrackerEvent> answer = question.FoundAnswer(*versions, self);
+  if (!answer.has_value()) {
+    EndOverGarbage("it tells of another content", "");
+    return false;
   }
-  NameFound found;
-  found.token = question.token;
-  for (const wire::FoundVersion& version : *versions) {
-    std::vector<std::string> peers = UsablePeers(version.list.peers, self);
-    if (version.content_id.has_value()) {
-      found.versions.push_back({*version.content_id, version.list.size, std::move(peers)});
-    } else if (!found.originals.has_value()) {
-      // The most shared one comes first.
-      found.originals = NameFound::Original{version.list.size, std::move(peers)};
-    }
-  }
-  events.push_back(std::move(found));
+  events.push_back(*std::move(answer));
   return true;
 }
 
@@ -285,7 +286,7 @@ void TrackerSession::Impl::OnEndOfStream(absl::Time now) {
   if (state != State::kEnded && !found_header.has_value() && reader.HasPartial()) {
     OnLine(reader.TakePartial(), now);
   }
-  if (state == State::kHelloSent) {
+  if (state == State::kHelloSent && !known_to_extend) {
     state = State::kOriginal;
     return End(
         "the tracker closed the connection over HELLO; it may know only the original protocol");
@@ -300,6 +301,7 @@ void TrackerSession::Impl::OnTime(absl::Time now) {
     line_ended_by_pause = true;
   }
   if (state == State::kHelloSent && now >= waiting_since + limits::kHelloTimeout) {
+    if (known_to_extend) return EndOverDowngrade();
     state = State::kOriginal;
     hello_unanswered = true;
     waiting_since = now;
@@ -359,8 +361,8 @@ void TrackerSession::Impl::End(std::string reason, bool at_fault) {
 
 // --- The class itself
 
-TrackerSession::TrackerSession(std::string self_address, absl::Time now, bool original)
-    : impl_(std::make_unique<Impl>(std::move(self_address), now, original)) {}
+TrackerSession::TrackerSession(std::string self_address, absl::Time now, TrackerProtocol known)
+    : impl_(std::make_unique<Impl>(std::move(self_address), now, known)) {}
 TrackerSession::~TrackerSession() = default;
 
 void TrackerSession::OnBytes(absl::string_view bytes, absl::Time now) {

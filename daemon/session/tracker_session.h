@@ -16,6 +16,10 @@
 
 namespace p2p::session {
 
+// What is known of a tracker before it is connected with. One that was heard to speak the extension
+// is never spoken to in the original protocol, whatever it does later.
+enum class TrackerProtocol { kUnknown, kOriginal, kExtension };
+
 struct Announcement {
   std::string name;
   ByteCount total_bytes;
@@ -76,10 +80,10 @@ using TrackerEvent =
 class TrackerSession {
  public:
   // `self_address` is "IP:PORT" as this connection's own side of the socket and the daemon's
-  // listening port give it; it is registered, and left out of the peers found. `original`: the
-  // tracker is known to speak only the original protocol (an earlier session's speaks_extension()
-  // was false), so there is no HELLO.
-  TrackerSession(std::string self_address, absl::Time now, bool original = false);
+  // listening port give it; it is registered, and left out of the peers found. With kOriginal
+  // (an earlier session's speaks_extension() was false) there is no HELLO.
+  TrackerSession(std::string self_address, absl::Time now,
+                 TrackerProtocol known = TrackerProtocol::kUnknown);
   ~TrackerSession();
 
   void OnBytes(absl::string_view bytes, absl::Time now);
@@ -102,9 +106,9 @@ class TrackerSession {
   void FindName(uint64_t token, absl::string_view name, absl::Time now);
   void FindPeers(uint64_t token, const ContentId& content_id, absl::Time now);
 
-  // Known once the tracker has answered or failed to answer HELLO: whether it speaks the extension.
-  // Where it closes the connection instead, this is false and the session ends: connect again with
-  // `original`.
+  // Known once the tracker has answered or failed to answer HELLO: whether it speaks the extension,
+  // of any version. Where it closes the connection instead, this is false and the session ends:
+  // connect again with kOriginal.
   absl::optional<bool> speaks_extension() const;
 
  private:

@@ -104,7 +104,7 @@ class ConnectionsTest(P2pTest):
         late = self.closing(Guest(a.address, shared["content_id"], 1000, "127.0.0.4"))
         self.assertRegex(late.answer, "^REFUSED 503 ")
         late.say("GET-PEERS", "PING")
-        self.assertEqual(late.line(), f"PEERS {b.address}")
+        self.assertEqual(late.peers(), [b.address])
         self.assertEqual(late.line(), "PONG")
         c = self.daemon("c")
         c_transfer = c.get_detached(link_to(shared, a))["id"]

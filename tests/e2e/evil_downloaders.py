@@ -65,7 +65,7 @@ class EvilDownloadersTest(P2pTest):
         wait_for(lambda: descriptors(self.d.pid) <= before + 2, "their descriptors are closed")
 
     def test_P08_extension_requests_of_those_that_never_read_hold_little(self):
-        self.flood(f"HELLO 2 id={1:064x}\nOPEN {self.shared['content_id']}\n",
+        self.flood(f"HELLO 3 id={1:064x}\nOPEN {self.shared['content_id']}\n",
                    *["GET-MANIFEST 8192\nGET-HASHES 0 0\nREQUEST 0 8\nPING\n"] * 2_500)
 
     def test_P15_who_says_nothing_or_one_byte_a_second_is_let_go(self):

@@ -106,7 +106,7 @@ class LogTest(P2pTest):
     @staticmethod
     def say_something_wrong(d, source):
         with dial(f"{LOCALHOST}:{d.port}", source) as connection:
-            connection.sendall(b"HELLO 2 id=zz\n")
+            connection.sendall(b"HELLO 3 id=zz\n")
             while connection.recv(4_096):
                 pass
 

@@ -14,7 +14,7 @@ from p2p_harness import (LOCALHOST, PORTABLE, SANITIZED, P2pTest, anonymous_byte
                          link_to, open_files, resident_bytes, suites, wait_for)
 from p2p_peer import Guest, Introducer
 from p2p_proxy import Proxy
-from p2p_server import dial
+from p2p_server import announcement, dial
 
 # Seconds of sharing and fetching; a night where it is told so.
 SOAK = float(os.environ.get("P2P_SOAK_SECONDS", "10"))
@@ -57,10 +57,10 @@ class ResourcesTest(P2pTest):
     def fill_tracker(self, tracker):
         """With answers to FIND x of 8 versions and 64 peers each, 8 KiB."""
         for version in range(8):
-            lines = [f"ANNOUNCE x 1 {version:064x} {host(version)}:{1 + port}\n"
+            lines = [announcement("x", 1, f"{version:064x}", f"{host(version)}:{1 + port}")
                      for port in range(64)]
             with dial(tracker.address, host(version)) as connection:
-                connection.sendall("".join(lines).encode())
+                connection.sendall(b"".join(lines))
                 with connection.makefile("rb") as answers:
                     for _ in lines:
                         self.assertRegex(answers.readline(), b"^OK ")

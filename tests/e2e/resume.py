@@ -134,7 +134,7 @@ class ResumeTest(P2pTest):
         proxy = self.closing(Proxy((LOCALHOST, a.port), budget=5 * MIB))
         # The proxy stands at the tracker where the seeder stood.
         a.stop()
-        tracker.ask(f"ANNOUNCE x.bin {24 * MIB} {shared['content_id']} {proxy.address}")
+        tracker.announce("x.bin", 24 * MIB, shared["content_id"], proxy.address)
         a.arguments = [x for x in a.arguments if x not in ("--tracker", tracker.address)]
         a.start()
         proxy.retarget((LOCALHOST, a.port))

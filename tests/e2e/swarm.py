@@ -72,7 +72,7 @@ class SwarmTest(P2pTest):
         proxies = [self.closing(Proxy((LOCALHOST, seeder.port), bytes_a_second=24 * MIB))
                    for seeder in seeders]
         for proxy in proxies:
-            tracker.ask(f"ANNOUNCE x.bin {24 * MIB} {shared['content_id']} {proxy.address}")
+            tracker.announce("x.bin", 24 * MIB, shared["content_id"], proxy.address)
         got = self.daemon("d", [tracker]).get("x.bin")
         self.assert_same_file(got["path"], digest)
         for proxy in proxies:

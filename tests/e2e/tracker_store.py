@@ -10,6 +10,7 @@ import time
 from p2p_content import MIB, make_file
 from p2p_harness import DEADLINE, LOCALHOST, P2pTest, free_port, program, suites, wait_for
 from p2p_redis import RedisCluster, RedisServer, make_certificate
+from p2p_server import announcement
 
 PEER = f"{LOCALHOST}:9"
 CONTENT_ID = "ab" * 32
@@ -41,12 +42,13 @@ class StoreTest(P2pTest):
         return [self.tracker("--store", redis.url(), *arguments, name=name)
                 for name in ("one", "two")]
 
-    def pipeline(self, tracker, *lines):
-        """Asks all of them at once on one connection; the answers."""
+    def pipeline(self, tracker, *requests):
+        """Asks all of them (text, or bytes with their end) at once on one connection; the answers."""
         with socket.create_connection((LOCALHOST, tracker.port), DEADLINE) as connection:
-            connection.sendall("".join(line + "\n" for line in lines).encode())
+            connection.sendall(b"".join(r if isinstance(r, bytes) else r.encode() + b"\n"
+                                        for r in requests))
             with connection.makefile("rb") as answers:
-                return [answers.readline().decode().rstrip("\n") for _ in lines]
+                return [answers.readline().decode().rstrip("\n") for _ in requests]
 
     def must_register(self, tracker, name, peer=PEER):
         self.assertRegex(tracker.ask(f"REGISTER {name} 7 {peer}"), "^OK ")
@@ -59,10 +61,10 @@ class TwoTrackersTest(StoreTest):
         self.must_register(one, "x.bin")
         two.wait_lists("x.bin", PEER)
         print(f"learned after {1000 * (time.monotonic() - began):.1f} ms at most")
-        one.ask(f"JOIN part.bin 9 {CONTENT_ID} {PEER}")
-        wait_for(lambda: PEER in two.ask(f"PEERS {CONTENT_ID}"), "a partial peer is known")
+        one.announce("part.bin", 9, CONTENT_ID, PEER, verb="JOIN")
+        wait_for(lambda: PEER in two.peers_of(CONTENT_ID), "a partial peer is known")
         self.assertEqual(two.lookup("part.bin"), [])
-        one.ask(f"ANNOUNCE part.bin 9 {CONTENT_ID} {PEER}")
+        one.announce("part.bin", 9, CONTENT_ID, PEER)
         two.wait_lists("part.bin", PEER)
         self.assertEqual(one.ask(f"WITHDRAW {CONTENT_ID} {PEER}"), "OK 1")
         two.wait_lists("part.bin")
@@ -284,7 +286,7 @@ class RepairTest(StoreTest):
     OTHER_ID = "cd" * 32
 
     def announce(self, tracker, name, content_id):
-        self.assertRegex(tracker.ask(f"ANNOUNCE {name} 1 {content_id} {PEER}"), "^OK ")
+        self.assertRegex(tracker.announce(name, 1, content_id, PEER), "^OK ")
 
     def test_what_was_withdrawn_hides_nothing_that_redis_lost(self):
         redis = self.redis()
@@ -408,7 +410,7 @@ class RepairTest(StoreTest):
         one = self.tracker("--store", redis.url())
         self.announce(one, "kept.bin", self.OTHER_ID)
         for turn in range(60):
-            names = [f"ANNOUNCE {turn}-{i}.bin 1 {CONTENT_ID} {PEER}" for i in range(100)]
+            names = [announcement(f"{turn}-{i}.bin", 1, CONTENT_ID, PEER) for i in range(100)]
             answers = self.pipeline(one, *names, f"WITHDRAW {CONTENT_ID} {PEER}")
             self.assertEqual(answers[-1], "OK 100")
         self.wait_told(one)

@@ -6,7 +6,6 @@ import socket
 
 from p2p_content import MIB, make_file
 from p2p_harness import LOCALHOST, P2pTest, free_port, link_to, suites, wait_for
-from p2p_original import ask
 from p2p_proxy import Proxy
 
 
@@ -115,7 +114,7 @@ class TrackerLossTest(P2pTest):
         digest = make_file(self.path("x.bin"), 12 * MIB)
         shared = a.share(self.path("x.bin"))
         proxy = self.closing(Proxy((LOCALHOST, a.port), budget=3 * MIB))
-        ask(tracker.address, f"ANNOUNCE x.bin {12 * MIB} {shared['content_id']} {proxy.address}")
+        tracker.announce("x.bin", 12 * MIB, shared["content_id"], proxy.address)
         got = b.get_detached("x.bin")
         b.wait_bytes(got["id"], MIB, "a part is here")
         tracker.kill9()

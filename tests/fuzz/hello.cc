@@ -5,6 +5,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/limits.h"
 #include "core/wire/peer_messages.h"
+#include "core/wire/protocol_version.h"
 #include "core/wire/tracker_messages.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -33,7 +34,8 @@ void CheckTracker(absl::string_view line) {
   TrackerRequest request;
   const bool accepted = !ParseTrackerRequest(line, &request).has_value();
   const bool is_hello = accepted && absl::holds_alternative<HelloRequest>(request);
-  P2P_FUZZ_CHECK(is_hello == IsHello(line));
+  const auto answer = ParseHelloAnswer(line);
+  P2P_FUZZ_CHECK(is_hello == (answer.has_value() && answer->version >= kProtocolVersion));
 }
 
 }  // namespace

@@ -45,14 +45,15 @@ void CheckFound(const FoundHeader& header, absl::string_view payload) {
 void CheckAnswer(absl::string_view line, absl::string_view payload) {
   CheckError(line);
   CheckPeerList(line);
-  (void)IsHello(line);
+  (void)ParseHelloAnswer(line);
   if (const auto number = ParseOk(line); number.ok()) {
     P2P_FUZZ_CHECK(*number <= limits::kMaxFileBytes);
     P2P_FUZZ_CHECK(*ParseOk(absl::StripSuffix(FormatOk(*number), "\n")) == *number);
   }
   if (const auto header = ParseFoundHeader(line); header.ok()) {
     P2P_FUZZ_CHECK(header->versions <= limits::kMaxVersionsPerAnswer);
-    P2P_FUZZ_CHECK(header->payload_bytes <= header->versions * limits::kMaxLineBytes);
+    P2P_FUZZ_CHECK(header->payload_bytes <=
+                   header->versions * (limits::kMaxAddressListBytes + 256));
     CheckFound(*header, payload.substr(0, header->payload_bytes));
   }
   const size_t lines = static_cast<size_t>(std::count(payload.begin(), payload.end(), '\n'));

@@ -13,7 +13,7 @@
 namespace p2p::tracker {
 namespace {
 
-const wire::IpAddress kSource = wire::IpAddress::FromV4({192, 0, 2, 7});
+const wire::PeerAddress kClient = {wire::IpAddress::FromV4({192, 0, 2, 7}), 51324};
 const absl::Time kStart = absl::UnixEpoch() + absl::Hours(1);
 
 // Peers are sampled at random, so the words of a line are sorted.
@@ -29,7 +29,7 @@ std::string Sorted(absl::string_view output) {
 
 class Client {
  public:
-  Client() : service_(Registry(), false), conversation_(&options_, &service_, kSource, kStart) {
+  Client() : service_(Registry(), false), conversation_(&options_, &service_, kClient, kStart) {
     options_.on_fault = [](const wire::IpAddress&, absl::string_view,
                            const wire::WireError& error) {
       P2P_FUZZ_CHECK(fuzz::IsShowable(error.text));
@@ -108,7 +108,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     in_pieces.EndOfStream();
     P2P_FUZZ_CHECK(p2p::tracker::Sorted(in_pieces.output()) == expected);
   } else {
-    // After HELLO a pause does not end the last line.
+    // After the first line end a pause does not end the last line.
     in_pieces.FallSilent();
     P2P_FUZZ_CHECK(absl::StartsWith(expected, p2p::tracker::Sorted(in_pieces.output())));
   }

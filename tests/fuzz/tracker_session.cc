@@ -32,7 +32,9 @@ ContentId SomeContent() {
 
 class Run {
  public:
-  Run(bool original, bool in_pieces) : in_pieces_(in_pieces), session_(kSelf, now_, original) {}
+  Run(bool original, bool in_pieces)
+      : in_pieces_(in_pieces),
+        session_(kSelf, now_, original ? TrackerProtocol::kOriginal : TrackerProtocol::kUnknown) {}
 
   void Play(absl::string_view script) {
     while (!script.empty()) {

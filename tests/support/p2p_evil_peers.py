@@ -43,10 +43,8 @@ class ProofOfAnotherLength(SharingPeer):
     def send_leaves(self, connection, index, first, count):
         proof = self.content.proof(index, first, count)
         proof = proof[:self._more] if self._more < 0 else proof + [bytes(32)] * self._more
-        text = "".join(h.hex() for h in proof) or "-"
-        payload = self.leaves_payload(index, first, count)
-        self.say(connection, f"LEAVES {index} {first} {count} {text} +{len(payload)}")
-        self.send_payload(connection, payload)
+        self.say_leaves(connection, index, first, count, proof,
+                        self.leaves_payload(index, first, count))
 
     def send_chunk(self, connection, index):
         self.say(connection, f"REJECT {index} 503 leaves alone")

@@ -46,6 +46,12 @@ class SilentTracker(Server):
             pass
 
 
+def found(*versions):
+    """FOUND with its payload, but for the last LF."""
+    payload = "".join(version + "\n" for version in versions)
+    return f"FOUND {len(versions)} +{len(payload)}\n{payload}"[:-1]
+
+
 class AddressTeller(Server):
     """Speaks the extension, and names the same `addresses` for whatever it is asked."""
 
@@ -61,14 +67,18 @@ class AddressTeller(Server):
     def serve(self, connection):
         with connection.makefile("rb") as lines:
             for line in lines:
-                connection.sendall(self._answer(line.decode().split()).encode() + b"\n")
+                words = line.decode().split()
+                if words[0] in ("ANNOUNCE", "JOIN"):
+                    lines.read(int(words[-1][1:]))  # the name
+                connection.sendall(self._answer(words).encode() + b"\n")
 
     def _answer(self, words):
         if words[0] == "HELLO":
-            return "HELLO 2 evil/1"
+            return "HELLO 3 agent=evil/1"
         if words[0] == "PEERS":
             self.asked += 1
-            return " ".join(["OK", str(self._size), str(len(self.addresses)), *self.addresses])
+            return found(" ".join([words[1], str(self._size), str(len(self.addresses)),
+                                   *self.addresses]))
         if words[0] == "FIND":
             self.asked_for_name += 1
             return self.answer_find

@@ -242,8 +242,8 @@ class FaultsInGet(Scenario):
 
     def go_through(self, home):
         self.proxy = Proxy((LOCALHOST, self.other.port), budget=MIDDLE_BYTES)
-        answer = self.tracker.ask(
-            f"ANNOUNCE {NAME} {self.size} {self.shared['content_id']} {self.proxy.address}")
+        answer = self.tracker.announce(NAME, self.size, self.shared["content_id"],
+                                       self.proxy.address)
         assert answer.startswith("OK"), answer
         try:
             self.make_faulty(home, [self.tracker.address])

@@ -20,6 +20,7 @@ import time
 import unittest
 
 from p2p_content import sha256
+from p2p_server import announcement
 
 BIN_DIR = os.environ.get("P2P_BIN_DIR", "")
 SANITIZED = bool(os.environ.get("P2P_SANITIZED"))
@@ -219,11 +220,25 @@ class Tracker(Process):
         return self
 
     def ask(self, line):
-        """One original request on a connection of its own; its answer without LF."""
+        """One request on a connection of its own; the line of its answer without LF."""
+        return self._ask(line.encode() + b"\n")[0]
+
+    def announce(self, *what, **kind):
+        """p2p_server.announcement; the answer."""
+        return self._ask(announcement(*what, **kind))[0]
+
+    def peers_of(self, content_id):
+        """Addresses of those who share that content or fetch it."""
+        found, version = self._ask(f"PEERS {content_id}\n".encode(), more=1)
+        return version.split()[3:] if found.startswith("FOUND 1 ") else []
+
+    def _ask(self, text, more=0):
         with socket.create_connection((LOCALHOST, self.port), DEADLINE) as connection:
-            connection.sendall(line.encode() + b"\n")
+            connection.sendall(text)
+            if more:
+                connection.shutdown(socket.SHUT_WR)  # an answer may be shorter
             with connection.makefile("rb") as answers:
-                return answers.readline().decode().rstrip("\n")
+                return [answers.readline().decode().rstrip("\n") for _ in range(1 + more)]
 
     def lookup(self, name):
         """Addresses of those who share `name`."""

@@ -5,7 +5,7 @@ SharingPeer accepts, and has a content.
 """
 from p2p_server import Server, dial
 
-HELLO = "HELLO 2 id={:064x} port=0"
+HELLO = "HELLO 3 id={:064x} port=0"
 
 
 class Guest:
@@ -27,6 +27,11 @@ class Guest:
 
     def payload(self, count):
         return self._lines.read(count)
+
+    def peers(self):
+        """The answer to GET-PEERS, which is next."""
+        listed = self.payload(int(self.line().removeprefix("PEERS +")))
+        return listed.decode().split()
 
     def close(self):
         self._lines.close()
@@ -58,6 +63,11 @@ class ExtensionPeer(Server):
     def on_hello(self, connection, *_):
         self.say(connection, self.hello)
 
+    def say_peers(self, connection, *addresses):
+        listed = " ".join(addresses)
+        self.say(connection, f"PEERS +{len(listed)}")
+        connection.sendall(listed.encode())
+
     def on_ping(self, connection):
         self.say(connection, "PONG")
 
@@ -78,7 +88,7 @@ class Introducer(ExtensionPeer):
         """Answers one GET-PEERS of that peer."""
         with self._lock:
             connection = self._waiting.pop(peer_id)
-        self.say(connection, " ".join(["PEERS", *addresses]))
+        self.say_peers(connection, *addresses)
 
     def on_hello(self, connection, *words):
         self._peer_ids[connection] = words[1].partition("=")[2]
@@ -125,7 +135,7 @@ class SharingPeer(ExtensionPeer):
         self.say(connection, f"HAVE 0 {self.content.chunk_count}")
 
     def on_get_peers(self, connection):
-        self.say(connection, "PEERS")
+        self.say_peers(connection)
 
     def on_request(self, connection, first, count):
         for index in range(int(first), int(first) + int(count)):
@@ -143,8 +153,13 @@ class SharingPeer(ExtensionPeer):
 
     def send_leaves(self, connection, index, first, count):
         payload = self.leaves_payload(index, first, count)
-        proof = "".join(h.hex() for h in self.content.proof(index, first, count))
-        self.say(connection, f"LEAVES {index} {first} {count} {proof} +{len(payload)}")
+        proof = self.content.proof(index, first, count)
+        self.say_leaves(connection, index, first, count, proof, payload)
+
+    def say_leaves(self, connection, index, first, count, proof, payload):
+        size = 32 * len(proof) + len(payload)
+        self.say(connection, f"LEAVES {index} {first} {count} {len(proof)} +{size}")
+        connection.sendall(b"".join(proof))
         self.send_payload(connection, payload)
 
     def chunk_payload(self, index):

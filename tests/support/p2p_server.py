@@ -31,6 +31,12 @@ def dial(address, source="127.0.0.1", timeout=30):
     return socket.create_connection((host, int(port)), timeout, (source, 0))
 
 
+def announcement(name, size, content_id, address, verb="ANNOUNCE"):
+    """What a tracker of the extension is told, with its payload."""
+    name = name.encode()
+    return f"{verb} {size} {content_id} {address} +{len(name)}\n".encode() + name
+
+
 def end_with_reset(connection):
     """What was not sent is thrown away, and the other side is told that the connection broke."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -38,7 +38,7 @@ class ListenerTest : public ::testing::Test {
 
   absl::Status Listen(const Endpoint& at, const ListenerOptions& options = ListenerOptions()) {
     auto listener = Listener::Listen(
-        &loop_, at, options, [this] { return &other_loop_; },
+        &loop_, at, options, "no room\n", [this] { return &other_loop_; },
         [this](EventLoop* home, asio::ip::tcp::socket socket, Admission admission) {
           EXPECT_EQ(home, &other_loop_);
           EXPECT_TRUE(loop_.IsInLoop());
@@ -79,14 +79,14 @@ TEST_F(ListenerTest, AllIpv6AddressesTakeIpv4Too) {
   EXPECT_TRUE(Admitted(RawSocket::To(v6)));
 }
 
-TEST_F(ListenerTest, P16_The65thConnectionOfAnAddressIsClosedAtOnce) {
+TEST_F(ListenerTest, P16_The65thConnectionOfAnAddressIsToldSoAndClosedAtOnce) {
   ASSERT_TRUE(Listen(Local("127.0.0.1:0")).ok());
   std::vector<RawSocket> admitted;
   for (int i = 0; i < 64; ++i) {
     admitted.push_back(RawSocket::To(listener_->local()));
     ASSERT_TRUE(Admitted(admitted.back())) << i;
   }
-  EXPECT_EQ(RawSocket::To(listener_->local()).ReadToEnd(), "");
+  EXPECT_EQ(RawSocket::To(listener_->local()).ReadToEnd(), "no room\n");
   EXPECT_EQ(listener_->refused(), 1u);
   // Another address of this machine is another source.
   RawSocket other = RawSocket::Unconnected();
@@ -114,7 +114,7 @@ TEST_F(ListenerTest, NewConnectionsFasterThanTheRateAreClosed) {
 TEST_F(ListenerTest, APortInUseIsToldWithAdvice) {
   ASSERT_TRUE(Listen(Local("127.0.0.1:0")).ok());
   const auto second = Listener::Listen(
-      &loop_, listener_->local(), ListenerOptions(), [this] { return &loop_; },
+      &loop_, listener_->local(), ListenerOptions(), "", [this] { return &loop_; },
       [](EventLoop*, asio::ip::tcp::socket, Admission) {});
   EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(second.status().message(),
@@ -189,7 +189,7 @@ TEST_F(ListenerTest, Q04_WithoutDescriptorsNewcomersAreClosedAndNothingSpins) {
     for (; took < kPauses * limits::kAcceptPause; took = MonotonicNow() - start) {
       ASSERT_LT(closed, newcomers.size()) << "accepting does not pause";
       ASSERT_TRUE(newcomers[closed].ConnectTo(listener_->local()));
-      EXPECT_EQ(newcomers[closed++].ReadToEnd(), "");
+      EXPECT_EQ(newcomers[closed++].ReadToEnd(), "no room\n");
     }
     const absl::Duration cpu =
         absl::Seconds(static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC);
@@ -213,7 +213,7 @@ TEST_F(ListenerTest, Q04_TakesNoMoreThanHalfOfTheDescriptors) {
     admitted.push_back(RawSocket::To(listener_->local()));
     ASSERT_TRUE(Admitted(admitted.back())) << i;
   }
-  EXPECT_EQ(RawSocket::To(listener_->local()).ReadToEnd(), "");
+  EXPECT_EQ(RawSocket::To(listener_->local()).ReadToEnd(), "no room\n");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 namespace p2p::session {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -18,7 +19,7 @@ TEST(Hello, IsSaidAtOnceByTheSideThatDialled) {
   Harness h(Dialled());
   h.session.Open(TestContentId(1));
   h.session.AskManifest(10);
-  EXPECT_EQ(h.Said(), "HELLO 2 id=" + TestPeerId(0xdd).Hex() +
+  EXPECT_EQ(h.Said(), "HELLO 3 id=" + TestPeerId(0xdd).Hex() +
                           " port=9001 leaves agent=p2pd/test\nOPEN " + TestContentId(1).Hex() +
                           "\nGET-MANIFEST 10\n");
   h.Feed(HelloLine());
@@ -33,7 +34,7 @@ TEST(Hello, IsAnsweredByTheSideThatAccepted) {
   EXPECT_EQ(h.Said(), "");
   h.Feed("HELLO 3 later=feature id=" + TestPeerId(1).Hex() + " word\n");
   EXPECT_EQ(h.Said(),
-            "HELLO 2 id=" + TestPeerId(0xaa).Hex() + " port=9001 leaves agent=p2pd/test\n");
+            "HELLO 3 id=" + TestPeerId(0xaa).Hex() + " port=9001 leaves agent=p2pd/test\n");
   EXPECT_EQ(h.Next<PeerHello>().listen_port, 0);
 }
 
@@ -46,23 +47,57 @@ TEST(Hello, TellsWhetherTheOtherSideKnowsOfLeaves) {
   PeerSessionOptions without = Dialled();
   without.leaves = false;
   EXPECT_EQ(Harness(without).Said(),
-            "HELLO 2 id=" + TestPeerId(0xdd).Hex() + " port=9001 agent=p2pd/test\n");
+            "HELLO 3 id=" + TestPeerId(0xdd).Hex() + " port=9001 agent=p2pd/test\n");
 }
 
 TEST(Hello, NeedsAnIdAndComesOnce) {
   for (const std::string& line :
-       {std::string("HELLO\n"), std::string("HELLO 2\n"), std::string("HELLO 1 id=x\n"),
-        "HELLO 1 id=" + TestPeerId(1).Hex() + "\n",
-        "HELLO 2 id=" + TestPeerId(1).Hex() + " port=65536\n"}) {
+       {std::string("HELLO\n"), std::string("HELLO 3\n"), std::string("HELLO x\n"),
+        "HELLO 3 id=" + TestPeerId(1).Hex() + " port=65536\n"}) {
     Harness h(Accepted());
     h.Feed(line);
-    EXPECT_THAT(h.Said(), StartsWith("ERROR 400 HELLO")) << line;
+    EXPECT_THAT(h.Said(), AllOf(StartsWith("HELLO 3 id="), HasSubstr("\nERROR 400 HELLO")))
+        << "our own first, or this side would look like an original one: " << line;
     EXPECT_TRUE(h.Next<SessionEnded>().protocol_error);
   }
   Harness twice(Accepted());
   twice.Feed(HelloLine() + HelloLine());
   twice.Next<PeerHello>();
   EXPECT_TRUE(twice.Next<SessionEnded>().protocol_error);
+}
+
+TEST(Hello, OfAnEarlierVersionIsAnsweredAndRefused) {
+  for (const char* line : {"HELLO 2 id=whatever\n", "HELLO 0\n"}) {
+    Harness h(Accepted());
+    h.Feed(line);
+    EXPECT_THAT(h.Said(), AllOf(StartsWith("HELLO 3 id="), HasSubstr("\nERROR 426 version 3 ")));
+    EXPECT_TRUE(h.session.ended());
+  }
+  Harness dialled(Dialled());
+  dialled.Said();
+  dialled.Feed("HELLO 2 id=" + TestPeerId(1).Hex() + "\n");
+  EXPECT_THAT(dialled.Said(), StartsWith("ERROR 426 "));
+  EXPECT_TRUE(dialled.Next<SessionEnded>().protocol_error) << "and it is no original peer";
+}
+
+TEST(Hello, TellsEachSideWhereItIsSeen) {
+  PeerSessionOptions options = Accepted();
+  options.other = "192.0.2.7:51324";
+  Harness h(options);
+  h.Feed("HELLO 3 id=" + TestPeerId(1).Hex() + " you=[2001:db8::1]:9;x=y\n");
+  EXPECT_THAT(h.Said(), HasSubstr(" leaves you=192.0.2.7:51324 agent="));
+  EXPECT_EQ(h.Next<PeerHello>().you, "[2001:db8::1]:9");
+  h.Feed("ERROR 503 full\n");
+  EXPECT_EQ(h.Next<SessionEnded>().code, 503);
+}
+
+TEST(Hello, IsSaidToWhomThereIsNoRoomFor) {
+  Harness h(Dialled());
+  h.Feed(NoRoomText(Accepted()));
+  EXPECT_EQ(h.Next<PeerHello>().peer_id, TestPeerId(0xaa)) << "busy does not look like original";
+  const auto ended = h.Next<SessionEnded>();
+  EXPECT_EQ(ended.code, 503);
+  EXPECT_FALSE(ended.protocol_error);
 }
 
 TEST(Hello, TellsAnOriginalPeerByItsAnswer) {
@@ -107,7 +142,7 @@ TEST(Extension, RefusesWhatFollowsARefusedOpenWithoutEnding) {
   EXPECT_THAT(h.Said(),
               HasSubstr("REFUSED 404 not shared here\nNO-MANIFEST 404 no such content\n"
                         "NO-HASHES 0 0 404 no such content\nREJECT 3 404 no such content\n"
-                        "REJECT 4 404 no such content\nPEERS\nPONG\n"));
+                        "REJECT 4 404 no such content\nPEERS +0\nPONG\n"));
   EXPECT_FALSE(h.session.ended());
 }
 
@@ -115,8 +150,9 @@ TEST(Extension, TellsPeersAlsoWhereItHasNoRoom) {
   Harness h(Accepted());
   h.Feed(HelloLine() + "OPEN " + TestContentId(5).Hex() + "\nGET-PEERS\nGET-MANIFEST 0\n");
   h.session.RefuseOpen(503, "no room", {"192.0.2.1:9001", "[2001:db8::7]:9001"});
-  EXPECT_THAT(h.Said(), HasSubstr("REFUSED 503 no room\nPEERS 192.0.2.1:9001 [2001:db8::7]:9001\n"
-                                  "NO-MANIFEST 404 no such content\n"));
+  EXPECT_THAT(h.Said(),
+              HasSubstr("REFUSED 503 no room\nPEERS +33\n192.0.2.1:9001 [2001:db8::7]:9001"
+                        "NO-MANIFEST 404 no such content\n"));
   EXPECT_FALSE(h.session.ended());
 }
 
@@ -163,7 +199,7 @@ TEST(Extension, EndsOnAnswersToNothing) {
         std::string("MANIFEST +5\nhello"), std::string("NO-MANIFEST 404 x\n"),
         "HASHES 0 0 1 0 +32\n" + id, std::string("NO-HASHES 0 0 404 x\n"),
         std::string("CHUNK 0 +1\nx"), std::string("REJECT 0 404 x\n"),
-        std::string("PEERS 1.2.3.4:5\n"), std::string("HAVE 0 1\n"), std::string("LOST 0 1\n"),
+        std::string("PEERS +9\n1.2.3.4:5"), std::string("HAVE 0 1\n"), std::string("LOST 0 1\n"),
         std::string("HAVE-BITS 0 +1\nx")}) {
     Harness h(Dialled());
     h.OpenAsDialler(10);
@@ -739,8 +775,12 @@ TEST(Extension, PassesPeersOn) {
   h.Feed(said);
   EXPECT_EQ(h.Next<PeersReceived>().addresses.size(), 64u);
   h.session.AskPeers();
-  h.Feed("PEERS example.com:80 1.2.3.4:99999 [2001:db8::1]:9001\n");
+  const std::string list = "example.com:80 1.2.3.4:99999 [2001:db8::1]:9001;id=ab quic:1.2.3.4:5";
+  h.Feed(absl::StrCat("PEERS +", list.size(), "\n", list));
   EXPECT_EQ(h.Next<PeersReceived>().addresses, std::vector<std::string>{"[2001:db8::1]:9001"});
+  h.session.AskPeers();
+  h.Feed("PEERS +0\n");
+  EXPECT_TRUE(h.Next<PeersReceived>().addresses.empty());
 }
 
 TEST(Extension, EndsWhenTheOtherSideSaysError) {

@@ -21,9 +21,9 @@ Hash256 HashOf(uint8_t n) { return TestPeerId(n).hash; }
 std::string LeavesLine(const std::string& range, const std::vector<uint8_t>& proof,
                        uint32_t payload_bytes) {
   std::string hashes;
-  for (const uint8_t n : proof) hashes += TestPeerId(n).Hex();
-  return absl::StrCat("LEAVES ", range, " ", hashes.empty() ? "-" : hashes, " +", payload_bytes,
-                      "\n");
+  for (const uint8_t n : proof) hashes += std::string(32, static_cast<char>(n));
+  return absl::StrCat("LEAVES ", range, " ", proof.size(), " +", hashes.size() + payload_bytes,
+                      "\n", hashes);
 }
 
 // --- Asking
@@ -118,8 +118,9 @@ TEST(LeafRequests, EndOnLeavesThatWereNotAskedForLikeThat) {
        {LeavesLine("3 8 4", {1}, 99), LeavesLine("3 8 4", {1}, 101), LeavesLine("3 8 4", {1}, 0),
         LeavesLine("3 8 8", {1}, 100), LeavesLine("3 12 4", {1}, 100),
         LeavesLine("4 8 4", {1}, 100), LeavesLine("3 8 4", {1, 2, 3, 4, 5, 6}, 100),
-        std::string("LEAVES 3 8 4 +100\n"), std::string("LEAVES 3 8 4 abc +100\n"),
-        std::string("CHUNK 3 +100\n"), std::string("REJECT 3 409 not there yet\n"),
+        std::string("LEAVES 3 8 4 +100\n"), std::string("LEAVES 3 8 4 1 +100\n"),
+        std::string("LEAVES 3 8 4 - +100\n"), std::string("CHUNK 3 +100\n"),
+        std::string("REJECT 3 409 not there yet\n"),
         std::string("REJECT-LEAVES 3 12 4 409 not there yet\n")}) {
     Harness h(Dialled());
     h.OpenAsDialler(10, /*leaves=*/true);

@@ -31,7 +31,7 @@ TEST(OriginalClient, TakesAChunkAndAsksForTheNext) {
 TEST(OriginalClient, C01_RefusesMalformedHeaders) {
   for (const char* header :
        {"x\n", " 100\n", "100 \n", "100\r\n", "0100\n", "\n", "12345678", "1234567", "-1\n",
-        "+100\n", "ERRATIC\n", "Error 404 x\n", "HELLO 2\n"}) {
+        "+100\n", "ERRATIC\n", "Error 404 x\n", "HELLO 3\n"}) {
     auto h = Asked(header);
     EXPECT_TRUE(h->session.ended()) << header;
     EXPECT_TRUE(h->Next<SessionEnded>().protocol_error) << header;

@@ -193,13 +193,22 @@ TEST(OriginalServer, TakesALineWithoutEndAfterAPauseOrAHalfClose) {
   pausing.Advance(absl::Milliseconds(1));
   EXPECT_EQ(pausing.Next<ServeOriginalChunk>().chunk_id, 3u);
 
-  for (const char* end : {"\n", "\r\n", ""}) {
-    pausing.Feed(end);
-    pausing.Feed("GET_CHUNK f 4");
-    pausing.Advance(absl::Milliseconds(200));
-    pausing.session.SendOriginalChunk(SliceOf("x"));
-    EXPECT_EQ(pausing.Next<ServeOriginalChunk>().chunk_id, 4u) << "a late end is no empty line";
-    EXPECT_EQ(pausing.Said(), "1\nx");
+  pausing.Feed("GET_CHUNK f 4");
+  pausing.Advance(absl::Milliseconds(200));
+  pausing.session.SendOriginalChunk(SliceOf("x"));
+  EXPECT_EQ(pausing.Next<ServeOriginalChunk>().chunk_id, 4u) << "it never ends its lines";
+  EXPECT_EQ(pausing.Said(), "1\nx");
+
+  for (const char* end : {"\n", "\r\n"}) {
+    Harness late(Accepted());
+    late.Feed("GET_CHUNK f 3");
+    late.Advance(absl::Milliseconds(200));
+    late.Next<ServeOriginalChunk>();
+    late.Feed(end);
+    late.session.SendOriginalChunk(SliceOf("x"));
+    late.Feed("GET_CHUNK f 4\n");
+    EXPECT_EQ(late.Next<ServeOriginalChunk>().chunk_id, 4u) << "a late end is no empty line";
+    EXPECT_EQ(late.Said(), "1\nx");
   }
 
   Harness closing(Accepted());
@@ -212,6 +221,17 @@ TEST(OriginalServer, TakesALineWithoutEndAfterAPauseOrAHalfClose) {
   closing.session.SendOriginalChunk(SliceOf("b"));
   EXPECT_EQ(closing.Said(), "1\na1\nb");
   EXPECT_FALSE(closing.Next<SessionEnded>().protocol_error);
+}
+
+TEST(OriginalServer, P03_APauseEndsNoLineOfAClientThatHasEndedOne) {
+  Harness h(Accepted());
+  h.Feed("GET_CHUNK f 100\nGET_CHUNK f 1");
+  h.Next<ServeOriginalChunk>();
+  h.session.SendOriginalChunk(SliceOf("x"));
+  h.Advance(absl::Milliseconds(300));
+  EXPECT_TRUE(h.NoEvents()) << "half a number";
+  h.Feed("7\n");
+  EXPECT_EQ(h.Next<ServeOriginalChunk>().chunk_id, 17u);
 }
 
 TEST(OriginalServer, T01_TakesEightMalformedLinesAndNoMore) {
@@ -251,11 +271,10 @@ TEST(OriginalServer, SendsEarlierAnswersBeforeTheLastError) {
 }
 
 TEST(OriginalServer, T25_SendsProgramsOfOtherProtocolsAway) {
-  const std::string tls("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\xd1\x9f\x00\x7f", 15);
   std::mt19937 random(1);
   std::string noise(64, '\0');
   for (char& c : noise) c = static_cast<char>(random() | 0x80);
-  for (const std::string& bytes : {std::string("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), tls, noise,
+  for (const std::string& bytes : {std::string("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), noise,
                                    std::string("\x13"
                                                "BitTorrent protocol\0\0\0",
                                                23)}) {
@@ -266,6 +285,20 @@ TEST(OriginalServer, T25_SendsProgramsOfOtherProtocolsAway) {
     EXPECT_TRUE(h.session.ended());
     EXPECT_TRUE(h.Next<SessionEnded>().protocol_error);
   }
+}
+
+TEST(OriginalServer, T25_ClosesOverTlsAtOnceAndWithoutAWord) {
+  for (const std::string& bytes :
+       {std::string("\x16"), std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11)}) {
+    Harness h(Accepted());
+    h.Feed(bytes);
+    EXPECT_EQ(h.Said(), "");
+    EXPECT_TRUE(h.Next<SessionEnded>().protocol_error);
+  }
+  Harness later(Accepted());
+  later.Feed("GET_CHUNK f 0\n\x16\n");
+  later.Next<ServeOriginalChunk>();
+  EXPECT_FALSE(later.session.ended()) << "it is reserved as the first byte alone";
 }
 
 TEST(OriginalServer, P14_EndsAfterADiskError) {
@@ -280,7 +313,7 @@ TEST(OriginalServer, P14_EndsAfterADiskError) {
 TEST(OriginalServer, P06_T03_GivesTheSameAnswersHoweverTheBytesArrive) {
   const std::string input =
       "GET_CHUNK na\xc3\xafve film 1\r\n\nGET_CHUNK ../x 1\nfoo\nGET_CHUNK a b\nGET_CHUNK a "
-      "0\nHELLO 2\n";
+      "0\nHELLO 3\n";
   const auto answers = [&](std::vector<size_t> cuts) {
     Harness h(Accepted());
     size_t at = 0;

@@ -67,7 +67,7 @@ inline PeerSessionOptions DialledOriginal() {
 }
 
 inline std::string HelloLine(bool leaves = false) {
-  return absl::StrCat("HELLO 2 id=", TestPeerId(0xbb).Hex(), " port=9002", leaves ? " leaves" : "",
+  return absl::StrCat("HELLO 3 id=", TestPeerId(0xbb).Hex(), " port=9002", leaves ? " leaves" : "",
                       " agent=other/1\n");
 }
 

@@ -24,15 +24,15 @@ const ContentId kId = *ContentIdFromHex(kHex);
 
 class TrackerSessionTest : public ::testing::Test {
  protected:
-  void Begin(bool original = false, const std::string& self = kSelf) {
-    session_ = std::make_unique<TrackerSession>(self, now_, original);
+  void Begin(TrackerProtocol known = TrackerProtocol::kUnknown, const std::string& self = kSelf) {
+    session_ = std::make_unique<TrackerSession>(self, now_, known);
     sent_ = session_->TakeOutput();
-    EXPECT_EQ(sent_, original ? "" : "HELLO 2\n");
+    EXPECT_EQ(sent_, known == TrackerProtocol::kOriginal ? "" : "HELLO 3\n");
   }
   // With a tracker that speaks the extension.
   void BeginExtension(const std::string& self = kSelf) {
-    Begin(false, self);
-    Hear("HELLO 2 p2p-tracker/0.1.0 more=1\n");
+    Begin(TrackerProtocol::kUnknown, self);
+    Hear("HELLO 3 agent=p2p-tracker/0.1.0 you=192.0.2.1:51324 more=1\n");
     EXPECT_EQ(session_->speaks_extension(), true);
   }
 
@@ -91,6 +91,12 @@ std::vector<Announcement> Announcements(int count) {
   return announcements;
 }
 
+// The answer to PEERS about the content kId.
+std::string Found(absl::string_view list) {
+  const std::string version = absl::StrCat(kHex, " ", list, "\n");
+  return absl::StrCat("FOUND 1 +", version.size(), "\n", version);
+}
+
 // --- The extension
 
 TEST_F(TrackerSessionTest, AsksNothingBeforeItKnowsWhatTheTrackerSpeaks) {
@@ -98,15 +104,15 @@ TEST_F(TrackerSessionTest, AsksNothingBeforeItKnowsWhatTheTrackerSpeaks) {
   session_->FindName(1, "f", now_);
   EXPECT_EQ(Sent(), "");
   EXPECT_EQ(session_->speaks_extension(), absl::nullopt);
-  Hear("HELLO 2 p2p-tracker/0.1.0\n");
+  Hear("HELLO 3 agent=p2p-tracker/0.1.0\n");
   EXPECT_EQ(Sent(), "FIND f\n");
 }
 
 TEST_F(TrackerSessionTest, AnswersAnnouncementsOnceForTheWholeBatchWithTheShortestLife) {
   BeginExtension();
   session_->Announce(7, Announcements(3), now_);
-  EXPECT_EQ(Sent(), absl::StrCat("ANNOUNCE f0 1 ", kHex, " ", kSelf, "\nANNOUNCE f1 1 ", kHex, " ",
-                                 kSelf, "\nANNOUNCE f2 1 ", kHex, " ", kSelf, "\n"));
+  const std::string start = absl::StrCat("ANNOUNCE 1 ", kHex, " ", kSelf, " +2\nf");
+  EXPECT_EQ(Sent(), absl::StrCat(start, "0", start, "1", start, "2"));
   Hear("OK 120\nOK 60\n");
   EXPECT_THAT(events_, IsEmpty());
   Hear("OK 90\n");
@@ -203,7 +209,7 @@ TEST_F(TrackerSessionTest, AnswersEveryOtherQuestionInOrder) {
   session_->FindPeers(5, kId, now_);
   EXPECT_EQ(Sent(), absl::StrCat("PEERS ", kHex, "\nWITHDRAW ", kHex, " ", kSelf, "\nUNREGISTER ",
                                  kSelf, "\nFIND nobody has it\nPEERS ", kHex, "\n"));
-  Hear("OK 5 1 192.0.2.7:9\nOK 1\nOK 4\nFOUND 0 +0\nERROR 404 none\n");
+  Hear(Found("5 1 192.0.2.7:9") + "OK 1\nOK 4\nFOUND 0 +0\nFOUND 0 +0\n");
   const auto found = Next<PeersFound>();
   EXPECT_THAT(found.peers, ElementsAre("192.0.2.7:9"));
   EXPECT_EQ(found.total_bytes, ByteCount(5));
@@ -212,7 +218,7 @@ TEST_F(TrackerSessionTest, AnswersEveryOtherQuestionInOrder) {
   EXPECT_EQ(Next<TrackerRefused>().code, 404);
   const auto refused = Next<TrackerRefused>();
   EXPECT_EQ(refused.token, 5u);
-  EXPECT_EQ(refused.reason, "none");
+  EXPECT_EQ(refused.code, 404);
 }
 
 TEST_F(TrackerSessionTest, AnswersAnEmptyBatchInItsTurn) {
@@ -221,7 +227,7 @@ TEST_F(TrackerSessionTest, AnswersAnEmptyBatchInItsTurn) {
   session_->Announce(2, {}, now_);
   Collect();
   EXPECT_THAT(events_, IsEmpty());
-  Hear("OK 5 0\n");
+  Hear(Found("5 0"));
   EXPECT_EQ(Next<PeersFound>().token, 1u);
   EXPECT_EQ(Next<Announced>().token, 2u);
 }
@@ -231,7 +237,7 @@ TEST_F(TrackerSessionTest, NeverSendsANameThatBreaksTheRules) {
   session_->FindName(1, "a\nUNREGISTER 192.0.2.9:1", now_);
   session_->Announce(2, {{"x\ny", ByteCount(1), kId}}, now_);
   session_->Announce(3, {{"x\ny", ByteCount(1), kId}, {"good", ByteCount(1), kId}}, now_);
-  EXPECT_EQ(Sent(), absl::StrCat("ANNOUNCE good 1 ", kHex, " ", kSelf, "\n"));
+  EXPECT_EQ(Sent(), absl::StrCat("ANNOUNCE 1 ", kHex, " ", kSelf, " +4\ngood"));
   Hear("OK 120\n");
   for (uint64_t token : {1, 2, 3}) {
     const auto refused = Next<TrackerRefused>();
@@ -263,7 +269,7 @@ TEST_F(TrackerSessionTest, SpeaksTheOriginalProtocolWhereHelloIsAnError) {
 }
 
 TEST_F(TrackerSessionTest, SpeaksTheOriginalProtocolAtOnceWhenToldTo) {
-  Begin(/*original=*/true);
+  Begin(TrackerProtocol::kOriginal);
   session_->FindPeers(1, kId, now_);
   session_->Withdraw(2, kId, now_);
   session_->FindName(3, "f", now_);
@@ -288,8 +294,61 @@ TEST_F(TrackerSessionTest, TakesSilenceAfterHelloForAnOriginalTracker) {
   Pass(absl::Nanoseconds(1));
   EXPECT_EQ(session_->speaks_extension(), false);
   EXPECT_EQ(Sent(), "LOOKUP f\n");
-  Hear("HELLO 2 late\nOK 9 0\n");
+  Hear("OK 9 0\n");
   EXPECT_EQ(Next<NameFound>().originals->total_bytes, ByteCount(9));
+}
+
+TEST_F(TrackerSessionTest, SpeaksTheOriginalProtocolNoFurtherWithATrackerThatSaysHelloLate) {
+  Begin();
+  session_->FindName(1, "f", now_);
+  Pass(limits::kHelloTimeout);
+  EXPECT_EQ(Sent(), "LOOKUP f\n");
+  Hear("HELLO 3 agent=slow\nOK 9 0\n");
+  EXPECT_EQ(session_->speaks_extension(), true);
+  EXPECT_EQ(Next<TrackerRefused>().code, 0) << "to be asked again, in the extension";
+  ExpectEndedOver("late", /*at_fault=*/false);
+}
+
+TEST_F(TrackerSessionTest, NeverSpeaksTheOriginalProtocolWithATrackerThatSpokeTheExtension) {
+  Begin(TrackerProtocol::kExtension);
+  session_->FindName(1, "f", now_);
+  Hear("ERROR 400 unknown verb\n");
+  EXPECT_EQ(Sent(), "");
+  EXPECT_EQ(Next<TrackerRefused>().code, 0);
+  ExpectEndedOver("did not answer HELLO, which it did before");
+
+  Begin(TrackerProtocol::kExtension);
+  session_->FindName(1, "f", now_);
+  Pass(limits::kHelloTimeout);
+  EXPECT_EQ(Next<TrackerRefused>().code, 0);
+  ExpectEndedOver("did not answer HELLO, which it did before");
+
+  Begin(TrackerProtocol::kExtension);
+  HearTheEnd();
+  EXPECT_NE(session_->speaks_extension(), false);
+  ExpectEndedOver("closed the connection", /*at_fault=*/false);
+}
+
+TEST_F(TrackerSessionTest, SaysThatATrackerIsOfAnEarlierVersionOrHasNoRoom) {
+  Begin();
+  Hear("HELLO 2 p2p-tracker/0.0.9\n");
+  EXPECT_EQ(session_->speaks_extension(), true) << "so it is none for the original protocol";
+  ExpectEndedOver("speaks version 2 of the protocol and must be updated");
+  Begin();
+  Hear("HELLO 3 agent=p2p-tracker/0.1.0\nERROR 503 too many connections\n");
+  EXPECT_EQ(session_->speaks_extension(), true);
+  ExpectEndedOver("too many connections", /*at_fault=*/false);
+}
+
+TEST_F(TrackerSessionTest, APauseEndsNoAnswerOfATrackerThatHasEndedOne) {
+  Begin();
+  session_->FindName(1, "f", now_);
+  session_->FindName(2, "g", now_);
+  Hear("ERROR 400 unknown verb\nOK 9");
+  Pass(absl::Seconds(5));
+  EXPECT_THAT(events_, IsEmpty());
+  Hear("9 0\n");
+  EXPECT_EQ(Next<NameFound>().originals->total_bytes, ByteCount(99));
 }
 
 TEST_F(TrackerSessionTest, NamesWhatIsOpenWhenAnOriginalTrackerClosesOverHello) {
@@ -307,7 +366,7 @@ TEST_F(TrackerSessionTest, NamesWhatIsOpenWhenAnOriginalTrackerClosesOverHello) 
 }
 
 TEST_F(TrackerSessionTest, NamesWhatIsOpenWhenATrackerClosesAfterEachAnswer) {
-  Begin(/*original=*/true);
+  Begin(TrackerProtocol::kOriginal);
   session_->FindName(1, "f", now_);
   session_->FindName(2, "g", now_);
   Hear("OK 9 0");  // ended by the close
@@ -321,7 +380,7 @@ TEST_F(TrackerSessionTest, NamesWhatIsOpenWhenATrackerClosesAfterEachAnswer) {
 }
 
 TEST_F(TrackerSessionTest, TakesAPauseForTheEndOfAnOriginalAnswer) {
-  Begin(/*original=*/true);
+  Begin(TrackerProtocol::kOriginal);
   session_->FindName(1, "f", now_);
   Hear("OK 9 0");
   Pass(absl::Milliseconds(199));
@@ -337,7 +396,7 @@ TEST_F(TrackerSessionTest, TakesAPauseForTheEndOfAnOriginalAnswer) {
 TEST_F(TrackerSessionTest, C12_EndsOverAnswersThatAreNone) {
   for (const char* garbage :
        {"\x16\x03\x01\n", "HTTP/1.1 400 Bad Request\n", "OK\n", "OK 5 2 192.0.2.7:9\n",
-        "OK 5 2147483648 192.0.2.7:9\n", "OK 18446744073709551616 0\n", "FOUND 1 +4\n"}) {
+        "OK 5 2147483648 192.0.2.7:9\n", "OK 5 1 192.0.2.7:9\n", "FOUND 1 +6\n- 7 0\n"}) {
     events_.clear();
     BeginExtension();
     session_->FindPeers(1, kId, now_);
@@ -349,7 +408,7 @@ TEST_F(TrackerSessionTest, C12_EndsOverAnswersThatAreNone) {
 
 TEST_F(TrackerSessionTest, C12_EndsOverAFoundThatContradictsItself) {
   for (const char* garbage :
-       {"FOUND 1 +0\n", "FOUND 17 +10\n", "FOUND 1 +4097\n", "FOUND 1 +99999999999999999999\n",
+       {"FOUND 1 +0\n", "FOUND 17 +10\n", "FOUND 1 +16641\n", "FOUND 1 +99999999999999999999\n",
         "FOUND 2 +6\n- 7 0\n", "FOUND 1 +5\n- 7 0", "FOUND 1 +6\n- 7 9\n", "FOUND 1 +6\nx 7 0\n",
         "OK 5\n"}) {
     events_.clear();
@@ -383,15 +442,16 @@ TEST_F(TrackerSessionTest, C12_PassesOnOnlyAddressesThatMayBeDialled) {
   BeginExtension();
   session_->FindPeers(1, kId, now_);
   Hear(
-      "OK 5 12 192.0.2.1:9001 192.0.2.1:9002 127.0.0.1:22 [::1]:22 0.0.0.0:1 224.0.0.1:1 "
-      "255.255.255.255:1 169.254.169.254:80 [fe80::1]:1 evil.example:80 192.0.2.7:0 10.0.0.1:9\n");
+      Found("5 12 192.0.2.1:9001 192.0.2.1:9002 127.0.0.1:22 [::1]:22 0.0.0.0:1 224.0.0.1:1 "
+            "255.255.255.255:1 169.254.169.254:80 [fe80::1]:1 evil.example:80 192.0.2.7:0 "
+            "10.0.0.1:9;id=ab"));
   EXPECT_THAT(Next<PeersFound>().peers, ElementsAre("192.0.2.1:9002", "10.0.0.1:9"));
 }
 
 TEST_F(TrackerSessionTest, C12_TakesLoopbackAddressesOnlyFromATrackerOnLoopback) {
   BeginExtension("127.0.0.1:9001");
   session_->FindPeers(1, kId, now_);
-  Hear("OK 5 3 127.0.0.1:9001 127.0.0.1:9002 192.0.2.7:9\n");
+  Hear(Found("5 3 127.0.0.1:9001 127.0.0.1:9002 192.0.2.7:9"));
   EXPECT_THAT(Next<PeersFound>().peers, ElementsAre("127.0.0.1:9002", "192.0.2.7:9"));
 }
 
@@ -399,9 +459,9 @@ TEST_F(TrackerSessionTest, C12_KeepsAtMost64Peers) {
   for (int count : {63, 64, 65}) {
     BeginExtension();
     session_->FindPeers(1, kId, now_);
-    std::string answer = absl::StrCat("OK 5 ", count);
-    for (int i = 0; i < count; ++i) absl::StrAppend(&answer, " 192.0.2.7:", 1 + i);
-    Hear(answer + "\n");
+    std::string list = absl::StrCat("5 ", count);
+    for (int i = 0; i < count; ++i) absl::StrAppend(&list, " 192.0.2.7:", 1 + i);
+    Hear(Found(list));
     EXPECT_EQ(Next<PeersFound>().peers.size(), static_cast<size_t>(std::min(count, 64)));
   }
 }
@@ -422,9 +482,9 @@ TEST_F(TrackerSessionTest, C13_GivesUpATrackerThatDoesNotAnswer) {
   session_->FindPeers(1, kId, now_);
   session_->FindPeers(2, kId, now_);
   Pass(absl::Seconds(29));
-  Hear("OK 5 0\n");
+  Hear(Found("5 0"));
   Next<PeersFound>();
-  Hear("OK 5");  // a byte now and then is no answer
+  Hear("FOU");  // a byte now and then is no answer
   Pass(absl::Seconds(29));
   EXPECT_FALSE(session_->ended());
   Pass(absl::Seconds(1));

@@ -26,7 +26,7 @@ class ConversationTest : public ::testing::Test {
 
   void Restart() {
     conversation_ = std::make_unique<Conversation>(
-        &options_, &service_, wire::PeerAddress::Parse("192.0.2.1:1")->ip, now_);
+        &options_, &service_, *wire::PeerAddress::Parse("192.0.2.1:51324"), now_);
   }
 
   // The answers, each cut to "OK", "HELLO", "FOUND" or "ERROR <code>".
@@ -51,7 +51,7 @@ class ConversationTest : public ::testing::Test {
       now_ = std::min(conversation_->WakeUpTime(), began + at_most);
       conversation_->OnTime(now_);
     }
-    return conversation_->state() == State::kTimedOut ? now_ - began : absl::InfiniteDuration();
+    return conversation_->state() == State::kAbandoned ? now_ - began : absl::InfiniteDuration();
   }
 
   ConversationOptions options_;
@@ -92,7 +92,7 @@ TEST_F(ConversationTest, T02_ClosesOverALineThatIsTooLong) {
 
 TEST_F(ConversationTest, T03_GivesTheSameAnswersHoweverTheBytesArrive) {
   const std::string text =
-      "REGISTER na\xc3\xafve f 7 192.0.2.1:9\r\nLOOKUP na\xc3\xafve f\n\nHELLO 2\nFROB "
+      "REGISTER na\xc3\xafve f 7 192.0.2.1:9\r\nLOOKUP na\xc3\xafve f\n\nHELLO 3\nFROB "
       "+5\n\nab\ncLOOKUP g\n"
       "FIND na\xc3\xafve f\nUNREGISTER 192.0.2.1:9\n";
   const Strings whole = Say(text);
@@ -127,7 +127,7 @@ TEST_F(ConversationTest, T15_GivesAClientThatSendsAByteNowAndThenTenSecondsInAll
 }
 
 TEST_F(ConversationTest, T15_StartsTheIdleTimeWithEachWholeLine) {
-  Say("HELLO 2\n");
+  Say("HELLO 3\n");
   EXPECT_EQ(UntilTimedOut(absl::Seconds(149)), absl::InfiniteDuration());
   Say("LOOKUP f\n");
   EXPECT_EQ(UntilTimedOut(absl::Seconds(60)), absl::InfiniteDuration());
@@ -136,7 +136,7 @@ TEST_F(ConversationTest, T15_StartsTheIdleTimeWithEachWholeLine) {
 }
 
 TEST_F(ConversationTest, AClientThatComesOnlyToRenewIsKeptHoweverLongTheTtlIs) {
-  Say("HELLO 2\n");
+  Say("HELLO 3\n");
   RegistryOptions options;
   options.ttl = absl::Seconds(1000);
   service_.registry().SetOptions(options);
@@ -144,7 +144,7 @@ TEST_F(ConversationTest, AClientThatComesOnlyToRenewIsKeptHoweverLongTheTtlIs) {
   options.ttl = absl::Seconds(10);
   service_.registry().SetOptions(options);
   Restart();
-  Say("HELLO 2\n");
+  Say("HELLO 3\n");
   EXPECT_EQ(UntilTimedOut(absl::Hours(1)), absl::Seconds(120));
 }
 
@@ -179,16 +179,61 @@ TEST_F(ConversationTest, T25_ClosesOverOtherProtocolsWithOneLogLine) {
   EXPECT_EQ(conversation_->state(), State::kFinished);
   EXPECT_EQ(faults_.size(), 1u);
   Restart();
-  // A ClientHello has no line end: the pause shows it.
-  Say(absl::string_view("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11));
-  now_ += absl::Milliseconds(200);
-  conversation_->OnTime(now_);
-  EXPECT_EQ(Answers(), Strings{"ERROR 400"});
+  // A ClientHello: whoever speaks TLS can do nothing with our words.
+  EXPECT_EQ(Say(absl::string_view("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11)), Strings{});
+  EXPECT_EQ(conversation_->state(), State::kAbandoned);
+  EXPECT_EQ(faults_.size(), 2u);
+  Restart();
+  // Only at the beginning.
+  EXPECT_EQ(Say("LOOKUP f\n\x16\n"), (Strings{"ERROR 404", "ERROR 400"}));
+}
+
+TEST_F(ConversationTest, SaysHelloBeforeItRefusesOne) {
+  for (const auto& [line, code] :
+       std::vector<std::pair<const char*, const char*>>{{"HELLO 2\n", "ERROR 426"},
+                                                        {"HELLO 2 later=1\n", "ERROR 426"},
+                                                        {"HELLO\n", "ERROR 400"},
+                                                        {"HELLO x\n", "ERROR 400"}}) {
+    Restart();
+    EXPECT_EQ(Say(absl::StrCat(line, "LOOKUP f\n")), (Strings{"HELLO", code})) << line;
+    EXPECT_EQ(conversation_->state(), State::kFinished);
+  }
+  Restart();
+  conversation_->OnBytes("HELLO 4 zip\n", now_);
+  EXPECT_EQ(conversation_->TakeOutput(),
+            "HELLO 3 agent=p2p-tracker/" P2P_VERSION " you=192.0.2.1:51324\n");
+  EXPECT_EQ(Conversation::NoRoomText(),
+            "HELLO 3 agent=p2p-tracker/" P2P_VERSION "\nERROR 503 too many connections\n");
+}
+
+TEST_F(ConversationTest, TakesTheNameOfAnAnnouncementAsItsPayload) {
+  const std::string id(64, 'a');
+  const std::string start = absl::StrCat("ANNOUNCE 5 ", id, " 192.0.2.1:9;id=", id, " soon +");
+  EXPECT_EQ(Say(start + "3\na\nbLOOKUP f\n"), (Strings{"ERROR 422", "ERROR 404"})) << "no name";
+  EXPECT_EQ(Say(start + "3\na bLOOKUP a b\n"), (Strings{"OK", "OK"}));
+  EXPECT_EQ(Say("JOIN 5 x 192.0.2.1:9 +9\nLOOKUP f\nLOOKUP f\n"),
+            (Strings{"ERROR 422", "ERROR 404"}))
+      << "what is refused has its payload skipped";
+  EXPECT_EQ(Say(start + "1025\n" + std::string(1'025, '\n') + "LOOKUP f\n"),
+            (Strings{"ERROR 422", "ERROR 404"}));
+  EXPECT_EQ(Say(absl::StrCat("ANNOUNCE f 5 ", id, " 192.0.2.1:9\nLOOKUP f\n")),
+            (Strings{"ERROR 400", "ERROR 404"}))
+      << "without a payload";
+  EXPECT_EQ(Say(start + "1048577\n"), Strings{"ERROR 413"});
   EXPECT_EQ(conversation_->state(), State::kFinished);
 }
 
+TEST_F(ConversationTest, APauseEndsNoLineOfAClientThatHasEndedOne) {
+  EXPECT_EQ(Say("LOOKUP f\nLOOKUP g"), Strings{"ERROR 404"});
+  now_ += absl::Seconds(5);
+  conversation_->OnTime(now_);
+  EXPECT_EQ(Answers(), Strings{}) << "the rest of the name may be on its way";
+  Say("REGISTER gh 1 192.0.2.1:9\n");
+  EXPECT_EQ(Say("h\n"), Strings{"ERROR 404"}) << "LOOKUP gREGISTER gh 1 192.0.2.1:9 was one line";
+}
+
 TEST_F(ConversationTest, SkipsUnknownVerbsAndTheirPayloadAfterHello) {
-  EXPECT_EQ(Say("HELLO 2 a=b\n"), Strings{"HELLO"});
+  EXPECT_EQ(Say("HELLO 3 a=b\n"), Strings{"HELLO"});
   for (int i = 0; i < 20; ++i) {
     EXPECT_EQ(Say("FROB x +12\nLOOKUP f\n\n\n\n"), Strings{"ERROR 400"});
   }

@@ -97,10 +97,10 @@ TEST_F(ServerTest, RegistersAndLooksUpOverRealSockets) {
   RawClient two = Connect();
   one.Send("REGISTER a file 524289 127.0.0.1:9001\n");
   EXPECT_EQ(one.Line(), "OK 120");
-  two.Send("LOOKUP a file\nLOOKUP other\nHELLO 2\n");
+  two.Send("LOOKUP a file\nLOOKUP other\nHELLO 3\n");
   EXPECT_EQ(two.Line(), "OK 524289 1 127.0.0.1:9001");
   EXPECT_TRUE(absl::StartsWith(two.Line(), "ERROR 404 "));
-  EXPECT_TRUE(absl::StartsWith(two.Line(), "HELLO 2 p2p-tracker/"));
+  EXPECT_TRUE(absl::StartsWith(two.Line(), "HELLO 3 agent=p2p-tracker/"));
   one.Send("UNREGISTER 127.0.0.1:9001\n");
   EXPECT_EQ(one.Line(), "OK 1");
 }

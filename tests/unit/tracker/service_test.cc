@@ -21,10 +21,15 @@ bool Allowed(absl::string_view address, absl::string_view source, bool trust = f
   return false;
 }
 
-std::string Ask(Service* service, absl::string_view source, absl::string_view line) {
+// With a payload behind the LF, if it has one.
+std::string Ask(Service* service, absl::string_view source, absl::string_view text) {
   wire::TrackerRequest request;
+  const absl::string_view line = text.substr(0, text.find('\n'));
   const auto fault = wire::ParseTrackerRequest(line, &request);
   EXPECT_FALSE(fault.has_value()) << line;
+  if (wire::HasPayload(line)) {
+    EXPECT_FALSE(wire::TakePayload(text.substr(line.size() + 1), &request).has_value()) << text;
+  }
   std::string answer;
   service->Answer(request, Ip(source), kStart, &answer);
   return answer;
@@ -87,14 +92,16 @@ TEST(TrackerService, TellsPeersNearToWhoAsksFirst) {
   const std::string id(64, 'a');
   Service service(RegistryOptions(), false);
   for (const char* host : {"192.0.2.1", "198.51.100.1"}) {
-    Ask(&service, host, absl::StrCat("ANNOUNCE f 5 ", id, " ", host, ":9"));
+    Ask(&service, host, absl::StrCat("ANNOUNCE 5 ", id, " ", host, ":9 +1\nf"));
   }
   const std::string near_first = "5 2 192.0.2.1:9 198.51.100.1:9\n";
   const std::string other_first = "5 2 198.51.100.1:9 192.0.2.1:9\n";
   for (int round = 0; round < 20; ++round) {
     EXPECT_EQ(Ask(&service, "192.0.2.7", "LOOKUP f"), "OK " + near_first);
     EXPECT_EQ(Ask(&service, "198.51.100.7", "LOOKUP f"), "OK " + other_first);
-    EXPECT_EQ(Ask(&service, "198.51.100.7", absl::StrCat("PEERS ", id)), "OK " + other_first);
+    const std::string others = id + " " + other_first;
+    EXPECT_EQ(Ask(&service, "198.51.100.7", absl::StrCat("PEERS ", id)),
+              absl::StrCat("FOUND 1 +", others.size(), "\n", others));
     const std::string payload = id + " " + near_first;
     EXPECT_EQ(Ask(&service, "192.0.2.7", "FIND f"),
               absl::StrCat("FOUND 1 +", payload.size(), "\n", payload));
@@ -104,7 +111,7 @@ TEST(TrackerService, TellsPeersNearToWhoAsksFirst) {
 TEST(TrackerService, RenewsForThePeerItselfAndSaysWhenItMustAnnounceAgain) {
   Service service(RegistryOptions(), false);
   Ask(&service, "192.0.2.1", "REGISTER a 0 192.0.2.1:9");
-  Ask(&service, "192.0.2.1", absl::StrCat("JOIN b 5 ", std::string(64, 'a'), " 192.0.2.1:9"));
+  Ask(&service, "192.0.2.1", absl::StrCat("JOIN 5 ", std::string(64, 'a'), " 192.0.2.1:9 +1\nb"));
   EXPECT_EQ(Ask(&service, "192.0.2.1", "RENEW 2 192.0.2.1:9"), "OK 120\n");
   EXPECT_TRUE(absl::StartsWith(Ask(&service, "192.0.2.1", "RENEW 3 192.0.2.1:9"), "ERROR 404 "));
   EXPECT_TRUE(absl::StartsWith(Ask(&service, "192.0.2.2", "RENEW 2 192.0.2.1:9"), "ERROR 403 "));
@@ -128,18 +135,18 @@ TEST(TrackerService, AnswersTheVerbsOfTheExtension) {
   RegistryOptions options;
   options.ttl = absl::Seconds(7);
   Service service(options, false);
-  EXPECT_TRUE(absl::StartsWith(Ask(&service, "192.0.2.1", "HELLO 2"), "HELLO 2 p2p-tracker/"));
-  EXPECT_EQ(Ask(&service, "192.0.2.1", absl::StrCat("ANNOUNCE f 5 ", id, " 192.0.2.1:9")),
+  EXPECT_EQ(Ask(&service, "192.0.2.1", absl::StrCat("ANNOUNCE 5 ", id, " 192.0.2.1:9 +1\nf")),
             "OK 7\n");
   EXPECT_EQ(Ask(&service, "192.0.2.2", "REGISTER f 6 192.0.2.2:9"), "OK 7\n");
   const std::string payload = absl::StrCat(id, " 5 1 192.0.2.1:9\n- 6 1 192.0.2.2:9\n");
   EXPECT_EQ(Ask(&service, "192.0.2.1", "FIND f"),
             absl::StrCat("FOUND 2 +", payload.size(), "\n", payload));
   EXPECT_EQ(Ask(&service, "192.0.2.1", "FIND g"), "FOUND 0 +0\n");
-  EXPECT_EQ(Ask(&service, "192.0.2.1", absl::StrCat("PEERS ", id)), "OK 5 1 192.0.2.1:9\n");
+  const std::string version = absl::StrCat(id, " 5 1 192.0.2.1:9\n");
+  EXPECT_EQ(Ask(&service, "192.0.2.1", absl::StrCat("PEERS ", id)),
+            absl::StrCat("FOUND 1 +", version.size(), "\n", version));
   EXPECT_EQ(Ask(&service, "192.0.2.1", absl::StrCat("WITHDRAW ", id, " 192.0.2.1:9")), "OK 1\n");
-  EXPECT_TRUE(
-      absl::StartsWith(Ask(&service, "192.0.2.1", absl::StrCat("PEERS ", id)), "ERROR 404 "));
+  EXPECT_EQ(Ask(&service, "192.0.2.1", absl::StrCat("PEERS ", id)), "FOUND 0 +0\n");
   EXPECT_TRUE(absl::StartsWith(Ask(&service, "192.0.2.1", "LOOKUP g"), "ERROR 404 "));
 }
 

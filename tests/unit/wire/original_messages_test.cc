@@ -39,7 +39,7 @@ TEST(OriginalRequests, T04_NameTheFieldThatIsMissing) {
   EXPECT_THAT(Refused("GET_CHUNK ").error.text, HasSubstr("filename"));
   EXPECT_THAT(Refused("GET_CHUNK a").error.text, HasSubstr("chunk_id"));
   for (const char* line :
-       {"", " ", "get_chunk a 0", "GET_CHUNKS a 0", "GET a 0", "HELLO 2", " GET_CHUNK a 0"}) {
+       {"", " ", "get_chunk a 0", "GET_CHUNKS a 0", "GET a 0", "HELLO 3", " GET_CHUNK a 0"}) {
     EXPECT_EQ(Refused(line).error.code, 400) << line;
     EXPECT_FALSE(Refused(line).foreign) << line;
   }

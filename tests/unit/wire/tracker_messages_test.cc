@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/limits.h"
+#include "core/wire/address_list.h"
 #include "core/wire/fields.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -50,10 +51,14 @@ TEST(TrackerLines, ReadEveryOtherVerb) {
   EXPECT_EQ(absl::get<LookupRequest>(Parsed("LOOKUP a b/c")).name, "a b/c");
   EXPECT_EQ(absl::get<UnregisterRequest>(Parsed("UNREGISTER [2001:db8::1]:1")).address.ToString(),
             "[2001:db8::1]:1");
-  const std::string line = absl::StrCat("ANNOUNCE a b 0 ", kId, " 192.0.2.1:65535");
-  const auto announce = absl::get<RegisterRequest>(Parsed(line));
+  const std::string line = absl::StrCat("ANNOUNCE 0 ", kId, " 192.0.2.1:65535 +3");
+  TrackerRequest request = Parsed(line);
+  EXPECT_TRUE(HasPayload(line) && HasPayload("JOIN x") && !HasPayload("REGISTER a +3"));
+  EXPECT_FALSE(TakePayload("a b", &request).has_value());
+  const auto announce = absl::get<RegisterRequest>(request);
   EXPECT_EQ(announce.name, "a b");
   EXPECT_EQ(announce.content_id->Hex(), kId);
+  EXPECT_EQ(TakePayload("a/../b", &request)->error.code, 422);
   EXPECT_EQ(absl::get<FindRequest>(Parsed("FIND a b")).name, "a b");
   EXPECT_EQ(absl::get<PeersRequest>(Parsed(absl::StrCat("PEERS ", kId))).content_id.Hex(), kId);
   const auto withdraw =
@@ -66,14 +71,35 @@ TEST(TrackerLines, ReadEveryOtherVerb) {
 }
 
 TEST(TrackerLines, IgnoreFeaturesAndWordsOfLaterVersions) {
-  EXPECT_TRUE(absl::holds_alternative<HelloRequest>(Parsed("HELLO 2")));
+  EXPECT_TRUE(absl::holds_alternative<HelloRequest>(Parsed("HELLO 3")));
   EXPECT_TRUE(absl::holds_alternative<HelloRequest>(Parsed("HELLO 3 zip=1 whatever")));
   Parsed(absl::StrCat("PEERS ", kId, " limit=3"));
   Parsed(absl::StrCat("WITHDRAW ", kId, " 192.0.2.1:9 soon"));
   Parsed("RENEW 1 192.0.2.1:9 soon");
-  EXPECT_EQ(CodeOf("HELLO"), 400);
-  EXPECT_EQ(CodeOf("HELLO 1"), 400);
-  EXPECT_EQ(CodeOf("HELLO two"), 400);
+  Parsed("STATS now");
+  Parsed(absl::StrCat("ANNOUNCE 0 ", kId, " 192.0.2.1:9 whole color=red +3"));
+  EXPECT_TRUE(absl::holds_alternative<HelloRequest>(Parsed("HELLO 2147483647")));
+  for (const auto& [line, code] :
+       std::vector<std::pair<const char*, int>>{{"HELLO", 400},
+                                                {"HELLO two", 400},
+                                                {"HELLO 2147483648", 400},
+                                                {"HELLO 2", 426},
+                                                {"HELLO 0 x", 426}}) {
+    EXPECT_EQ(FaultOf(line).error.code, code) << line;
+    EXPECT_EQ(FaultOf(line).kind, RequestFault::Kind::kHello) << line;
+  }
+}
+
+TEST(TrackerLines, OfTheExtensionSkipThePartsOfAnAddress) {
+  for (const char* address : {"192.0.2.1:9;id=ab", "192.0.2.1:9;tls;x=y", "192.0.2.1:9;"}) {
+    const std::string line = absl::StrCat("ANNOUNCE 0 ", kId, " ", address, " +1");
+    EXPECT_EQ(absl::get<RegisterRequest>(Parsed(line)).address.ToString(), "192.0.2.1:9");
+    Parsed(absl::StrCat("WITHDRAW ", kId, " ", address));
+    Parsed(absl::StrCat("RENEW 1 ", address));
+    EXPECT_EQ(CodeOf(absl::StrCat("REGISTER f 1 ", address)), 403) << "the original knows none";
+    EXPECT_EQ(CodeOf(absl::StrCat("UNREGISTER ", address)), 403);
+  }
+  EXPECT_EQ(CodeOf(absl::StrCat("RENEW 1 192.0.2.1:9;x=", std::string(250, 'y'))), 403);
 }
 
 TEST(TrackerLines, AreReadBackAsTheyWereFormatted) {
@@ -83,9 +109,9 @@ TEST(TrackerLines, AreReadBackAsTheyWereFormatted) {
     return line;
   };
   const ContentId id = *ContentIdFromHex(kId);
-  const auto announce =
-      chomp(FormatRegister("a b", ByteCount(5), id, /*partial=*/false, "192.0.2.1:9"));
-  EXPECT_EQ(announce, absl::StrCat("ANNOUNCE a b 5 ", kId, " 192.0.2.1:9"));
+  const std::string announce = absl::StrCat("ANNOUNCE 5 ", kId, " 192.0.2.1:9 +3");
+  EXPECT_EQ(FormatRegister("a b", ByteCount(5), id, /*partial=*/false, "192.0.2.1:9"),
+            announce + "\na b");
   Parsed(announce);
   Parsed(
       chomp(FormatRegister("a b", ByteCount(5), absl::nullopt, /*partial=*/false, "192.0.2.1:9")));
@@ -117,7 +143,8 @@ TEST(TrackerLines, T04_NamesTheVerbOrFieldThatIsWrong) {
       {"REGISTER  10 192.0.2.1:1", "filename"},
       {"REGISTER name 10 192.0.2.1:1 more", "after peer_address"},
       {"REGISTER name 10 ", "peer_address"},
-      {absl::StrCat("ANNOUNCE 10 ", kId, " 192.0.2.1:1"), "filename"},
+      {absl::StrCat("ANNOUNCE 10 ", kId, " 192.0.2.1:1"), "+<n>"},
+      {absl::StrCat("JOIN 10 ", kId, " +4"), "peer_address"},
       {"LOOKUP", "filename"},
       {"LOOKUP ", "filename"},
       {"FIND", "filename"},
@@ -232,6 +259,13 @@ TEST(TrackerLines, T13_RefusesAddressesThatAreNoLiterals) {
   EXPECT_TRUE(PeerAddress::Parse("192.0.2.1:65535").has_value());
 }
 
+TEST(TrackerLines, T08_TakeANameAsPayloadWithinTheLimits) {
+  for (const char* bytes : {"0", "1025", "99999999999999999999"}) {
+    EXPECT_EQ(CodeOf(absl::StrCat("ANNOUNCE 0 ", kId, " 192.0.2.1:9 +", bytes)), 422) << bytes;
+  }
+  Parsed(absl::StrCat("ANNOUNCE 0 ", kId, " 192.0.2.1:9 +1024"));
+}
+
 TEST(TrackerLines, T25_TellOtherProtocolsFromMistakes) {
   const std::string hello = std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
   for (const std::string& line :
@@ -303,6 +337,44 @@ TEST(TrackerAnswers, AreReadBackAsTheyWereFormatted) {
   EXPECT_EQ(FormatFound({}), "FOUND 0 +0\n");
 }
 
+TEST(TrackerAnswers, TellTheVersionAndWhereTheClientIsSeen) {
+  EXPECT_EQ(FormatHelloAnswer("t/1", absl::nullopt), "HELLO 3 agent=t/1\n");
+  EXPECT_EQ(FormatHelloAnswer("t/1", PeerAddress::Parse("192.0.2.7:51324")),
+            "HELLO 3 agent=t/1 you=192.0.2.7:51324\n");
+  const auto answer = ParseHelloAnswer("HELLO 4 zip agent=t/1 you=192.0.2.7:9;x=y");
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->version, 4u);
+  EXPECT_EQ(answer->you->ToString(), "192.0.2.7:9");
+  EXPECT_EQ(ParseHelloAnswer("HELLO 2 p2p-tracker/0")->version, 2u);
+  EXPECT_FALSE(ParseHelloAnswer("HELLO 3 you=nowhere")->you.has_value());
+  for (const char* line : {"HELLO", "HELLO x", "HELLOS 3", "ERROR 400 HELLO 3", ""}) {
+    EXPECT_FALSE(ParseHelloAnswer(line).has_value()) << line;
+  }
+}
+
+TEST(AddressLists, SkipPartsAndFormsOfLaterVersionsWhichCountAllTheSame) {
+  const AddressList list = ParseAddressList(
+      "192.0.2.1:9;id=ab;relay=192.0.2.9:9 quic:192.0.2.2:9 [2001:db8::1]:9;x 192.0.2.3:9?x "
+      "example.org:80 192.0.2.4:0 192.0.2.5:9");
+  EXPECT_EQ(list.count, 7u);
+  ASSERT_EQ(list.addresses.size(), 3u);
+  EXPECT_EQ(list.addresses[0].ToString(), "192.0.2.1:9");
+  EXPECT_EQ(list.addresses[1].ToString(), "[2001:db8::1]:9");
+  EXPECT_EQ(list.addresses[2].ToString(), "192.0.2.5:9");
+  EXPECT_EQ(ParseAddressList("").count, 0u);
+  EXPECT_EQ(FormatAddressList({"192.0.2.1:9", "[2001:db8::1]:9"}), "192.0.2.1:9 [2001:db8::1]:9");
+}
+
+TEST(AddressLists, C12_HaveAtMost64AddressesOfAtMost255Bytes) {
+  std::string text = "192.0.2.1:9";
+  for (int i = 0; i < 99; ++i) text += " 192.0.2.1:9";
+  EXPECT_EQ(ParseAddressList(text).count, 100u);
+  EXPECT_EQ(ParseAddressList(text).addresses.size(), 64u);
+  const std::string start = "192.0.2.1:9;x=";
+  EXPECT_TRUE(ParseExtendedAddress(start + std::string(255 - start.size(), 'y')).has_value());
+  EXPECT_FALSE(ParseExtendedAddress(start + std::string(256 - start.size(), 'y')).has_value());
+}
+
 TEST(TrackerAnswers, T18_StayWithinOneLineWithTheLongestAddresses) {
   PeerList list;
   list.size = ByteCount(limits::kMaxFileBytes);
@@ -340,8 +412,8 @@ TEST(TrackerAnswers, C12_LeaveOutAddressesThatAreNoLiterals) {
 
 TEST(TrackerAnswers, T12_NeverSizeAnythingByAStatedNumber) {
   EXPECT_FALSE(ParseFoundHeader("FOUND 17 +0").ok());
-  EXPECT_TRUE(ParseFoundHeader("FOUND 16 +65536").ok());
-  EXPECT_FALSE(ParseFoundHeader("FOUND 16 +65537").ok());
+  EXPECT_TRUE(ParseFoundHeader("FOUND 16 +266240").ok());
+  EXPECT_FALSE(ParseFoundHeader("FOUND 16 +266241").ok());
   EXPECT_FALSE(ParseFoundHeader("FOUND 0 +1").ok());
   EXPECT_FALSE(ParseFoundHeader("FOUND 2147483648 +2147483648").ok());
   EXPECT_FALSE(ParseFoundHeader("FOUND 1 +99999999999999999999").ok());
@@ -369,12 +441,11 @@ TEST(TrackerStats, WritesFiguresAndReadsThoseOfLaterVersionsToo) {
   TrackerRequest request;
   EXPECT_FALSE(ParseTrackerRequest("STATS", &request).has_value());
   EXPECT_TRUE(absl::holds_alternative<StatsRequest>(request));
-  EXPECT_TRUE(ParseTrackerRequest("STATS now", &request).has_value());
   EXPECT_EQ(FormatStatsRequest(), "STATS\n");
   EXPECT_EQ(FormatStats({{"a", "1"}, {"b", "x=y"}}), "OK a=1 b=x=y\n");
   EXPECT_EQ(*ParseStats("OK a=1 word b=x=y"), (Figures{{"a", "1"}, {"b", "x=y"}}));
   EXPECT_EQ(*ParseStats("OK"), Figures{});
-  EXPECT_FALSE(ParseStats("HELLO 2").ok());
+  EXPECT_FALSE(ParseStats("HELLO 3").ok());
 }
 
 }  // namespace
