@@ -50,6 +50,8 @@ inline constexpr int kMaxBadLines = 8;
 
 // --- Conversations
 
+// Payload of one MANIFEST message: a part. What else there is to say goes between parts.
+inline constexpr uint32_t kMaxManifestPartBytes = 256 << 10;
 // Payload of one HASHES message, in chunk hashes.
 inline constexpr uint32_t kMaxHashesPerMessage = 8'192;
 // Payload of one HAVE-BITS message in bytes (524,288 chunks).

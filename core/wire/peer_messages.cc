@@ -168,8 +168,13 @@ absl::Status Read(Fields* fields, GetManifest* message) {
 }
 
 absl::Status Read(Fields* fields, Manifest* message) {
-  P2P_RETURN_IF_ERROR(fields->Payload(limits::kMaxManifestBytes, &message->payload_bytes));
-  return message->payload_bytes == 0 ? Fields::Wrong("payload length") : absl::OkStatus();
+  P2P_RETURN_IF_ERROR(fields->Payload(limits::kMaxManifestPartBytes, &message->payload_bytes));
+  P2P_RETURN_IF_ERROR(fields->Number("size", limits::kMaxManifestBytes, &message->total_bytes));
+  P2P_RETURN_IF_ERROR(fields->Number("first", message->total_bytes, &message->first));
+  const uint32_t most = message->total_bytes - message->first;
+  return message->payload_bytes > 0 && message->payload_bytes <= most
+             ? absl::OkStatus()
+             : Fields::Wrong("payload length");
 }
 
 absl::Status Read(Fields* fields, NoManifest* message) {

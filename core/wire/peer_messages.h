@@ -47,7 +47,10 @@ struct Contents {
 struct GetManifest {
   uint32_t max_hashes = 0;
 };
+// The payload is a part of the manifest, `first` bytes from its beginning.
 struct Manifest {
+  uint32_t total_bytes = 0;
+  uint32_t first = 0;
   uint32_t payload_bytes = 0;
 };
 struct NoManifest {

@@ -48,7 +48,8 @@ std::string Format(const GetManifest& message) {
   return absl::StrCat("GET-MANIFEST ", message.max_hashes, "\n");
 }
 std::string Format(const Manifest& message) {
-  return absl::StrCat("MANIFEST +", message.payload_bytes, "\n");
+  return absl::StrCat("MANIFEST ", message.total_bytes, " ", message.first, " +",
+                      message.payload_bytes, "\n");
 }
 std::string Format(const NoManifest& message) {
   return WithReason("NO-MANIFEST", message.code, message.reason);

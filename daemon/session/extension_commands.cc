@@ -127,9 +127,10 @@ void ExtensionDialogue::AnswerWhich(absl::Span<const ContentId> content_ids) {
 void ExtensionDialogue::SendManifest(std::shared_ptr<const std::string> info) {
   if (!manifest_wanted_) return;
   manifest_wanted_ = false;
-  // Not urgent: its payload leaves in several pieces, and no chunk may come between them.
-  core_->outbox.Text(wire::peer::Format(peer::Manifest{static_cast<uint32_t>(info->size())}));
-  core_->outbox.SharedText(std::move(info));
+  core_->outbox.SharedText(std::move(info), [](size_t total, size_t first, size_t size) {
+    return wire::peer::Format(peer::Manifest{
+        static_cast<uint32_t>(total), static_cast<uint32_t>(first), static_cast<uint32_t>(size)});
+  });
 }
 
 void ExtensionDialogue::RefuseManifest(int code, absl::string_view reason) {
@@ -142,13 +143,13 @@ void ExtensionDialogue::SendHashes(FileIndex file, const content::HashRange& ran
   const auto wanted =
       std::find(hashes_wanted_.begin(), hashes_wanted_.end(), HashesKey(file, range.first));
   if (wanted != hashes_wanted_.end()) hashes_wanted_.erase(wanted);
-  Say(peer::Hashes{file, range.first, static_cast<uint32_t>(range.hashes.size()),
-                   static_cast<uint32_t>(range.proof.size())});
+  SayInOrder(peer::Hashes{file, range.first, static_cast<uint32_t>(range.hashes.size()),
+                          static_cast<uint32_t>(range.proof.size())});
   std::string payload;
   payload.reserve(32 * (range.hashes.size() + range.proof.size()));
   for (const Hash256& hash : range.hashes) payload.append(hash.AsView().data(), 32);
   for (const Hash256& hash : range.proof) payload.append(hash.AsView().data(), 32);
-  core_->outbox.Urgent(std::move(payload));
+  core_->outbox.InOrder(std::move(payload));
 }
 
 void ExtensionDialogue::RefuseHashes(FileIndex file, uint32_t first, int code,
@@ -161,19 +162,19 @@ void ExtensionDialogue::RefuseHashes(FileIndex file, uint32_t first, int code,
 }
 
 void ExtensionDialogue::SendHave(ChunkIndex first, uint32_t count) {
-  if (other_subscribed_ && count > 0) Say(peer::Have{first, count});
+  if (other_subscribed_ && count > 0) SayInOrder(peer::Have{first, count});
 }
 
 void ExtensionDialogue::SendLost(ChunkIndex first, uint32_t count) {
-  if (other_subscribed_ && count > 0) Say(peer::Lost{first, count});
+  if (other_subscribed_ && count > 0) SayInOrder(peer::Lost{first, count});
 }
 
 void ExtensionDialogue::SendHaveBits(ChunkIndex first, absl::string_view bits) {
   if (!other_subscribed_) return;
   for (uint32_t at = first.value(); !bits.empty();) {
     const absl::string_view part = bits.substr(0, limits::kMaxHaveBitsBytes);
-    Say(peer::HaveBits{ChunkIndex(at), static_cast<uint32_t>(part.size())});
-    core_->outbox.Urgent(std::string(part));
+    SayInOrder(peer::HaveBits{ChunkIndex(at), static_cast<uint32_t>(part.size())});
+    core_->outbox.InOrder(std::string(part));
     bits.remove_prefix(part.size());
     at += static_cast<uint32_t>(8 * part.size());
   }
@@ -192,7 +193,7 @@ void ExtensionDialogue::SayPeers(absl::Span<const std::string> addresses) {
 }
 
 void ExtensionDialogue::SendHaveLeaves(const ChunkPart& part) {
-  if (other_subscribed_ && leaves_agreed_) Say(peer::HaveLeaves{part});
+  if (other_subscribed_ && leaves_agreed_) SayInOrder(peer::HaveLeaves{part});
 }
 
 void ExtensionDialogue::SendChunk(ChunkIndex chunk, FileSlice slice) {

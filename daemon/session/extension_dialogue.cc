@@ -60,7 +60,14 @@ void ExtensionDialogue::TakePayload(absl::string_view* input) {
 }
 
 void ExtensionDialogue::OnPayload(const peer::Manifest&) {
-  core_->Emit(ManifestReceived{std::move(payload_)});
+  if (manifest_.empty()) {
+    manifest_ = std::move(payload_);
+  } else {
+    manifest_ += payload_;
+  }
+  if (manifest_.size() < manifest_bytes_) return;
+  --manifests_asked_;
+  core_->Emit(ManifestReceived{std::exchange(manifest_, std::string())});
 }
 
 void ExtensionDialogue::OnPayload(const peer::Hashes& message) {
@@ -150,13 +157,17 @@ void ExtensionDialogue::On(const peer::GetManifest& message) {
   const Content content = ContentForOther();
   if (content == Content::kRefused) Say(peer::NoManifest{404, "no such content"});
   if (content != Content::kOpen) return;
+  if (core_->outbox.HasSharedText()) return Say(peer::NoManifest{429, "one is on its way"});
   manifest_wanted_ = true;
   core_->Emit(ManifestAsked{message.max_hashes});
 }
 
 void ExtensionDialogue::On(const peer::Manifest& message) {
   if (manifests_asked_ == 0) return core_->Fail(400, "MANIFEST answers nothing");
-  --manifests_asked_;
+  const bool follows = message.first == manifest_.size() &&
+                       (message.first == 0 || message.total_bytes == manifest_bytes_);
+  if (!follows) return core_->Fail(400, "parts of MANIFEST must come in order");
+  manifest_bytes_ = message.total_bytes;
   BeginPayload(message, message.payload_bytes);
 }
 

@@ -125,6 +125,11 @@ class ExtensionDialogue {
   void Say(const T& message) {
     core_->outbox.Urgent(wire::peer::Format(message));
   }
+  // What must not come before a manifest that is being sent.
+  template <typename T>
+  void SayInOrder(const T& message) {
+    core_->outbox.InOrder(wire::peer::Format(message));
+  }
   void BeginPayload(wire::peer::Message message, uint32_t payload_bytes);
   // Whether the other side may speak of the content. If it may not, kNone ends the session;
   // kRefused is for an accepted session whose OPEN was refused: what was sent behind it is refused
@@ -160,6 +165,8 @@ class ExtensionDialogue {
   // Our questions that are not answered.
   int which_asked_ = 0;
   int manifests_asked_ = 0;
+  std::string manifest_;  // the parts of one that have come
+  uint32_t manifest_bytes_ = 0;
   uint64_t manifest_hashes_left_ = 0;  // HASHES that may come unasked behind a manifest
   absl::flat_hash_set<HashesKey> hashes_asked_;
   int peers_asked_ = 0;

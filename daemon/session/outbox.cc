@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/limits.h"
+
 namespace p2p::session {
 namespace {
 
-// Of a shared text so much stands in the connection at a time.
+// Of a shared text at most so much stands in the connection at a time, and goes in one part.
 constexpr size_t kPieceBytes = 256 << 10;
+constexpr size_t kPartBytes = 64 << 10;
+static_assert(kPartBytes <= limits::kMaxManifestPartBytes);
 
 }  // namespace
 
@@ -26,10 +30,13 @@ size_t Outbox::Bytes(const Output& output) {
   return TextBytes(output);
 }
 
-void Outbox::Put(Output output) {
+void Outbox::Put(Output output, bool overtakes_parts) {
   put_bytes_ += Bytes(output);
   kept_text_bytes_ += TextBytes(output);
-  Output* const last = items_.empty() ? nullptr : absl::get_if<Output>(&items_.back());
+  Output* last = nullptr;
+  if (!items_.empty() && items_.back().overtakes_parts == overtakes_parts) {
+    last = absl::get_if<Output>(&items_.back().what);
+  }
   if (last != nullptr && last->index() == output.index()) {
     if (auto* text = absl::get_if<std::string>(last)) {
       *text += absl::get<std::string>(output);
@@ -40,53 +47,72 @@ void Outbox::Put(Output output) {
       return;
     }
   }
-  items_.emplace_back(std::move(output));
+  items_.push_back({std::move(output), overtakes_parts});
 }
 
-void Outbox::Text(std::string text) { Put(std::move(text)); }
+void Outbox::Text(std::string text) { Put(std::move(text), /*overtakes_parts=*/false); }
 
-void Outbox::Urgent(std::string text) { Put(UrgentText{std::move(text)}); }
+void Outbox::Urgent(std::string text) {
+  Put(UrgentText{std::move(text)}, /*overtakes_parts=*/true);
+}
 
-void Outbox::File(FileSlice slice) { Put(std::move(slice)); }
+void Outbox::InOrder(std::string text) {
+  Put(UrgentText{std::move(text)}, /*overtakes_parts=*/false);
+}
+
+void Outbox::File(FileSlice slice) { Put(std::move(slice), /*overtakes_parts=*/false); }
 
 void Outbox::Chunk(std::string header, FileSlice slice) {
-  Put(ChunkToSend{std::move(header), std::move(slice)});
+  Put(ChunkToSend{std::move(header), std::move(slice)}, /*overtakes_parts=*/false);
 }
 
-void Outbox::SharedText(std::shared_ptr<const std::string> text) {
+void Outbox::SharedText(std::shared_ptr<const std::string> text, PartHeader header) {
   put_bytes_ += text->size();
-  kept_text_bytes_ += text->size();
-  items_.emplace_back(Shared{std::move(text)});
+  items_.push_back({Shared{std::move(text), header}, false});
+  ++shared_;
 }
 
 std::vector<Output> Outbox::Take() {
   std::vector<Output> taken;
-  while (!items_.empty()) {
-    Item& item = items_.front();
-    if (auto* shared = absl::get_if<Shared>(&item)) {
-      TakeShared(shared, &taken);
-      if (shared->offset < shared->text->size()) break;
+  bool waits = false;  // for a shared text
+  for (auto item = items_.begin(); item != items_.end();) {
+    if (waits && !item->overtakes_parts) {
+      ++item;
+      continue;
+    }
+    if (auto* shared = absl::get_if<Shared>(&item->what)) {
+      waits = !TakeShared(shared, &taken);
+      if (waits) {
+        ++item;
+        continue;
+      }
+      --shared_;
     } else {
-      auto& output = absl::get<Output>(item);
+      auto& output = absl::get<Output>(item->what);
       taken_bytes_ += Bytes(output);
       kept_text_bytes_ -= TextBytes(output);
       unsent_text_bytes_ += TextBytes(output);
       taken.push_back(std::move(output));
     }
-    items_.pop_front();
+    item = items_.erase(item);
   }
   return taken;
 }
 
-void Outbox::TakeShared(Shared* shared, std::vector<Output>* taken) {
-  if (unsent_text_bytes_ >= kPieceBytes) return;
-  const size_t size =
-      std::min(kPieceBytes - unsent_text_bytes_, shared->text->size() - shared->offset);
-  taken->emplace_back(shared->text->substr(shared->offset, size));
-  shared->offset += size;
-  taken_bytes_ += size;
-  kept_text_bytes_ -= size;
-  unsent_text_bytes_ += size;
+bool Outbox::TakeShared(Shared* shared, std::vector<Output>* taken) {
+  const size_t total = shared->text->size();
+  while (shared->offset < total) {
+    if (unsent_text_bytes_ > kPieceBytes - kPartBytes) return false;
+    const size_t size = std::min(kPartBytes, total - shared->offset);
+    std::string part = shared->header(total, shared->offset, size);
+    put_bytes_ += part.size();
+    part.append(*shared->text, shared->offset, size);
+    shared->offset += size;
+    taken_bytes_ += part.size();
+    unsent_text_bytes_ += part.size();
+    taken->emplace_back(std::move(part));
+  }
+  return true;
 }
 
 void Outbox::OnSent(size_t sent, size_t unsent_text_bytes, size_t unsent_bytes) {
@@ -97,17 +123,16 @@ void Outbox::OnSent(size_t sent, size_t unsent_text_bytes, size_t unsent_bytes) 
 }
 
 void Outbox::Finish() {
-  const auto shared = std::find_if(items_.begin(), items_.end(), [](const Item& item) {
-    return absl::holds_alternative<Shared>(item);
-  });
-  if (shared == items_.end()) return;
-  items_.erase(shared, items_.end());
-  kept_text_bytes_ = 0;
-  put_bytes_ = taken_bytes_;
-  for (const Item& item : items_) {
-    kept_text_bytes_ += TextBytes(absl::get<Output>(item));
-    put_bytes_ += Bytes(absl::get<Output>(item));
+  for (auto item = items_.begin(); item != items_.end();) {
+    const auto* shared = absl::get_if<Shared>(&item->what);
+    if (shared == nullptr) {
+      ++item;
+      continue;
+    }
+    put_bytes_ -= shared->text->size() - shared->offset;
+    item = items_.erase(item);
   }
+  shared_ = 0;
 }
 
 }  // namespace p2p::session

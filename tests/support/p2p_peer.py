@@ -5,6 +5,7 @@ SharingPeer accepts, and has a content.
 """
 from p2p_server import Server, dial
 
+MANIFEST_PART = 262_144
 HELLO = "HELLO 3 id={:064x} port=0"
 
 
@@ -118,8 +119,11 @@ class SharingPeer(ExtensionPeer):
         self.say(connection, f"OPENED {self.content.chunk_count}")
 
     def on_get_manifest(self, connection, _):
-        self.say(connection, f"MANIFEST +{len(self.content.info)}")
-        connection.sendall(self.content.info)
+        info = self.content.info
+        for at in range(0, len(info), MANIFEST_PART):
+            part = info[at:at + MANIFEST_PART]
+            self.say(connection, f"MANIFEST {len(info)} {at} +{len(part)}")
+            connection.sendall(part)
         self.send_hashes(connection)
 
     def on_get_hashes(self, connection, *_):

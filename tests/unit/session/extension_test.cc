@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "gmock/gmock.h"
 #include "tests/unit/session/session_harness.h"
 
@@ -10,7 +12,9 @@ namespace p2p::session {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 // --- HELLO
@@ -131,7 +135,7 @@ TEST(Extension, HoldsWhatIsPipelinedBehindOpenUntilItIsAnswered) {
   EXPECT_TRUE(h.NoEvents());
   h.session.SendManifest(std::make_shared<const std::string>("d4:infoe"));
   h.Next<SubscribeAsked>();
-  EXPECT_THAT(h.Said(), HasSubstr("OPENED 7\nMANIFEST +8\nd4:infoe"));
+  EXPECT_THAT(h.Said(), HasSubstr("OPENED 7\nMANIFEST 8 0 +8\nd4:infoe"));
 }
 
 TEST(Extension, RefusesWhatFollowsARefusedOpenWithoutEnding) {
@@ -196,7 +200,7 @@ TEST(Extension, EndsOnAnswersToNothing) {
   const std::string id = TestContentId(1).Hex();
   for (const std::string& line :
        {std::string("OPENED 3\n"), std::string("REFUSED 404 x\n"), "CONTENTS " + id + "\n",
-        std::string("MANIFEST +5\nhello"), std::string("NO-MANIFEST 404 x\n"),
+        std::string("MANIFEST 5 0 +5\nhello"), std::string("NO-MANIFEST 404 x\n"),
         "HASHES 0 0 1 0 +32\n" + id, std::string("NO-HASHES 0 0 404 x\n"),
         std::string("CHUNK 0 +1\nx"), std::string("REJECT 0 404 x\n"),
         std::string("PEERS +9\n1.2.3.4:5"), std::string("HAVE 0 1\n"), std::string("LOST 0 1\n"),
@@ -260,27 +264,85 @@ TEST(Extension, C14_TakesManifestsUpToTheLimitOnly) {
   Harness h(Dialled());
   h.OpenAsDialler(1);
   h.session.AskManifest(0);
-  h.Feed(absl::StrCat("MANIFEST +", 300'000, "\n") + Pattern(300'000));
+  h.Feed("MANIFEST 300000 0 +200000\n" + Pattern(200'000) +
+         "PING\nMANIFEST 300000 200000 +100000\n" + Pattern(100'000, 200'000));
   EXPECT_EQ(h.Next<ManifestReceived>().info, Pattern(300'000));
+  EXPECT_THAT(h.Said(), HasSubstr("PONG\n")) << "other messages may stand between parts";
   h.session.AskManifest(0);
-  h.Feed(absl::StrCat("MANIFEST +", limits::kMaxManifestBytes + 1, "\n"));
+  h.Feed(absl::StrCat("MANIFEST ", limits::kMaxManifestBytes + 1, " 0 +1\n"));
   EXPECT_TRUE(h.Next<SessionEnded>().protocol_error);
 }
 
-TEST(Extension, SendsALargeManifestAsItDrains) {
+TEST(Extension, C14_TakesThePartsOfAManifestInOrderOnly) {
+  for (const char* part :
+       {"MANIFEST 10 4 +1\n", "MANIFEST 10 6 +1\n", "MANIFEST 10 0 +1\n", "MANIFEST 11 5 +1\n"}) {
+    Harness h(Dialled());
+    h.OpenAsDialler(1);
+    h.session.AskManifest(0);
+    h.Feed("MANIFEST 10 0 +5\nhello");
+    h.Said();
+    h.Feed(part);
+    EXPECT_THAT(h.Said(), StartsWith("ERROR 400 parts of MANIFEST")) << part;
+    EXPECT_TRUE(h.Next<SessionEnded>().protocol_error);
+  }
+}
+
+// Its parts put together.
+std::string ManifestIn(absl::string_view said) {
+  std::string manifest;
+  while (absl::StartsWith(said, "MANIFEST ")) {
+    const size_t end = said.find('\n');
+    const std::vector<std::string> words = absl::StrSplit(said.substr(0, end), ' ');
+    const size_t size = std::stoul(words[3].substr(1));
+    EXPECT_EQ(std::stoul(words[2]), manifest.size());
+    manifest += std::string(said.substr(end + 1, size));
+    said.remove_prefix(end + 1 + size);
+    while (absl::ConsumePrefix(&said, "PONG\n") || absl::ConsumePrefix(&said, "HAVE 0 1\n")) {
+    }
+  }
+  return manifest;
+}
+
+TEST(Extension, SendsALargeManifestAsItDrainsAndOtherMessagesBetweenItsParts) {
   auto info = std::make_shared<const std::string>(Pattern(5 << 20));
   Harness h(Accepted());
   h.OpenAsAccepter(1);
   h.sends_at_once = false;
-  h.Feed("GET-MANIFEST 0\nPING\n");
+  h.Feed("GET-MANIFEST 0\nSUBSCRIBE\n");
   h.Next<ManifestAsked>();
   h.session.SendManifest(info);
-  h.Pump();
+  h.Next<SubscribeAsked>();
+  h.session.SendHave(ChunkIndex(0), 1);
+  h.Feed("PING\nGET-MANIFEST 0\n");
   EXPECT_LE(h.queued_bytes(), size_t{257} << 10) << "not all of it at once";
   EXPECT_EQ(info.use_count(), 2) << "and not copied";
+  h.Send(300'000);
+  EXPECT_THAT(h.Said(), AllOf(HasSubstr("PONG\nNO-MANIFEST 429 "), Not(HasSubstr("HAVE"))))
+      << "neither waits for it; a have-set follows it";
+  EXPECT_EQ(info.use_count(), 2);
+  h.Feed("PING\n");
   while (h.queued_bytes() > 0) h.Send(100'000);
-  EXPECT_EQ(h.Said(), absl::StrCat("MANIFEST +", info->size(), "\n", *info, "PONG\n"));
+  EXPECT_THAT(h.Said(), EndsWith("HAVE 0 1\n"));
   EXPECT_EQ(info.use_count(), 1);
+
+  Harness whole(Accepted());
+  whole.OpenAsAccepter(1);
+  whole.Feed("GET-MANIFEST 0\n");
+  whole.session.SendManifest(info);
+  EXPECT_EQ(ManifestIn(whole.Said()), *info);
+}
+
+TEST(Extension, SaysWhyItEndsAlsoInTheMiddleOfAManifest) {
+  Harness h(Accepted());
+  h.OpenAsAccepter(1);
+  h.sends_at_once = false;
+  h.Feed("GET-MANIFEST 0\n");
+  h.session.SendManifest(std::make_shared<const std::string>(Pattern(5 << 20)));
+  h.Feed("HELLO 3\n");
+  while (h.queued_bytes() > 0) h.Send(100'000);
+  const std::string said = h.Said();
+  EXPECT_LT(said.size(), size_t{300} << 10) << "no more parts of it";
+  EXPECT_THAT(said, EndsWith("\nERROR 400 HELLO comes only once\n"));
 }
 
 content::HashRange Range(uint32_t first, size_t hashes, size_t proof) {
@@ -317,7 +379,7 @@ TEST(Extension, TakesHashesUnaskedOnlyAsManyAsWereAskedWithTheManifest) {
     Harness h(Dialled());
     h.OpenAsDialler(100);
     h.session.AskManifest(5);
-    h.Feed(absl::StrCat("MANIFEST +1\nxHASHES 0 0 ", count, " 0 +", 32 * count, "\n"));
+    h.Feed(absl::StrCat("MANIFEST 1 0 +1\nxHASHES 0 0 ", count, " 0 +", 32 * count, "\n"));
     h.Feed(std::string(32 * count, 'h'));
     h.Next<ManifestReceived>();
     EXPECT_EQ(h.session.ended(), count > 5) << count;

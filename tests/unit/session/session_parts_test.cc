@@ -94,15 +94,31 @@ TEST(Outbox, KeepsTheOrderAndTheCounts) {
   EXPECT_TRUE(box.Drained());
 }
 
-TEST(Outbox, DropsASharedTextThatWillNotBeFinished) {
+TEST(Outbox, HandsASharedTextOutInPartsThatUrgentTextOvertakes) {
   Outbox box;
   box.Text("head");
-  box.SharedText(std::make_shared<const std::string>(1 << 20, 'x'));
+  box.SharedText(std::make_shared<const std::string>(1 << 20, 'x'),
+                 [](size_t total, size_t first, size_t size) {
+                   return absl::StrCat(total, " ", first, " ", size, "\n");
+                 });
+  box.InOrder("have");
   box.Text("tail");
-  EXPECT_EQ(box.Take().size(), 2u);
+  box.Urgent("pong");
+  EXPECT_TRUE(box.HasSharedText());
+  EXPECT_EQ(box.waiting_text_bytes(), 16u) << "what is shared is not held for this connection";
+  const std::vector<Output> taken = box.Take();
+  ASSERT_EQ(taken.size(), 5u);
+  EXPECT_EQ(absl::get<std::string>(taken[1]), "1048576 0 65536\n" + std::string(65'536, 'x'));
+  EXPECT_EQ(absl::get<std::string>(taken[2]), "1048576 65536 65536\n" + std::string(65'536, 'x'));
+  EXPECT_EQ(absl::get<UrgentText>(taken[4]).text, "pong");
+  EXPECT_TRUE(box.Take().empty()) << "the others follow it";
   box.Finish();
-  EXPECT_TRUE(box.Take().empty());
-  EXPECT_EQ(box.put_bytes(), size_t{256} << 10);
+  EXPECT_FALSE(box.HasSharedText());
+  EXPECT_EQ(box.Take().size(), 2u);
+  const uint64_t sent = 16 + 3 * 65'536 + 16 + 20 + 21;
+  EXPECT_EQ(box.put_bytes(), sent);
+  box.OnSent(sent, 0, 0);
+  EXPECT_TRUE(box.Drained());
 }
 
 }  // namespace
