@@ -6,6 +6,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/random/uniform_int_distribution.h"
+#include "core/net/address.h"
 #include "tracker/registry_shard.h"
 
 namespace p2p::tracker {
@@ -16,18 +17,6 @@ constexpr size_t kNetworkBytes = 128;
 constexpr size_t kIndexedPeers = limits::kMaxPeersPerAnswer;
 // Fewer peers than this need no index; some less, so that it does not come and go.
 constexpr size_t kFewPeers = kIndexedPeers / 2;
-
-// The /24 of an IPv4 address, the /64 of an IPv6 one: likely one site. No IPv6 address in use has
-// the number of an IPv4 network (::/8 is reserved).
-uint64_t NetworkOf(const wire::IpAddress& ip) {
-  if (ip.IsV4()) {
-    return uint64_t{1} << 24 | uint64_t{ip.bytes[12]} << 16 | uint64_t{ip.bytes[13]} << 8 |
-           ip.bytes[14];
-  }
-  uint64_t network = 0;
-  for (size_t i = 0; i < sizeof network; ++i) network = network << 8 | ip.bytes[i];
-  return network;
-}
 
 // Whether both have the same NetworkOf(), where `v4` tells of one of them whether it is IPv4.
 bool IsNear(const wire::IpAddress& a, const wire::IpAddress& b, bool v4) {
@@ -68,7 +57,7 @@ void RegistryShard::AddPeer(uint32_t version, uint32_t registration) {
 
 void RegistryShard::AddToNetwork(Version* version, uint32_t registration) {
   const auto [network, is_new] =
-      version->networks->try_emplace(NetworkOf(AddressOf(registration).ip));
+      version->networks->try_emplace(net::NetworkOf(AddressOf(registration).ip.bytes));
   if (is_new) Charge(kNetworkBytes);
   network->second.Add(registration, registrations_[registration].partial,
                       [this](uint32_t i) -> uint32_t& { return registrations_[i].network_place; });
@@ -87,7 +76,7 @@ void RegistryShard::TakeOutPeer(uint32_t version, uint32_t registration) {
     record.networks.reset();
     return;
   }
-  const auto network = record.networks->find(NetworkOf(AddressOf(registration).ip));
+  const auto network = record.networks->find(net::NetworkOf(AddressOf(registration).ip.bytes));
   network->second.TakeOut(registration, partial, [this](uint32_t i) -> uint32_t& {
     return registrations_[i].network_place;
   });
@@ -145,7 +134,7 @@ void RegistryShard::SampleSome(Version* version, bool whole_only, const wire::Ip
   };
   const size_t count = all.Count(whole_only);
   constexpr size_t kWanted = limits::kMaxPeersPerAnswer;
-  const auto network = version->networks->find(NetworkOf(asker));
+  const auto network = version->networks->find(net::NetworkOf(asker.bytes));
   const size_t near_count =
       network == version->networks->end() ? 0 : network->second.Count(whole_only);
   // A site that is told only of itself would be cut off from the rest.

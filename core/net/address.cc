@@ -53,6 +53,20 @@ asio::ip::address UnmappedAddress(const asio::ip::address& address) {
   return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
 }
 
+// Before the four bytes of an IPv4 address (RFC 4291, 2.5.5.2).
+constexpr size_t kMappedPrefixBytes = 12;
+
+bool IsMapped(const IpBytes& ip) {
+  static constexpr uint8_t kPrefix[kMappedPrefixBytes] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return std::memcmp(ip.data(), kPrefix, sizeof kPrefix) == 0;
+}
+
+uint64_t FirstBytes(const uint8_t* bytes, size_t count) {
+  uint64_t number = 0;
+  for (size_t i = 0; i < count; ++i) number = number << 8 | bytes[i];
+  return number;
+}
+
 struct SplitAddress {
   absl::string_view host;
   bool bracketed = false;
@@ -152,6 +166,25 @@ Endpoint Unmapped(const Endpoint& endpoint) {
 AddressScope ScopeOf(const Endpoint& endpoint) {
   const asio::ip::address address = UnmappedAddress(endpoint.address());
   return address.is_v4() ? ScopeOfIpv4(address.to_v4().to_bytes()) : ScopeOfIpv6(address.to_v6());
+}
+
+IpBytes BytesOf(const asio::ip::address& address) {
+  if (address.is_v6()) return address.to_v6().to_bytes();
+  return asio::ip::make_address_v6(asio::ip::v4_mapped, address.to_v4()).to_bytes();
+}
+
+uint64_t HostOf(const IpBytes& ip) {
+  return IsMapped(ip) ? uint64_t{1} << 32 | FirstBytes(&ip[kMappedPrefixBytes], 4)
+                      : FirstBytes(ip.data(), 8);
+}
+
+uint64_t NetworkOf(const IpBytes& ip) {
+  return IsMapped(ip) ? uint64_t{1} << 24 | FirstBytes(&ip[kMappedPrefixBytes], 3)
+                      : FirstBytes(ip.data(), 8);
+}
+
+uint64_t SiteOf(const IpBytes& ip) {
+  return IsMapped(ip) ? NetworkOf(ip) : FirstBytes(ip.data(), 6);
 }
 
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {

@@ -3,6 +3,7 @@
 // they compare equal.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -37,6 +38,18 @@ enum class AddressScope {
   kGlobal,
 };
 AddressScope ScopeOf(const Endpoint& endpoint);
+
+// What limits, places and ranks count, since whoever has one IPv6 address has at least 2^64 of
+// them. The number of one kind is never that of another (no IPv6 address in use is in ::/8). The
+// bytes are those of an IPv6 address, or of an IPv4-mapped one.
+using IpBytes = std::array<uint8_t, 16>;
+IpBytes BytesOf(const asio::ip::address& address);
+// One machine: an IPv4 address, the /64 of an IPv6 one.
+uint64_t HostOf(const IpBytes& ip);
+// What one owner has, and who is near: the /24 of an IPv4 address, the /64 of an IPv6 one.
+uint64_t NetworkOf(const IpBytes& ip);
+// What one owner may have: the /24 of an IPv4 address, the /48 of an IPv6 one.
+uint64_t SiteOf(const IpBytes& ip);
 
 // HOST:PORT where the host may be a name; InvalidArgument says what is wrong.
 struct HostPort {

@@ -102,6 +102,20 @@ TEST(Address, RefusalsSayWhatToWrite) {
             "address in brackets");
 }
 
+TEST(Address, CountsIpv6BySubnetAndIpv4ByAddressAndItsLast24Bits) {
+  const auto bytes = [](const char* ip) { return BytesOf(asio::ip::make_address(ip)); };
+  EXPECT_EQ(HostOf(bytes("192.0.2.1")), HostOf(bytes("::ffff:192.0.2.1")));
+  EXPECT_NE(HostOf(bytes("192.0.2.1")), HostOf(bytes("192.0.2.2")));
+  EXPECT_EQ(HostOf(bytes("2001:db8:1:2::1")), HostOf(bytes("2001:db8:1:2:ffff::9")));
+  EXPECT_NE(HostOf(bytes("2001:db8:1:2::1")), HostOf(bytes("2001:db8:1:3::1")));
+  EXPECT_EQ(NetworkOf(bytes("192.0.2.1")), NetworkOf(bytes("192.0.2.254")));
+  EXPECT_NE(NetworkOf(bytes("192.0.2.1")), NetworkOf(bytes("192.0.3.1")));
+  EXPECT_NE(NetworkOf(bytes("2001:db8:1:2::1")), NetworkOf(bytes("2001:db8:1:3::1")));
+  EXPECT_EQ(SiteOf(bytes("192.0.2.1")), SiteOf(bytes("192.0.2.254")));
+  EXPECT_EQ(SiteOf(bytes("2001:db8:1:2::1")), SiteOf(bytes("2001:db8:1:3::1")));
+  EXPECT_NE(SiteOf(bytes("2001:db8:1:2::1")), SiteOf(bytes("2001:db8:2:2::1")));
+}
+
 TEST(Address, TakesPortZeroOnlyWhereOneListens) {
   EXPECT_FALSE(ParseEndpoint("127.0.0.1:0").ok());
   const absl::StatusOr<Endpoint> endpoint = ParseEndpoint("127.0.0.1:0", /*allow_port_zero=*/true);
