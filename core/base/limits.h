@@ -66,11 +66,15 @@ inline constexpr uint32_t kMaxQueuedChunks = 4'096;
 inline constexpr int kMaxPipelinedRequests = 64;
 // Peers in one answer of a tracker or of a peer.
 inline constexpr int kMaxPeersPerAnswer = 64;
+// Of these, of one host (an IPv4 address, a /64 of IPv6), where a tracker knows others too: a NAT
+// with more has them found through each other.
+inline constexpr int kMaxPeersPerHostInAnswer = 4;
 // An address with its parts, and a list of as many as an answer has. A longer address is skipped, a
 // longer list is malformed.
 inline constexpr size_t kMaxAddressBytes = 255;
 inline constexpr size_t kMaxAddressListBytes = kMaxPeersPerAnswer * (kMaxAddressBytes + 1);
-// Versions of one name in an answer of a tracker; the most shared ones are given.
+// Versions of one name in an answer of a tracker: of more, half are the most shared ones, and half
+// go to one network after the other.
 inline constexpr int kMaxVersionsPerAnswer = 16;
 // Unsent text on one connection. Beyond it the connection is not read; after kSlowReaderTimeout it
 // closes.
@@ -103,7 +107,12 @@ inline constexpr absl::Duration kRegistrationTtl = absl::Seconds(120);
 inline constexpr absl::Duration kTrackerAnswerTimeout = absl::Seconds(30);
 
 // --- Per address
+//
+// "Address" is that of one host: an IPv4 address, or the /64 of an IPv6 one, which any host has all
+// of (core/net/address.h).
 
+// A /48 of IPv6 has as much as this many addresses: one owner has up to 65,536 of them there.
+inline constexpr int kAddressesPerSite = 16;
 // Connections of one address, and new ones a second. Beyond it the newcomer is told so (503) and
 // closed.
 inline constexpr int kMaxConnectionsPerAddress = 64;
@@ -117,9 +126,11 @@ inline constexpr int kMaxAcceptedLinks = 64;
 inline constexpr int kMaxConnections = 100'000;
 // Registrations of one address at a tracker. Beyond it ERROR 429.
 inline constexpr int kMaxRegistrationsPerAddress = 1'000;
-// Memory of a tracker's registry, estimated (56 bytes for each registration; 160 and the name for
+// Memory of a tracker's registry, estimated (56 bytes for each registration; 168 and the name for
 // each name; 72 for each content id, 40 for each address in each part of the registry that knows
-// it). Beyond it ERROR 503: nobody's registration is dropped for a newcomer's.
+// it). Beyond it ERROR 503: nobody's registration is dropped for a newcomer's. A network (/24 of
+// IPv4, /48 of IPv6) gets 429 when it has as much as is left free: alone half of it, and one that
+// comes later always finds some.
 inline constexpr size_t kMaxRegistryBytes = size_t{1} << 30;
 
 // --- Asking for chunks

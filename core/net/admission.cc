@@ -21,13 +21,15 @@ std::shared_ptr<AdmissionControl> AdmissionControl::Create(const ListenerOptions
   return std::shared_ptr<AdmissionControl>(new AdmissionControl(options));
 }
 
-AdmissionControl::Key AdmissionControl::KeyOf(const asio::ip::address& address) {
-  if (address.is_v6()) return address.to_v6().to_bytes();
-  return asio::ip::make_address_v6(asio::ip::v4_mapped, address.to_v4()).to_bytes();
+AdmissionControl::Counts AdmissionControl::CountsOf(const asio::ip::address& address) {
+  const IpBytes ip = BytesOf(address);
+  Counts counts = {{HostOf(ip), 1}};
+  if (NetworkOf(ip) != SiteOf(ip)) counts.push_back({SiteOf(ip), limits::kAddressesPerSite});
+  return counts;
 }
 
-void AdmissionControl::Refill(Source& source, absl::Time now) const {
-  const double rate = options_.max_new_connections_per_second;
+void AdmissionControl::Refill(const Counted& counted, Source& source, absl::Time now) const {
+  const double rate = counted.share * static_cast<double>(options_.max_new_connections_per_second);
   const double earned = rate * absl::ToDoubleSeconds(now - source.filled_at);
   source.allowed = std::min(rate, source.allowed + earned);
   source.filled_at = now;
@@ -41,30 +43,39 @@ void AdmissionControl::ForgetIdle(absl::Time now) {
   });
 }
 
+bool AdmissionControl::MayAdmit(const Counted& counted, absl::Time now) {
+  Source& source = sources_[counted.source];
+  Refill(counted, source, now);
+  return source.connections < counted.share * int64_t{options_.max_connections_per_address} &&
+         source.allowed >= 1;
+}
+
 Admission AdmissionControl::TryAdmit(const asio::ip::address& from, absl::Time now) {
-  const Key key = KeyOf(from);
+  const Counts counts = CountsOf(from);
   {
     absl::MutexLock lock(&mutex_);
     ForgetIdle(now);
-    Source& source = sources_[key];
-    Refill(source, now);
-    if (connections_ >= options_.max_connections ||
-        source.connections >= options_.max_connections_per_address || source.allowed < 1) {
+    bool may = connections_ < options_.max_connections;
+    for (const Counted& counted : counts) may = MayAdmit(counted, now) && may;
+    if (!may) {
       ++refused_;
       return nullptr;
     }
-    source.allowed -= 1;
-    ++source.connections;
+    for (const Counted& counted : counts) {
+      Source& source = sources_[counted.source];
+      source.allowed -= 1;
+      ++source.connections;
+    }
     ++connections_;
   }
   // The pointer only has to be set; what counts is what its end does.
-  return Admission(this, [self = shared_from_this(), key](void*) { self->Release(key); });
+  return Admission(this, [self = shared_from_this(), counts](void*) { self->Release(counts); });
 }
 
-void AdmissionControl::Release(const Key& key) {
+void AdmissionControl::Release(const Counts& counts) {
   absl::MutexLock lock(&mutex_);
   --connections_;
-  --sources_[key].connections;
+  for (const Counted& counted : counts) --sources_[counted.source].connections;
 }
 
 void AdmissionControl::SetOptions(const ListenerOptions& options) {

@@ -85,6 +85,55 @@ TEST_F(AdmissionTest, AMappedAddressCountsAsItsIpv4) {
   EXPECT_NE(control->TryAdmit(asio::ip::address_v6::loopback(), now_), nullptr);
 }
 
+// The n-th /64 of a /48.
+asio::ip::address Subnet(const char* site, uint16_t n, uint8_t host = 1) {
+  auto bytes = asio::ip::make_address_v6(site).to_bytes();
+  bytes[6] = static_cast<uint8_t>(n >> 8);
+  bytes[7] = static_cast<uint8_t>(n);
+  bytes[15] = host;
+  return asio::ip::address_v6(bytes);
+}
+
+TEST_F(AdmissionTest, V17_AllAddressesOfASubnetOfIpv6AreOne) {
+  const auto control = AdmissionControl::Create(ListenerOptions());
+  std::vector<Admission> held;
+  for (uint8_t i = 0; i < 64; ++i) {
+    held.push_back(control->TryAdmit(Subnet("2001:db8::", 1, i), now_));
+    ASSERT_NE(held.back(), nullptr) << int{i};
+  }
+  EXPECT_EQ(control->TryAdmit(Subnet("2001:db8::", 1, 64), now_), nullptr);
+  held.push_back(control->TryAdmit(Subnet("2001:db8::", 2), now_));
+  EXPECT_NE(held.back(), nullptr) << "another subnet";
+  held.front().reset();
+  EXPECT_NE(control->TryAdmit(Subnet("2001:db8::", 1, 65), now_), nullptr);
+}
+
+TEST_F(AdmissionTest, V17_A48OfIpv6HasAsMuchAs16Addresses) {
+  ListenerOptions options = Roomy();
+  options.max_connections_per_address = 4;
+  const auto control = AdmissionControl::Create(options);
+  std::vector<Admission> held;
+  for (uint16_t i = 0; i < 4 * limits::kAddressesPerSite; ++i) {
+    held.push_back(control->TryAdmit(Subnet("2001:db8:1::", i), now_));
+    ASSERT_NE(held.back(), nullptr) << i;
+  }
+  EXPECT_EQ(control->TryAdmit(Subnet("2001:db8:1::", 9'999), now_), nullptr);
+  EXPECT_NE(control->TryAdmit(Subnet("2001:db8:2::", 9'999), now_), nullptr) << "another /48";
+  held.pop_back();
+  EXPECT_NE(control->TryAdmit(Subnet("2001:db8:1::", 9'999), now_), nullptr);
+}
+
+TEST_F(AdmissionTest, V17_A48OfIpv6HasTheNewConnectionsOf16Addresses) {
+  ListenerOptions options = Roomy();
+  options.max_new_connections_per_second = 10;
+  const auto control = AdmissionControl::Create(options);
+  int admitted = 0;
+  for (uint16_t i = 0; i < 1'000; ++i) {
+    admitted += control->TryAdmit(Subnet("2001:db8:1::", i), now_) != nullptr;
+  }
+  EXPECT_EQ(admitted, 10 * limits::kAddressesPerSite);
+}
+
 TEST_F(AdmissionTest, ForgetsAddressesThatRest) {
   const auto control = AdmissionControl::Create(Roomy());
   const Admission held = control->TryAdmit(Source(0), now_);
