@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/strip.h"
+#include "absl/types/variant.h"
 #include "core/wire/fields.h"
 
 namespace p2p::tracker {
@@ -12,6 +13,23 @@ namespace {
 constexpr char kAgent[] = "p2p-tracker/" P2P_VERSION;
 // TLS begins with it. No line does.
 constexpr char kTlsFirstByte = 0x16;
+
+// The shortest time in which a timer has others run.
+constexpr absl::Duration kBetweenTurns = absl::Microseconds(1);
+
+// What a request costs more than a LOOKUP, in units of it.
+struct MoreSteps {
+  int operator()(const wire::FindRequest&) const { return 15; }
+  int operator()(const wire::PeersRequest&) const { return 15; }
+  int operator()(const wire::WithdrawRequest&) const { return 15; }
+  int operator()(const wire::UnregisterRequest&) const { return 15; }
+  int operator()(const wire::RenewRequest&) const { return 15; }
+  int operator()(const wire::StatsRequest&) const { return 63; }
+  template <typename Other>
+  int operator()(const Other&) const {
+    return 0;
+  }
+};
 
 }  // namespace
 
@@ -32,6 +50,7 @@ std::string Conversation::NoRoomText() {
 
 void Conversation::OnBytes(absl::string_view bytes, absl::Time now) {
   last_bytes_ = now;
+  steps_left_ = options_->steps_per_turn;
   if (!std::exchange(heard_byte_, true) && bytes.front() == kTlsFirstByte) {
     state_ = State::kAbandoned;
     if (options_->on_fault) options_->on_fault(client_.ip, bytes, {400, "TLS is not spoken here"});
@@ -46,14 +65,19 @@ void Conversation::OnBytes(absl::string_view bytes, absl::Time now) {
 
 void Conversation::OnEndOfStream(absl::Time now) {
   end_of_stream_ = true;
-  Process("", now);
+  Continue(now);
 }
 
 void Conversation::OnSent(size_t sent_bytes, size_t unsent_bytes, absl::Time now) {
   unsent_ = unsent_bytes;
   taken_ += sent_bytes;
   if (sent_bytes > 0) last_activity_ = now;
-  Process("", now);
+  Continue(now);
+}
+
+// In this turn, unless it is over.
+void Conversation::Continue(absl::Time now) {
+  if (next_turn_ == absl::InfiniteFuture()) Process("", now);
 }
 
 void Conversation::OnTime(absl::Time now) {
@@ -70,6 +94,9 @@ void Conversation::OnTime(absl::Time now) {
   }
   if (now >= must_take_by_) must_take_by_ = absl::InfiniteFuture();
   WatchBacklog(now);
+  if (now < next_turn_) return;
+  steps_left_ = options_->steps_per_turn;
+  Process("", now);
 }
 
 std::string Conversation::TakeOutput() {
@@ -79,7 +106,7 @@ std::string Conversation::TakeOutput() {
 
 absl::Time Conversation::WakeUpTime() const {
   if (state_ != State::kOpen) return absl::InfiniteFuture();
-  absl::Time wake_up = std::min(IdleUntil(), must_take_by_);
+  absl::Time wake_up = std::min({IdleUntil(), must_take_by_, next_turn_});
   if (!had_request_) wake_up = std::min(wake_up, started_ + options_->first_request_timeout);
   if (HasUnendedLine()) wake_up = std::min(wake_up, last_bytes_ + options_->line_pause);
   return wake_up;
@@ -99,8 +126,12 @@ void Conversation::Process(absl::string_view input, absl::Time now) {
   std::string held;
   held.swap(held_);
   if (!held.empty()) input = held;
-  while (state_ == State::kOpen && !input.empty() && !Backlogged()) TakeLine(&input, now);
+  while (state_ == State::kOpen && !input.empty() && !Backlogged() && steps_left_ > 0) {
+    TakeLine(&input, now);
+  }
   if (state_ == State::kOpen) held_.assign(input.data(), input.size());
+  const bool goes_on = !held_.empty() && !Backlogged();
+  next_turn_ = goes_on ? now + kBetweenTurns : absl::InfiniteFuture();
   if (state_ == State::kOpen && end_of_stream_ && held_.empty()) {
     if (reader_.HasPartial()) OnLine(reader_.TakePartial(), now);
     if (state_ == State::kOpen) state_ = State::kFinished;
@@ -143,6 +174,7 @@ void Conversation::TakeLine(absl::string_view* input, absl::Time now) {
 
 void Conversation::OnLine(absl::string_view line, absl::Time now) {
   last_activity_ = now;
+  --steps_left_;
   wire::TrackerRequest request;
   const auto fault = wire::ParseTrackerRequest(line, &request);
   if (fault.has_value()) return OnFault(line, *fault);
@@ -169,6 +201,7 @@ void Conversation::OnRequest(const wire::TrackerRequest& request, absl::string_v
                              absl::string_view payload, absl::Time now) {
   had_request_ = true;
   ++uncounted_requests_;
+  steps_left_ -= absl::visit(MoreSteps(), request);
   const size_t before = output_.size();
   if (absl::holds_alternative<wire::HelloRequest>(request)) {
     SayHello();

@@ -3,7 +3,8 @@
 //
 // Requests are answered in order. What can not be answered yet, because the client does not read
 // its answers, is held, at most one read's worth: the driver does not read while WantsRead() is
-// false.
+// false. Likewise what would take longer than a turn: the rest has its turn at WakeUpTime(), so
+// that other connections do not wait for one that asks much at once.
 #pragma once
 
 #include <algorithm>
@@ -31,6 +32,7 @@ struct ConversationOptions {
   absl::Duration line_pause = limits::kLinePause;
   absl::Duration slow_reader_timeout = limits::kSlowReaderTimeout;
   size_t max_backlog_bytes = limits::kMaxSendBacklogBytes;
+  int steps_per_turn = 2'048;  // a LOOKUP is one: some milliseconds
   // Told of each line that was no request, for the log. May be empty.
   std::function<void(const wire::IpAddress& source, absl::string_view line,
                      const wire::WireError& error)>
@@ -78,6 +80,7 @@ class Conversation {
   bool Backlogged() const { return output_.size() + unsent_ >= backlog_limit_; }
   void Process(absl::string_view input, absl::Time now);
   void WatchBacklog(absl::Time now);
+  void Continue(absl::Time now);
   // Takes one line, or all of `input` when it holds no whole one.
   void TakeLine(absl::string_view* input, absl::Time now);
   void OnLine(absl::string_view line, absl::Time now);
@@ -119,6 +122,9 @@ class Conversation {
   bool said_hello_ = false;
   bool had_request_ = false;
   bool end_of_stream_ = false;
+  int steps_left_ = 0;  // of this turn
+  // Where a turn ended before what is held did.
+  absl::Time next_turn_ = absl::InfiniteFuture();
   bool line_ended_by_pause_ = false;  // its LF may still come, and is then no empty line
   bool heard_line_end_ = false;       // it is a client that ends its lines
   bool heard_byte_ = false;

@@ -326,5 +326,29 @@ TEST_F(SlowReaderTest, T20_GetsEveryAnswerAfterAHalfClose) {
   EXPECT_EQ(conversation_->state(), State::kFinished);
 }
 
+TEST_F(ConversationTest, T29_WhoAsksMuchAtOnceIsAnsweredInTurns) {
+  options_.steps_per_turn = 100;
+  Restart();
+  std::string lines;
+  for (int i = 0; i < 250; ++i) lines += "LOOKUP f\n";
+  EXPECT_EQ(Say(lines + "STATS\nSTATS\nSTATS\nLOOKUP f\nLOOK").size(), 100u);
+  EXPECT_FALSE(conversation_->WantsRead());
+  EXPECT_EQ(Answers().size(), 0u) << "sending them begins no turn";
+  conversation_->OnEndOfStream(now_);
+  std::vector<size_t> turns;
+  Strings answers;
+  while (conversation_->state() == State::kOpen) {
+    ASSERT_GT(conversation_->WakeUpTime(), now_) << "others have their turn in between";
+    now_ = conversation_->WakeUpTime();
+    conversation_->OnTime(now_);
+    answers = Answers();
+    turns.push_back(answers.size());
+  }
+  // STATS costs 64.
+  EXPECT_EQ(turns, (std::vector<size_t>{100, 50 + 1, 2, 2}));
+  EXPECT_EQ(answers, (Strings{"ERROR 404", "ERROR 400"}));
+  EXPECT_EQ(conversation_->state(), State::kFinished);
+}
+
 }  // namespace
 }  // namespace p2p::tracker

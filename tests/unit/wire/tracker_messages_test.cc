@@ -441,6 +441,7 @@ TEST(TrackerStats, WritesFiguresAndReadsThoseOfLaterVersionsToo) {
   TrackerRequest request;
   EXPECT_FALSE(ParseTrackerRequest("STATS", &request).has_value());
   EXPECT_TRUE(absl::holds_alternative<StatsRequest>(request));
+  EXPECT_FALSE(ParseTrackerRequest("STATS now", &request).has_value()) << "more words mean nothing";
   EXPECT_EQ(FormatStatsRequest(), "STATS\n");
   EXPECT_EQ(FormatStats({{"a", "1"}, {"b", "x=y"}}), "OK a=1 b=x=y\n");
   EXPECT_EQ(*ParseStats("OK a=1 word b=x=y"), (Figures{{"a", "1"}, {"b", "x=y"}}));
