@@ -1,6 +1,9 @@
 #include "tracker/registry.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "tracker/peer_choice.h"
 
 namespace p2p::tracker {
 namespace {
@@ -96,9 +99,9 @@ absl::optional<RegistrationView> Registry::Get(const RegistrationKey& key, absl:
   return part.shard->Get(key, hash, now);
 }
 
-size_t Registry::CountOf(const wire::PeerAddress& address, absl::Time now) const {
+size_t Registry::CountOf(const wire::PeerAddress& address, absl::Time now) {
   size_t count = 0;
-  for (const Part& part : parts_) {
+  for (Part& part : parts_) {
     absl::MutexLock lock(&part.mutex);
     count += part.shard->CountOf(address, now);
   }
@@ -131,13 +134,19 @@ std::vector<wire::FoundVersion> Registry::Find(absl::string_view name, const wir
 
 absl::optional<wire::PeerList> Registry::Peers(const ContentId& content_id,
                                                const wire::IpAddress& asker, absl::Time now) {
-  absl::optional<RegistryShard::Rank> best;
-  absl::optional<wire::PeerList> list;
+  RegistryShard::ContentPeers found;
   for (Part& part : parts_) {
     absl::MutexLock lock(&part.mutex);
-    part.shard->Peers(content_id, asker, now, &best, &list);
+    part.shard->Peers(content_id, asker, now, &found);
   }
-  return list;
+  if (found.lists.empty()) return absl::nullopt;
+  if (found.lists.size() == 1) return std::move(found.lists.front());
+  std::vector<wire::PeerAddress> all;
+  for (const wire::PeerList& list : found.lists) {
+    all.insert(all.end(), list.peers.begin(), list.peers.end());
+  }
+  absl::InsecureBitGen random;
+  return wire::PeerList{found.best->size, ChoosePeers(std::move(all), asker, &random)};
 }
 
 bool Registry::ExpireSome(absl::Time now) {

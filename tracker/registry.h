@@ -48,8 +48,8 @@ class Registry {
   Outcome Register(absl::string_view name, ByteCount size,
                    const absl::optional<ContentId>& content_id, bool partial,
                    const wire::PeerAddress& address, absl::Time now);
-  // Renews all that the address has registered. False when that is not exactly `count`
-  // registrations; nothing is renewed then.
+  // Renews all that the address has registered, at the cost of one. False when that is not exactly
+  // `count` registrations; nothing is renewed then.
   bool Renew(const wire::PeerAddress& address, uint64_t count, absl::Time now);
   // Return how many registrations went. `removed` is shown the name of each, and must not ask the
   // registry.
@@ -60,17 +60,23 @@ class Registry {
       const ContentId& content_id, const wire::PeerAddress& address, absl::Time now,
       absl::FunctionRef<void(absl::string_view name)> removed = [](absl::string_view) {});
 
-  // Each answer is a random sample. Peers of the asker's own network (/24 of IPv4, /64 of IPv6)
-  // come first in it, in random order; where not all peers fit, it has at most half of the places
-  // for them, and the others go to a random choice of all that are left.
+  // What counts is networks and hosts (core/net/address.h), never registrations. Each answer is a
+  // random sample: of each network in turn, and in it of each host in turn, but at most a few
+  // addresses of a host unless it is the only one. Peers of the asker's own network come first in
+  // it, in random order; where not all peers fit, they have at most half of the places as long as
+  // others are left.
   //
-  // The version that most whole peers share (of as many: one with a content id first, then the
-  // largest, then the smallest content id), with a sample of these; nullopt for an unknown name.
+  // The version that whole peers of most networks share, then of most hosts, then peers of most
+  // networks and hosts (of as many: one with a content id first, then the largest, then the
+  // smallest content id), with a sample of these; nullopt for an unknown name.
   absl::optional<wire::PeerList> Lookup(absl::string_view name, const wire::IpAddress& asker,
                                         absl::Time now);
-  // At most limits::kMaxVersionsPerAnswer versions in that order.
+  // At most limits::kMaxVersionsPerAnswer versions in that order. Of more, half are the first ones,
+  // and half are chosen like peers, by the network and host of one of their peers each.
   std::vector<wire::FoundVersion> Find(absl::string_view name, const wire::IpAddress& asker,
                                        absl::Time now);
+  // Of all its versions. Its size is that of the first of them; who fetches it sees whether it is
+  // right.
   absl::optional<wire::PeerList> Peers(const ContentId& content_id, const wire::IpAddress& asker,
                                        absl::Time now);
 
@@ -103,10 +109,10 @@ class Registry {
   size_t UnregisterUntil(const wire::PeerAddress& address, absl::Time at, absl::Time now);
   void RemoveUntil(const RegistrationKey& key, absl::Time at, absl::Time now);
 
-  // One registration (its name is that of `key`), how many an address has, and all of them; `visit`
-  // holds up others, so it only takes note.
+  // One registration (its name is that of `key`); how many an address has, which may include some
+  // that have just ended; and all of them: `visit` holds up others, so it only takes note.
   absl::optional<RegistrationView> Get(const RegistrationKey& key, absl::Time now) const;
-  size_t CountOf(const wire::PeerAddress& address, absl::Time now) const;
+  size_t CountOf(const wire::PeerAddress& address, absl::Time now);
   void VisitAddress(const wire::PeerAddress& address, absl::Time now,
                     absl::FunctionRef<void(const RegistrationView&)> visit) const;
 
@@ -114,7 +120,7 @@ class Registry {
   struct Counts {
     size_t registrations = 0;
     size_t names = 0;
-    size_t hosts = 0;  // addresses without their ports
+    size_t hosts = 0;
   };
   Counts counts() const;
   size_t registration_count() const { return counts().registrations; }

@@ -13,10 +13,10 @@ namespace {
 // What each costs with its share of the tables, measured, rounded up. A name's bytes come on top.
 constexpr size_t kRegistrationBytes = 56;
 constexpr size_t kNameBytes = 64;
-constexpr size_t kVersionBytes = 96;
+constexpr size_t kVersionBytes = 104;
 constexpr size_t kContentBytes = 72;
 constexpr size_t kAddressBytes = 40;
-constexpr size_t kRankedBytes = 56;
+constexpr size_t kRankedBytes = 256;  // with its host
 
 // 128 ms: what has expired waits no longer than that behind what has not.
 uint32_t SliceOf(uint32_t expires_ms) { return expires_ms & ~uint32_t{127}; }
@@ -40,8 +40,9 @@ bool RegistryShard::ByRank::operator()(uint32_t a, uint32_t b) const {
   const Version& first = shard->versions_[a];
   const Version& second = shard->versions_[b];
   const auto key = [](const Version& version) {
-    return std::make_tuple(~version.peers.whole_count(), ~version.peers.size(),
-                           version.content == kNone, ~version.size.value());
+    const Spread spread = version.spread();
+    return std::make_tuple(~spread.whole_networks, ~spread.whole_hosts, ~spread.networks,
+                           ~spread.hosts, version.content == kNone, ~version.size.value());
   };
   if (key(first) != key(second)) return key(first) < key(second);
   if (first.content != second.content) {
@@ -196,18 +197,30 @@ void RegistryShard::PutInOrder(uint32_t version) {
   if (record.content != kNone) InsertInto(&contents_[record.content].versions, version);
 }
 
+// Of one of its peers, a whole one if it has any; none while it has no peers.
+const wire::IpAddress& RegistryShard::HostOfVersion(uint32_t version) const {
+  static const wire::IpAddress kNobody;
+  const PeerPool& peers = versions_[version].peers;
+  return peers.size() == 0 ? kNobody : AddressOf(peers[0]).ip;
+}
+
+void RegistryShard::AddToHosts(Versions* versions, uint32_t version) {
+  versions->ranked.insert(version);
+  versions->hosts.Add(version, HostOfVersion(version), /*partial=*/false,
+                      [versions](uint32_t i) -> uint32_t& { return versions->places[i]; });
+  Charge(kRankedBytes);
+}
+
 void RegistryShard::InsertInto(Group* group, uint32_t version) {
   if (group->IsEmpty()) {
     group->only = version;
     return;
   }
   if (group->many == nullptr) {
-    group->many = std::make_unique<std::set<uint32_t, ByRank>>(ByRank{this});
-    group->many->insert(std::exchange(group->only, kNone));
-    Charge(kRankedBytes);
+    group->many = std::make_unique<Versions>(ByRank{this}, commons_.key);
+    AddToHosts(group->many.get(), std::exchange(group->only, kNone));
   }
-  group->many->insert(version);
-  Charge(kRankedBytes);
+  AddToHosts(group->many.get(), version);
 }
 
 void RegistryShard::EraseFrom(Group* group, uint32_t version) {
@@ -215,9 +228,37 @@ void RegistryShard::EraseFrom(Group* group, uint32_t version) {
     group->only = kNone;
     return;
   }
-  group->many->erase(version);
+  Versions& versions = *group->many;
+  versions.ranked.erase(version);
+  versions.hosts.TakeOut(version, HostOfVersion(version), /*partial=*/false,
+                         [&versions](uint32_t i) -> uint32_t& { return versions.places[i]; });
+  versions.places.erase(version);
   Refund(kRankedBytes);
-  if (group->many->empty()) group->many.reset();
+  if (versions.ranked.empty()) group->many.reset();
+}
+
+RegistryShard::VersionList RegistryShard::Pick(const Group& group, size_t places) {
+  if (group.many == nullptr) return {group.only};
+  const auto& ranked = group.many->ranked;
+  VersionList picked;
+  const auto pick = [&picked](uint32_t version) {
+    if (std::find(picked.begin(), picked.end(), version) == picked.end()) picked.push_back(version);
+  };
+  const bool all = ranked.size() <= places;
+  for (auto next = ranked.begin();
+       next != ranked.end() && picked.size() < (all ? places : places / 2); ++next) {
+    picked.push_back(*next);
+  }
+  if (all) return picked;
+  const wire::IpAddress nobody;
+  const size_t left = places - picked.size();
+  for (uint32_t version : group.many->hosts.Choose(left, false, nobody, &random_).peers) {
+    pick(version);
+  }
+  // What was chosen twice.
+  for (auto next = ranked.begin(); picked.size() < places; ++next) pick(*next);
+  std::sort(picked.begin(), picked.end(), ByRank{this});
+  return picked;
 }
 
 void RegistryShard::LinkByAddress(uint32_t registration) {
@@ -227,6 +268,7 @@ void RegistryShard::LinkByAddress(uint32_t registration) {
   record.next_of_address = head;
   if (head != kNone) registrations_[head].previous_of_address = registration;
   head = registration;
+  ++addresses_[record.address].count;
 }
 
 void RegistryShard::UnlinkByAddress(uint32_t registration) {
@@ -236,6 +278,7 @@ void RegistryShard::UnlinkByAddress(uint32_t registration) {
   if (next != kNone) registrations_[next].previous_of_address = previous;
   (previous != kNone ? registrations_[previous].next_of_address
                      : addresses_[record.address].first) = next;
+  --addresses_[record.address].count;
 }
 
 void RegistryShard::LinkByExpiry(uint32_t registration) {

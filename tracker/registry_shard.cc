@@ -1,6 +1,7 @@
 #include "tracker/registry_shard.h"
 
 #include <algorithm>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -9,6 +10,9 @@ namespace {
 
 // So many cost a fraction of a millisecond.
 constexpr int kExpiriesPerCall = 256;
+// Of one content in a shard, whose peers are told together. What honest peers share has one name or
+// two; more than this need not be looked at, since Pick() keeps room for each network.
+constexpr size_t kMergedVersions = 4;
 // Ends that are as near as this do not tell which of two registrations is the later one: clocks are
 // known to some milliseconds, and what follows at once has the same.
 constexpr uint32_t kSameMomentMs = 1'000;
@@ -23,7 +27,8 @@ uint32_t ExpiryMilliseconds(absl::Time expires) {
 bool RegistryShard::Rank::IsBefore(const Rank& other) const {
   const auto key = [](const Rank& rank) {
     // Ascending order, so what should come first is turned round.
-    return std::make_tuple(~rank.whole_count, ~rank.count, ~rank.size.value(),
+    return std::make_tuple(~rank.spread.whole_networks, ~rank.spread.whole_hosts,
+                           ~rank.spread.networks, ~rank.spread.hosts, ~rank.size.value(),
                            absl::string_view(rank.name));
   };
   return key(*this) < key(other);
@@ -34,7 +39,7 @@ RegistryShard::RegistryShard(ShardCommons* commons) : commons_(*commons) {}
 RegisterOutcome RegistryShard::Register(const RegistrationView& asked, uint64_t hash,
                                         absl::Time now) {
   Expire(now);
-  return Add(asked, hash);
+  return Add(asked, hash, now);
 }
 
 void RegistryShard::Restore(const RegistrationView& registration, uint64_t hash, absl::Time now) {
@@ -42,12 +47,12 @@ void RegistryShard::Restore(const RegistrationView& registration, uint64_t hash,
   const uint32_t known =
       FindRegistration({registration.name, registration.content_id, registration.address}, hash);
   const uint32_t ends_ms = ExpiryMilliseconds(registration.expires);
-  if (known == kNone || IsBefore(registrations_[known].expires_ms, ends_ms)) {
-    Add(registration, hash);
+  if (known == kNone || IsBefore(EndOf(registrations_[known]), ends_ms)) {
+    Add(registration, hash, now);
     return;
   }
   const Registration& here = registrations_[known];
-  if (here.partial && !registration.partial && here.expires_ms - ends_ms <= kSameMomentMs) {
+  if (here.partial && !registration.partial && EndOf(here) - ends_ms <= kSameMomentMs) {
     Move(known, registration.size, /*partial=*/false);
   }
 }
@@ -58,11 +63,24 @@ void RegistryShard::Renew(uint32_t registration, uint32_t expires_ms) {
   LinkByExpiry(registration);
 }
 
-RegisterOutcome RegistryShard::Add(const RegistrationView& asked, uint64_t hash) {
+uint32_t RegistryShard::EndOf(const Registration& registration) const {
+  const Address& address = addresses_[registration.address];
+  const bool longer =
+      address.renewed && IsBefore(registration.expires_ms, address.renewed_until_ms);
+  return longer ? address.renewed_until_ms : registration.expires_ms;
+}
+
+// Moments wrap: what is long past would be far ahead.
+void RegistryShard::ForgetPastRenewal(Address* address, uint32_t now_ms) {
+  address->renewed = address->renewed && IsBefore(now_ms, address->renewed_until_ms);
+}
+
+RegisterOutcome RegistryShard::Add(const RegistrationView& asked, uint64_t hash, absl::Time now) {
   const uint32_t expires_ms = ExpiryMilliseconds(asked.expires);
   const uint32_t known = FindRegistration({asked.name, asked.content_id, asked.address}, hash);
   if (known != kNone) {
     const Registration& registration = registrations_[known];
+    ForgetPastRenewal(&addresses_[registration.address], Milliseconds(now));
     if (versions_[registration.version].size != asked.size ||
         registration.partial != asked.partial) {
       Move(known, asked.size, asked.partial);
@@ -71,11 +89,13 @@ RegisterOutcome RegistryShard::Add(const RegistrationView& asked, uint64_t hash)
     return RegisterOutcome::kRegistered;
   }
   const int quota = commons_.max_registrations_per_ip.load(std::memory_order_relaxed);
-  if (!commons_.quota.TryTake(asked.address.ip, quota)) return RegisterOutcome::kQuota;
-  if (commons_.bytes.load(std::memory_order_relaxed) + MostNeededBytes(asked.name) >
-      commons_.max_bytes.load(std::memory_order_relaxed)) {
-    commons_.quota.GiveBack(asked.address.ip);
-    return RegisterOutcome::kFull;
+  const size_t needed = MostNeededBytes(asked.name);
+  const size_t used = commons_.bytes.load(std::memory_order_relaxed);
+  const size_t max_bytes = commons_.max_bytes.load(std::memory_order_relaxed);
+  if (used + needed > max_bytes) return RegisterOutcome::kFull;
+  // As much for each site as is left for all others.
+  if (!commons_.quota.TryTake(asked.address.ip, quota, needed, max_bytes - used)) {
+    return RegisterOutcome::kQuota;
   }
 
   const uint32_t name = FindOrAddName(asked.name, hash);
@@ -83,6 +103,7 @@ RegisterOutcome RegistryShard::Add(const RegistrationView& asked, uint64_t hash)
       asked.content_id.has_value() ? FindOrAddContent(*asked.content_id) : kNone;
   const uint32_t version = FindOrAddVersion(name, asked.size, content);
   const uint32_t address = FindOrAddAddress(asked.address);
+  ForgetPastRenewal(&addresses_[address], Milliseconds(now));
   const uint32_t added = AddRegistration(address, version, asked.partial);
   AddPeer(version, added);
   LinkByAddress(added);
@@ -100,7 +121,7 @@ size_t RegistryShard::Unregister(const wire::PeerAddress& address, absl::Time la
   size_t removed = 0;
   for (uint32_t at = addresses_[known].first; at != kNone;) {
     const uint32_t next = registrations_[at].next_of_address;
-    if (!IsBefore(last_end_ms, registrations_[at].expires_ms)) {
+    if (!IsBefore(last_end_ms, EndOf(registrations_[at]))) {
       Remove(at);
       ++removed;
     }
@@ -109,28 +130,22 @@ size_t RegistryShard::Unregister(const wire::PeerAddress& address, absl::Time la
   return removed;
 }
 
-size_t RegistryShard::CountOf(const wire::PeerAddress& address, absl::Time now) const {
+size_t RegistryShard::CountOf(const wire::PeerAddress& address, absl::Time now) {
+  Expire(now);
   const uint32_t known = FindAddress(address);
-  const uint32_t now_ms = Milliseconds(now);
-  size_t count = 0;
-  if (known == kNone) return count;
-  for (uint32_t at = addresses_[known].first; at != kNone;
-       at = registrations_[at].next_of_address) {
-    if (IsBefore(now_ms, registrations_[at].expires_ms)) ++count;
-  }
-  return count;
+  return known == kNone ? 0 : addresses_[known].count;
 }
 
 void RegistryShard::Renew(const wire::PeerAddress& address, absl::Time expires, absl::Time now) {
+  Expire(now);
   const uint32_t known = FindAddress(address);
   if (known == kNone) return;
+  Address& record = addresses_[known];
+  ForgetPastRenewal(&record, Milliseconds(now));
   const uint32_t expires_ms = ExpiryMilliseconds(expires);
-  const uint32_t now_ms = Milliseconds(now);
-  for (uint32_t at = addresses_[known].first; at != kNone;
-       at = registrations_[at].next_of_address) {
-    const uint32_t ends_ms = registrations_[at].expires_ms;
-    if (IsBefore(now_ms, ends_ms) && IsBefore(ends_ms, expires_ms)) Renew(at, expires_ms);
-  }
+  if (record.renewed && IsBefore(expires_ms, record.renewed_until_ms)) return;
+  record.renewed = true;
+  record.renewed_until_ms = expires_ms;
 }
 
 size_t RegistryShard::Withdraw(const ContentId& content_id, const wire::PeerAddress& address,
@@ -140,18 +155,30 @@ size_t RegistryShard::Withdraw(const ContentId& content_id, const wire::PeerAddr
   const uint32_t known = FindAddress(address);
   const uint32_t content = FindContent(content_id);
   if (known == kNone || content == kNone) return 0;
-  size_t removed = 0;
-  for (uint32_t at = addresses_[known].first; at != kNone;) {
-    const uint32_t next = registrations_[at].next_of_address;
-    const Version& version = versions_[registrations_[at].version];
-    if (version.content == content) {
-      shown(names_[version.name].view());
-      Remove(at);
-      ++removed;
+  // By whichever is less: the versions of the content, or what the address has.
+  std::vector<uint32_t> found;
+  const Group& group = contents_[content].versions;
+  if (group.size() < addresses_[known].count) {
+    const auto add = [&](uint32_t version) {
+      const uint32_t one = FindRegistration(known, versions_[version].name, content);
+      if (one != kNone && registrations_[one].version == version) found.push_back(one);
+    };
+    if (group.many == nullptr) {
+      add(group.only);
+    } else {
+      for (uint32_t version : group.many->ranked) add(version);
     }
-    at = next;
+  } else {
+    for (uint32_t at = addresses_[known].first; at != kNone;
+         at = registrations_[at].next_of_address) {
+      if (versions_[registrations_[at].version].content == content) found.push_back(at);
+    }
   }
-  return removed;
+  for (uint32_t one : found) {
+    shown(names_[versions_[registrations_[one].version].name].view());
+    Remove(one);
+  }
+  return found.size();
 }
 
 absl::optional<wire::PeerList> RegistryShard::Lookup(absl::string_view name, uint64_t hash,
@@ -178,32 +205,25 @@ std::vector<wire::FoundVersion> RegistryShard::Find(absl::string_view name, uint
   };
   const uint32_t known = FindName(name, hash);
   if (known == kNone) return found;
-  const Group& group = names_[known].versions;
-  if (group.many == nullptr) {
-    add(group.only);
-    return found;
-  }
-  for (uint32_t version : *group.many) {
-    if (found.size() == static_cast<size_t>(limits::kMaxVersionsPerAnswer)) break;
+  for (uint32_t version : Pick(names_[known].versions, limits::kMaxVersionsPerAnswer)) {
     add(version);
   }
   return found;
 }
 
 void RegistryShard::Peers(const ContentId& content_id, const wire::IpAddress& asker, absl::Time now,
-                          absl::optional<Rank>* best, absl::optional<wire::PeerList>* list) {
+                          ContentPeers* found) {
   Expire(now);
   const uint32_t known = FindContent(content_id);
   if (known == kNone) return;
-  const uint32_t index = contents_[known].versions.Best();
-  const Version& version = versions_[index];
-  Rank rank = {version.peers.whole_count(), version.peers.size(), version.size,
-               std::string(names_[version.name].view())};
-  if (best->has_value() && !rank.IsBefore(**best)) return;
-  wire::PeerList sample = Sample(index, /*whole_only=*/false, asker, now);
-  if (sample.peers.empty()) return;
-  *best = std::move(rank);
-  *list = std::move(sample);
+  for (uint32_t index : Pick(contents_[known].versions, kMergedVersions)) {
+    wire::PeerList sample = Sample(index, /*whole_only=*/false, asker, now);
+    if (sample.peers.empty()) continue;
+    found->lists.push_back(std::move(sample));
+    const Version& version = versions_[index];
+    Rank rank = {version.spread(), version.size, std::string(names_[version.name].view())};
+    if (!found->best.has_value() || rank.IsBefore(*found->best)) found->best = std::move(rank);
+  }
 }
 
 bool RegistryShard::Expire(absl::Time now) {
@@ -211,7 +231,12 @@ bool RegistryShard::Expire(absl::Time now) {
   for (int i = 0; i < kExpiriesPerCall; ++i) {
     const uint32_t first = expires_first_;
     if (first == kNone || IsBefore(now_ms, registrations_[first].expires_ms)) return true;
-    Remove(first);
+    const uint32_t end_ms = EndOf(registrations_[first]);
+    if (IsBefore(now_ms, end_ms)) {
+      Renew(first, end_ms);
+    } else {
+      Remove(first);
+    }
   }
   return false;
 }
@@ -232,10 +257,11 @@ void RegistryShard::Remove(uint32_t registration) {
   UnlinkByExpiry(registration);
   UnlinkByAddress(registration);
   const uint32_t version = registrations_[registration].version;
+  const size_t needed = MostNeededBytes(names_[versions_[version].name].view());
   TakeOutPeer(version, registration);
   if (versions_[version].peers.size() == 0) RemoveVersion(version);
   const uint32_t address = registrations_[registration].address;
-  commons_.quota.GiveBack(addresses_[address].address.ip);
+  commons_.quota.GiveBack(addresses_[address].address.ip, needed);
   if (addresses_[address].first == kNone) RemoveAddress(address);
   RemoveRegistration(registration);
 }
@@ -265,14 +291,14 @@ void RegistryShard::VisitAddress(const wire::PeerAddress& address, absl::Time no
   for (uint32_t at = addresses_[known].first; at != kNone;
        at = registrations_[at].next_of_address) {
     const Registration& registration = registrations_[at];
-    if (IsBefore(now_ms, registration.expires_ms)) visit(ViewOf(registration, now));
+    if (!IsOver(registration, now_ms)) visit(ViewOf(registration, now));
   }
 }
 
 absl::optional<RegistrationView> RegistryShard::Get(const RegistrationKey& key, uint64_t hash,
                                                     absl::Time now) const {
   const uint32_t known = FindRegistration(key, hash);
-  if (known == kNone || !IsBefore(Milliseconds(now), registrations_[known].expires_ms)) {
+  if (known == kNone || IsOver(registrations_[known], Milliseconds(now))) {
     return absl::nullopt;
   }
   RegistrationView view = ViewOf(registrations_[known], now);
@@ -285,7 +311,7 @@ void RegistryShard::RemoveOne(const RegistrationKey& key, uint64_t hash, absl::T
   Expire(now);
   const uint32_t known = FindRegistration(key, hash);
   if (known == kNone) return;
-  if (!IsBefore(ExpiryMilliseconds(last_end), registrations_[known].expires_ms)) Remove(known);
+  if (!IsBefore(ExpiryMilliseconds(last_end), EndOf(registrations_[known]))) Remove(known);
 }
 
 RegistrationView RegistryShard::ViewOf(const Registration& registration, absl::Time now) const {
@@ -297,8 +323,7 @@ RegistrationView RegistryShard::ViewOf(const Registration& registration, absl::T
   view.partial = registration.partial;
   view.address = addresses_[registration.address].address;
   const int64_t now_ms = absl::ToUnixMillis(now);
-  const auto left_ms =
-      static_cast<int32_t>(registration.expires_ms - static_cast<uint32_t>(now_ms));
+  const auto left_ms = static_cast<int32_t>(EndOf(registration) - static_cast<uint32_t>(now_ms));
   view.expires = absl::FromUnixMillis(now_ms + left_ms);
   return view;
 }

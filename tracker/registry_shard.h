@@ -2,8 +2,12 @@
 // mutex.
 //
 // Names, addresses, contents, versions and registrations are records that name each other by
-// numbers. Every call costs the same however many peers a version has (a sample takes 64 steps) and
-// however much is registered; what expired is never shown, and removed soon in bounded steps.
+// numbers. Every call costs the same however many peers a version has (a sample takes a few hundred
+// steps) and however much is registered; what expired is never shown, and removed soon in bounded
+// steps. Who has an address renews all that it registered by a note on it, in one step.
+//
+// What counts is networks, then hosts (core/net/address.h), never registrations: one host can have
+// a thousand of them.
 #pragma once
 
 #include <atomic>
@@ -16,6 +20,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/random/random.h"
 #include "absl/strings/string_view.h"
@@ -26,6 +31,7 @@
 #include "core/wire/peer_address.h"
 #include "core/wire/tracker_messages.h"
 #include "tracker/address_quota.h"
+#include "tracker/host_index.h"
 #include "tracker/keyed_hash.h"
 #include "tracker/peer_pool.h"
 #include "tracker/slab.h"
@@ -46,7 +52,7 @@ struct RegistryOptions {
 
 enum class RegisterOutcome {
   kRegistered,
-  kQuota,  // the address has as many registrations as it may
+  kQuota,  // the address or its network has as many registrations, or as much memory, as it may
   kFull,   // the registry has used its memory
 };
 
@@ -80,14 +86,19 @@ struct ShardCommons {
 
 class RegistryShard {
  public:
-  // How many peers share a version, and what decides among as many.
+  // How far a version is shared, and what decides among those shared as far.
   struct Rank {
-    size_t whole_count = 0;
-    size_t count = 0;
+    Spread spread;
     ByteCount size;
     std::string name;
 
     bool IsBefore(const Rank& other) const;
+  };
+  // The peers of one content: a list for each of some versions, and the size that the one has which
+  // is shared furthest.
+  struct ContentPeers {
+    absl::optional<Rank> best;
+    std::vector<wire::PeerList> lists;
   };
   // A place in the walk over all registrations.
   struct Cursor {
@@ -106,8 +117,9 @@ class RegistryShard {
   void Restore(const RegistrationView& registration, uint64_t hash, absl::Time now);
   // Of what the address has, all that ends until then.
   size_t Unregister(const wire::PeerAddress& address, absl::Time last_end, absl::Time now);
-  // How many registrations the address has, and for each that ends before, a life until `expires`.
-  size_t CountOf(const wire::PeerAddress& address, absl::Time now) const;
+  // How many registrations the address has, which may include some that have just ended; and for
+  // each that ends before, a life until `expires`.
+  size_t CountOf(const wire::PeerAddress& address, absl::Time now);
   void Renew(const wire::PeerAddress& address, absl::Time expires, absl::Time now);
   // Shows the name of each registration that goes.
   size_t Withdraw(const ContentId& content_id, const wire::PeerAddress& address, absl::Time now,
@@ -120,9 +132,9 @@ class RegistryShard {
                                         const wire::IpAddress& asker, absl::Time now);
   std::vector<wire::FoundVersion> Find(absl::string_view name, uint64_t hash,
                                        const wire::IpAddress& asker, absl::Time now);
-  // Fills both if this shard has a version of the content that comes before `best`.
+  // Adds what this shard has of the content.
   void Peers(const ContentId& content_id, const wire::IpAddress& asker, absl::Time now,
-             absl::optional<Rank>* best, absl::optional<wire::PeerList>* list);
+             ContentPeers* found);
 
   // Removes what has outlived its ttl, at most kExpiriesPerCall; false when there may be more.
   bool Expire(absl::Time now);
@@ -145,14 +157,25 @@ class RegistryShard {
   struct EarlierFirst {
     bool operator()(uint32_t a_ms, uint32_t b_ms) const { return IsBefore(a_ms, b_ms); }
   };
-  // The versions of a name or of a content, most shared first. Most have one: that needs no set.
+  // Several versions: most shared first, and each by the host of one of its peers, so that what
+  // one host makes up does not keep others out of an answer.
+  struct Versions {
+    std::set<uint32_t, ByRank> ranked;
+    HostIndex hosts;
+    absl::flat_hash_map<uint32_t, uint32_t> places;  // of each in `hosts`
+
+    Versions(ByRank by_rank, const HashKey& key) : ranked(by_rank), hosts(key) {}
+  };
+  // The versions of a name or of a content. Most have one.
   struct Group {
     uint32_t only = kNone;
-    std::unique_ptr<std::set<uint32_t, ByRank>> many;
+    std::unique_ptr<Versions> many;
 
     bool IsEmpty() const { return only == kNone && many == nullptr; }
-    uint32_t Best() const { return many == nullptr ? only : *many->begin(); }
+    size_t size() const { return many != nullptr ? many->ranked.size() : only == kNone ? 0 : 1; }
+    uint32_t Best() const { return many == nullptr ? only : *many->ranked.begin(); }
   };
+  using VersionList = absl::InlinedVector<uint32_t, limits::kMaxVersionsPerAnswer>;
   struct Name {
     uint32_t hash = 0;
     uint32_t chain = kNone;
@@ -172,13 +195,12 @@ class RegistryShard {
     uint32_t hash = 0;
     uint32_t chain = kNone;
     uint32_t first = kNone;  // of its registrations
+    uint32_t count = 0;      // of them
+    // Until when all of them live at least, where that is still to come. Wraps.
+    uint32_t renewed_until_ms = 0;
     wire::PeerAddress address;
+    bool renewed = false;
   };
-  struct NetworkHash {
-    HashKey key;
-    size_t operator()(uint64_t network) const;
-  };
-  using NetworkMap = absl::flat_hash_map<uint64_t, PeerPool, NetworkHash>;
   struct Version {
     uint32_t hash = 0;
     uint32_t chain = kNone;
@@ -186,7 +208,19 @@ class RegistryShard {
     uint32_t content = kNone;  // kNone: registered without a content id
     ByteCount size;
     PeerPool peers;
-    std::unique_ptr<NetworkMap> networks;  // once there are more peers than fit an answer
+    std::unique_ptr<HostIndex> index;  // once there are more peers than fit an answer
+    // What it is without an index.
+    struct {
+      uint8_t whole_networks = 0;
+      uint8_t whole_hosts = 0;
+      uint8_t networks = 0;
+      uint8_t hosts = 0;
+    } few;
+
+    Spread spread() const {
+      if (index != nullptr) return index->spread();
+      return {few.whole_networks, few.whole_hosts, few.networks, few.hosts};
+    }
   };
   struct Registration {
     uint32_t hash = 0;
@@ -194,9 +228,9 @@ class RegistryShard {
     uint32_t address = kNone;
     uint32_t version : 31;
     uint32_t partial : 1;
-    uint32_t place = 0;          // in version.peers
-    uint32_t network_place = 0;  // in its pool of version.networks
-    uint32_t expires_ms = 0;     // wraps
+    uint32_t place = 0;       // in version.peers
+    uint32_t host_place = 0;  // in version.index
+    uint32_t expires_ms = 0;  // wraps; its address may have been renewed since
     uint32_t previous_of_address = kNone;
     uint32_t next_of_address = kNone;
     uint32_t expires_before = kNone;
@@ -205,8 +239,14 @@ class RegistryShard {
     Registration() : version(0), partial(0) {}
   };
 
-  RegisterOutcome Add(const RegistrationView& asked, uint64_t hash);
+  RegisterOutcome Add(const RegistrationView& asked, uint64_t hash, absl::Time now);
   void Renew(uint32_t registration, uint32_t expires_ms);
+  // When it ends.
+  uint32_t EndOf(const Registration& registration) const;
+  bool IsOver(const Registration& registration, uint32_t now_ms) const {
+    return !IsBefore(now_ms, EndOf(registration));
+  }
+  static void ForgetPastRenewal(Address* address, uint32_t now_ms);
   RegistrationView ViewOf(const Registration& registration, absl::Time now) const;
   // What one registration can cost at most.
   static size_t MostNeededBytes(absl::string_view name);
@@ -227,7 +267,10 @@ class RegistryShard {
 
   void AddPeer(uint32_t version, uint32_t registration);
   void TakeOutPeer(uint32_t version, uint32_t registration);
-  void AddToNetwork(Version* version, uint32_t registration);
+  // Adds to what is known of the spread, or takes away (-1), while it is not among the peers.
+  void CountFew(Version* version, uint32_t registration, int sign);
+  void AddToIndex(Version* version, uint32_t registration);
+  static void DropIndex(Version* version);
   void Move(uint32_t registration, ByteCount size, bool partial);
   void Remove(uint32_t registration);
 
@@ -236,6 +279,11 @@ class RegistryShard {
   void PutInOrder(uint32_t version);
   void InsertInto(Group* group, uint32_t version);
   void EraseFrom(Group* group, uint32_t version);
+  void AddToHosts(Versions* versions, uint32_t version);
+  const wire::IpAddress& HostOfVersion(uint32_t version) const;
+  // All of a few versions. Of many, those that are shared furthest for half of the places, and the
+  // others go to the versions of one host after the other.
+  VersionList Pick(const Group& group, size_t places);
 
   void LinkByAddress(uint32_t registration);
   void UnlinkByAddress(uint32_t registration);
@@ -244,10 +292,8 @@ class RegistryShard {
 
   wire::PeerList Sample(uint32_t version, bool whole_only, const wire::IpAddress& asker,
                         absl::Time now);
-  void SampleAll(const PeerPool& peers, size_t count, const wire::IpAddress& asker, uint32_t now_ms,
-                 wire::PeerList* list);
-  void SampleSome(Version* version, bool whole_only, const wire::IpAddress& asker, uint32_t now_ms,
-                  wire::PeerList* list);
+  void SampleAll(const Version& version, bool whole_only, const wire::IpAddress& asker,
+                 uint32_t now_ms, wire::PeerList* list);
   // Where to find its peer; nullptr when it is due, and only waits to be removed.
   const wire::PeerAddress* Living(uint32_t registration, uint32_t now_ms) const;
   const wire::PeerAddress& AddressOf(uint32_t registration) const {

@@ -166,6 +166,46 @@ TEST(RegistryExpiry, OfTwoLivesOfOneRegistrationTheLongerOneCounts) {
   EXPECT_TRUE(after(absl::Seconds(39)).has_value());
 }
 
+TEST(RegistryExpiry, T29_ARenewalIsOneNoteForAllThatTheAddressHas) {
+  RegistryOptions options;
+  options.max_registrations_per_ip = 20'000;
+  Registry registry(options);
+  constexpr uint64_t kMany = 10'000;
+  for (uint64_t n = 0; n < kMany; ++n) Register(&registry, absl::StrCat("f", n), 1, kStart);
+  Register(&registry, "f0", 2, kStart);
+  const absl::Time renewed = kStart + options.ttl / 2;
+  for (int i = 0; i < 100'000; ++i) ASSERT_TRUE(registry.Renew(Host(1), kMany, renewed));
+  const absl::Time past = kStart + options.ttl;
+  EXPECT_EQ(registry.Get({"f9", absl::nullopt, Host(1)}, past)->expires, renewed + options.ttl);
+  EXPECT_EQ(registry.Lookup("f0", kElsewhere, past)->peers.size(), 1u);
+  // What was to end is put off some at a time.
+  EXPECT_FALSE(registry.ExpireSome(past));
+  registry.Expire(past);
+  EXPECT_EQ(registry.registration_count(), kMany);
+  EXPECT_EQ(registry.CountOf(Host(1), past), kMany);
+  registry.Expire(renewed + options.ttl - absl::Milliseconds(1));
+  EXPECT_EQ(registry.registration_count(), kMany);
+  EXPECT_EQ(registry.UnregisterUntil(Host(1), renewed - absl::Seconds(1), past), 0u);
+  registry.Expire(renewed + options.ttl);
+  EXPECT_EQ(registry.registration_count(), 0u);
+  EXPECT_EQ(registry.bytes(), 0u);
+}
+
+TEST(RegistryExpiry, ARenewalLongPastMeansNothing) {
+  Registry registry{RegistryOptions()};
+  const absl::Duration ttl = registry.options().ttl;
+  Register(&registry, "f", 1, kStart);
+  ASSERT_TRUE(registry.Renew(Host(1), 1, kStart + ttl / 2));
+  // Longer than until moments wrap.
+  absl::Time now = kStart;
+  for (; now < kStart + absl::Hours(24 * 60); now += ttl / 2) Register(&registry, "f", 1, now);
+  Register(&registry, "g", 1, now);
+  registry.Expire(now + ttl - absl::Milliseconds(1));
+  EXPECT_EQ(registry.registration_count(), 1u) << "f has ended";
+  registry.Expire(now + ttl);
+  EXPECT_EQ(registry.registration_count(), 0u);
+}
+
 TEST(RegistryExpiry, TellsWhatOneAddressHasAndRemovesOneOfIt) {
   Registry registry{RegistryOptions()};
   ContentId id;
