@@ -147,9 +147,12 @@ void RegistryShard::SampleAll(const Version& version, bool whole_only, const wir
   Shuffle(told.data() + near_count, size - near_count, &random_);
   list->peers.reserve(size);
   const uint32_t hosts = version.spread().Hosts(whole_only);
-  const bool all = hosts == count || hosts == 1;
+  if (hosts == count || hosts == 1) {
+    for (size_t i = 0; i < size; ++i) list->peers.push_back(*told[i]);
+    return;
+  }
   for (size_t i = 0; i < size; ++i) {
-    if (all || !HasEnoughOf(told[i]->ip, list->peers)) list->peers.push_back(*told[i]);
+    if (!HasEnoughOf(told[i]->ip, list->peers)) list->peers.push_back(*told[i]);
   }
 }
 

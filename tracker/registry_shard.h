@@ -244,7 +244,7 @@ class RegistryShard {
   // When it ends.
   uint32_t EndOf(const Registration& registration) const;
   bool IsOver(const Registration& registration, uint32_t now_ms) const {
-    return !IsBefore(now_ms, EndOf(registration));
+    return !IsBefore(now_ms, registration.expires_ms) && !IsBefore(now_ms, EndOf(registration));
   }
   static void ForgetPastRenewal(Address* address, uint32_t now_ms);
   RegistrationView ViewOf(const Registration& registration, absl::Time now) const;
