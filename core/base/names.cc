@@ -40,6 +40,27 @@ bool IsBidiOrSeparator(int32_t code) {
          (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
+struct CodeRange {
+  int32_t first;
+  int32_t last;
+};
+// Characters that show nothing, so that two names with and without them look alike:
+// Default_Ignorable_Code_Point of Unicode 15 (DerivedCoreProperties.txt), and the marks of
+// interlinear annotation behind U+FFF8.
+constexpr CodeRange kInvisible[] = {
+    {0x00ad, 0x00ad},   {0x034f, 0x034f},   {0x061c, 0x061c}, {0x115f, 0x1160}, {0x17b4, 0x17b5},
+    {0x180b, 0x180f},   {0x200b, 0x200f},   {0x202a, 0x202e}, {0x2060, 0x206f}, {0x3164, 0x3164},
+    {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0}, {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3},
+    {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+};
+
+bool IsInvisible(int32_t code) {
+  for (const CodeRange& range : kInvisible) {
+    if (code <= range.last) return code >= range.first;
+  }
+  return false;
+}
+
 }  // namespace
 
 bool IsValidUtf8(absl::string_view text) {
@@ -72,6 +93,9 @@ absl::Status CheckNameComponent(absl::string_view component) {
     }
     if (IsBidiOrSeparator(code)) {
       return absl::InvalidArgumentError("name has a character that reverses or breaks text");
+    }
+    if (IsInvisible(code)) {
+      return absl::InvalidArgumentError("name has a character that shows nothing");
     }
   }
   return absl::OkStatus();

@@ -14,7 +14,7 @@ bool IsValidUtf8(absl::string_view text);
 // InvalidArgument says what is wrong, with nothing of the name in it, so that it may go to a peer.
 absl::Status CheckName(absl::string_view name);
 
-// One component: 1 to 255 bytes, not "." or "..", no '/', no control or bidi-override character.
+// One component: 1 to 255 bytes, not "." or "..", no '/', no control, bidi or invisible character.
 absl::Status CheckNameComponent(absl::string_view component);
 
 }  // namespace p2p
