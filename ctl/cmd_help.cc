@@ -64,8 +64,8 @@ std::string AllHelp() {
       "  --              what follows is no option: p2pctl get -- -odd-name-\n"
       "\n"
       "exit codes: 0 done, 1 refused or failed (the reason is on stderr), 2 wrong usage,\n"
-      "65 the daemon is another version, 69 no daemon is running, 77 not permitted,\n"
-      "130 Ctrl-C\n"
+      "3 refused because nothing would verify it, 65 the daemon is another version,\n"
+      "69 no daemon is running, 77 not permitted, 130 Ctrl-C\n"
       "\n"
       "p2pctl help COMMAND describes one, with examples.\n");
   return out;

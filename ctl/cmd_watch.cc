@@ -28,10 +28,7 @@ int WatchOne(const Session& session, Client* client, const std::string& what) {
       });
   if (result.end == FollowEnd::kInterrupted) return kInterrupted;
   if (result.end != FollowEnd::kReached) return FailFollow(result);
-  if (result.last.state() == v1::TRANSFER_STATE_ERROR) {
-    Complain(Printable(result.last.error(), 4'096));
-    return kFailed;
-  }
+  if (result.last.state() == v1::TRANSFER_STATE_ERROR) return FailTransfer(result.last);
   if (!session.json) Print(DownloadSummary(result.last));
   return kDone;
 }

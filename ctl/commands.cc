@@ -37,12 +37,22 @@ const std::vector<Command>& Commands() {
        1,
        1,
        {{"--output", "-o", "PATH", "where to; a directory, or a path that ends in '/': into it"},
-        {"--detach", "", "", "do not wait; watch follows it, list shows it"}},
+        {"--detach", "", "", "do not wait; watch follows it, list shows it"},
+        {"--allow-unverified", "", "", "also what only peers of the original protocol have"}},
        "fetch a share from those who have it",
-       "SOURCE is a name, a content id or a magnet link. Waits until the last byte is\n"
-       "there, then prints where the file is and whether it was verified. Never writes\n"
-       "over an existing file. Without --output it goes to the daemon's download\n"
-       "directory. Ctrl-C only ends p2pctl: the download goes on in the daemon.\n",
+       "SOURCE is a name, a content id or a magnet link. Says where the file will be,\n"
+       "waits until the last byte is there, then prints where it is and whether it was\n"
+       "verified. Never writes over an existing file. Without --output it goes to the\n"
+       "daemon's download directory. By name the file is called what was asked for;\n"
+       "else what who shared it calls it, but a name that begins with a dot is taken\n"
+       "only from you: say it with -o. Ctrl-C only ends p2pctl: the download goes on\n"
+       "in the daemon.\n"
+       "\n"
+       "Exits with 0 only when every byte was verified against the content id. Which one\n"
+       "a name stands for is the tracker's word; a content id or a magnet link stands\n"
+       "for itself. Peers of the original protocol give no hashes: what only they have is\n"
+       "refused with exit code 3, unless you give --allow-unverified or the daemon's\n"
+       "configuration has allow_unverified = true.\n",
        "p2pctl get report.pdf\n"
        "p2pctl get report.pdf -o /tmp/\n"
        "p2pctl get 'magnet:?xt=urn:btmh:1220...' --detach\n",
@@ -165,6 +175,11 @@ absl::Status CheckUtf8(absl::string_view what, const std::string& text) {
   if (IsValidUtf8(text)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(what, " is not UTF-8: ", Printable(text), "; nothing is known by such a name"));
+}
+
+int FailTransfer(const v1::Transfer& transfer) {
+  Complain(Printable(transfer.error(), 4'096));
+  return transfer.unverified_refused() ? kUnverified : kFailed;
 }
 
 int PrintChanged(const Session& session, absl::string_view did, const v1::Transfer& transfer) {

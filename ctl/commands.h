@@ -35,6 +35,9 @@ std::string HelpText(const Command* command);
 // A `string` field takes UTF-8 only: said here in the user's words, `what` being "the name".
 absl::Status CheckUtf8(absl::string_view what, const std::string& text);
 
+// Says why `transfer` ended with an error, and returns the exit code.
+int FailTransfer(const v1::Transfer& transfer);
+
 // For commands that change a transfer and are done: what they did ("paused") and to which, or the
 // object.
 int PrintChanged(const Session& session, absl::string_view did, const v1::Transfer& transfer);

@@ -64,6 +64,12 @@ absl::optional<std::string> ProgressPrinter::Next(const v1::Transfer& transfer, 
 
 namespace {
 
+void ShowNote(ProgressPrinter::Style style, const std::string& note) {
+  if (note.empty() || style == ProgressPrinter::Style::kJson) return;
+  if (style == ProgressPrinter::Style::kLive) ShowLive("");
+  Print(note);
+}
+
 void Show(ProgressPrinter::Style style, ProgressPrinter* printer, const v1::Transfer& transfer) {
   const absl::optional<std::string> text = printer->Next(transfer, MonotonicNow());
   if (!text) return;
@@ -76,7 +82,9 @@ void Show(ProgressPrinter::Style style, ProgressPrinter* printer, const v1::Tran
 
 // Reads until the end; the live line is still there then.
 void FollowStream(TransferStream* stream, ProgressPrinter::Style style,
-                  const std::function<bool(const v1::Transfer&)>& reached, FollowResult* result) {
+                  const std::function<bool(const v1::Transfer&)>& reached,
+                  const std::function<std::string(const v1::Transfer&)>& note,
+                  FollowResult* result) {
   ProgressPrinter printer(style);
   for (;;) {
     if (Interrupted()) {
@@ -97,6 +105,7 @@ void FollowStream(TransferStream* stream, ProgressPrinter::Style style,
     }
     for (const v1::Transfer& transfer : message.transfers()) {
       result->last = transfer;
+      if (note != nullptr) ShowNote(style, note(transfer));
       Show(style, &printer, transfer);
       if (!reached(transfer)) continue;
       result->end = FollowEnd::kReached;
@@ -112,7 +121,8 @@ void FollowStream(TransferStream* stream, ProgressPrinter::Style style,
 }  // namespace
 
 FollowResult Follow(const Session& session, Client* client, const v1::Transfer& transfer,
-                    const std::function<bool(const v1::Transfer&)>& reached) {
+                    const std::function<bool(const v1::Transfer&)>& reached,
+                    const std::function<std::string(const v1::Transfer&)>& note) {
   CatchInterrupts();
   FollowResult result;
   result.last = transfer;
@@ -120,7 +130,7 @@ FollowResult Follow(const Session& session, Client* client, const v1::Transfer& 
   request.set_transfer(absl::StrCat(transfer.id()));
   const ProgressPrinter::Style style = ProgressPrinter::StyleFor(session);
   const std::unique_ptr<TransferStream> stream = client->Watch(request);
-  FollowStream(stream.get(), style, reached, &result);
+  FollowStream(stream.get(), style, reached, note, &result);
   if (style == ProgressPrinter::Style::kLive) ShowLive("");
   // Removed between the call before and the watch.
   if (result.end == FollowEnd::kFailed && absl::IsNotFound(result.status)) {

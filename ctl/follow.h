@@ -49,9 +49,10 @@ struct FollowResult {
 };
 
 // Until `reached` says so (or the transfer is removed, Ctrl-C is pressed, or the daemon goes).
-// `transfer`: as last seen.
+// `transfer`: as last seen. `note`: whole lines for people to print before the progress, or "".
 FollowResult Follow(const Session& session, Client* client, const v1::Transfer& transfer,
-                    const std::function<bool(const v1::Transfer&)>& reached);
+                    const std::function<bool(const v1::Transfer&)>& reached,
+                    const std::function<std::string(const v1::Transfer&)>& note = nullptr);
 
 // What to do at every end but kReached: says it on stderr and returns the exit code.
 int FailFollow(const FollowResult& result);

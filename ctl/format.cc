@@ -227,6 +227,7 @@ std::string DaemonDetails(const v1::Daemon& d) {
                                   " since the start")),
       Labelled("state", Printable(d.state_dir(), kWhole)),
       Labelled("downloads", absl::StrCat(Printable(d.download_dir(), kWhole), device)),
+      Labelled("unverified", d.allow_unverified() ? "downloads may be" : "refused"),
       Labelled("threads", absl::StrCat(d.io_threads(), " for the network, ", d.worker_threads(),
                                        " for disk and hashing", readers)),
       Labelled("hashing by", Printable(d.hash_implementation())),
@@ -238,6 +239,10 @@ std::string ShareSummary(const v1::Transfer& t) {
   return absl::StrCat(Labelled("name", Printable(t.name(), kWhole)),
                       Labelled("content id", Printable(t.content_id())),
                       Labelled("magnet", Printable(t.magnet(), kWhole)));
+}
+
+std::string TargetLine(const v1::Transfer& t) {
+  return t.placed() ? Labelled("to", Printable(t.path(), kWhole)) : "";
 }
 
 std::string DownloadSummary(const v1::Transfer& t) {

@@ -34,6 +34,8 @@ std::string TransferDetails(const v1::Transfer& transfer);
 std::string DaemonDetails(const v1::Daemon& daemon);
 // What `share` ends with: name, content id and magnet link on lines of their own.
 std::string ShareSummary(const v1::Transfer& transfer);
+// What `get` says as soon as it is known: where the file will be; "" before.
+std::string TargetLine(const v1::Transfer& transfer);
 // What `get` ends with: where the file is and whether it was verified.
 std::string DownloadSummary(const v1::Transfer& transfer);
 

@@ -21,6 +21,8 @@ Json ToJson(const v1::Transfer& transfer) {
   json["peers"] = transfer.peers();
   json["path"] = transfer.path();
   json["error"] = transfer.error();
+  json["placed"] = transfer.placed();
+  json["unverified_refused"] = transfer.unverified_refused();
   return json;
 }
 
@@ -73,6 +75,7 @@ Json ToJson(const v1::Daemon& daemon) {
   json["congestion_control"] = daemon.congestion_control();
   json["uptime_seconds"] = daemon.uptime_seconds();
   json["problem"] = daemon.problem();
+  json["allow_unverified"] = daemon.allow_unverified();
   return json;
 }
 

@@ -89,6 +89,8 @@ absl::Status CheckWorkerThreads(int64_t value) {
                                                  limits::kMaxWorkerThreads, ", not ", value));
 }
 
+// The one key with a truth value.
+constexpr char kAllowUnverifiedKey[] = "allow_unverified";
 // The one key with a number.
 constexpr char kWorkerThreadsKey[] = "worker_threads";
 // The one key with a list.
@@ -112,7 +114,7 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
 }
 
 std::string UnknownKey(absl::string_view key) {
-  std::vector<absl::string_view> known = {kTrackersKey, kWorkerThreadsKey};
+  std::vector<absl::string_view> known = {kTrackersKey, kWorkerThreadsKey, kAllowUnverifiedKey};
   for (const TextKey& k : kTextKeys) known.push_back(k.key);
   std::sort(known.begin(), known.end());
   const std::string shown = Printable(key, 64);
@@ -160,6 +162,7 @@ class SettingsReader {
                        Settings* settings) const {
     if (name == kTrackersKey) return ReadTrackers(line, node, settings);
     if (name == kWorkerThreadsKey) return ReadWorkerThreads(line, node, settings);
+    if (name == kAllowUnverifiedKey) return ReadAllowUnverified(line, node, settings);
     for (const TextKey& key : kTextKeys) {
       if (name != key.key) continue;
       if (!node.is_string()) {
@@ -197,6 +200,16 @@ class SettingsReader {
     }
     settings->worker_threads = node.as_integer()->get();
     return At(line, kWorkerThreadsKey, CheckWorkerThreads(*settings->worker_threads));
+  }
+
+  absl::Status ReadAllowUnverified(uint32_t line, const toml::node& node,
+                                   Settings* settings) const {
+    if (!node.is_boolean()) {
+      return Error(line,
+                   absl::StrCat("allow_unverified must be true or false, not ", TypeName(node)));
+    }
+    settings->allow_unverified = node.as_boolean()->get();
+    return absl::OkStatus();
   }
 
   absl::Status At(uint32_t line, absl::string_view name, const absl::Status& status) const {
@@ -313,6 +326,7 @@ Settings Override(const Settings& below, const Settings& above) {
   }
   if (above.trackers.has_value()) result.trackers = above.trackers;
   if (above.worker_threads.has_value()) result.worker_threads = above.worker_threads;
+  if (above.allow_unverified.has_value()) result.allow_unverified = above.allow_unverified;
   return result;
 }
 
@@ -335,6 +349,7 @@ absl::StatusOr<Config> Complete(const Settings& settings, const Environment& env
   config.group = settings.group.value_or("");
   config.log_level = settings.log_level.value_or("info");
   config.worker_threads = static_cast<int>(settings.worker_threads.value_or(0));
+  config.allow_unverified = settings.allow_unverified.value_or(false);
   return config;
 }
 

@@ -26,6 +26,7 @@ struct Settings {
   absl::optional<std::string> group;               // its members may use the control socket
   absl::optional<std::string> log_level;           // debug, info, warning, error
   absl::optional<int64_t> worker_threads;
+  absl::optional<bool> allow_unverified;  // downloads from peers of the original protocol
 };
 
 // What the daemon runs with.
@@ -39,6 +40,7 @@ struct Config {
   std::string group;  // "": none
   std::string log_level;
   int worker_threads = 0;  // 0: chosen by the engine
+  bool allow_unverified = false;
 };
 
 // The parts of the environment that defaults come from.

@@ -112,6 +112,9 @@ int ParseCommandLine(int argc, char** argv, CommandLine* line) {
       app.add_option("--worker-threads", worker_threads,
                      "Threads that hash and use the disk; 0 (default): chosen by cores")
           ->type_name("NUMBER");
+  auto* allow_unverified_option =
+      app.add_flag("--allow-unverified",
+                   "Downloads may come from peers of the original protocol, which have no hashes");
   app.add_flag("--check-config", line->check_config, "Only check flags and config");
   app.set_version_flag("--version", "p2pd " P2P_VERSION);
   try {
@@ -130,6 +133,7 @@ int ParseCommandLine(int argc, char** argv, CommandLine* line) {
   if (*group_option) line->flags.group = group;
   if (*log_level_option) line->flags.log_level = log_level;
   if (*worker_threads_option) line->flags.worker_threads = worker_threads;
+  if (*allow_unverified_option) line->flags.allow_unverified = true;
   return -1;
 }
 
@@ -149,6 +153,7 @@ engine::EngineOptions EngineOptionsOf(const Config& config) {
   options.trackers = config.trackers;
   options.congestion_control = config.congestion_control;
   options.worker_threads = config.worker_threads;
+  options.allow_unverified = config.allow_unverified;
   return options;
 }
 

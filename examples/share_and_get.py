@@ -47,7 +47,10 @@ def get(control, source, output=None):
     request = pb.DownloadRequest(source=source, output=path)
     transfer = follow(control, control.Download(request).transfer)
     print("file:", os.fsdecode(transfer.path))
-    print("verified:", "yes" if transfer.verified else "NO: its sources have no hashes")
+    # DownloadRequest.allow_unverified was not set, but the daemon's configuration may allow it.
+    if not transfer.verified:
+        sys.exit("it is not verified: its sources have no hashes")
+    print("verified: yes")
 
 
 def main():

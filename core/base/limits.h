@@ -177,9 +177,8 @@ inline constexpr int kWantedPeers = 24;
 // same share of each other's uplinks.
 inline constexpr int kMostPeers = 32;
 
-// Addresses remembered for having answered HELLO, so that nobody who speaks the extension can pose
-// as one that does not. Beyond it newer ones are not remembered.
-inline constexpr size_t kMaxExtensionPeers = 16'384;
+// Addresses of peers remembered as speaking the extension. Beyond it the oldest is forgotten.
+inline constexpr size_t kMaxKnownSpeakers = 16'384;
 
 // --- Sending
 

@@ -71,6 +71,8 @@ v1::Transfer ToProto(const engine::TransferInfo& info) {
   out.set_peers(info.peers);
   out.set_path(info.path);
   out.set_error(Utf8(info.error));
+  out.set_placed(info.placed);
+  out.set_unverified_refused(info.unverified_refused);
   return out;
 }
 
@@ -119,6 +121,7 @@ v1::Daemon ToProto(const engine::DaemonInfo& info) {
   out.set_congestion_control(Utf8(info.congestion_control));
   out.set_uptime_seconds(info.uptime_seconds);
   out.set_problem(Utf8(info.problem));
+  out.set_allow_unverified(info.allow_unverified);
   return out;
 }
 

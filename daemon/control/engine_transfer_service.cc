@@ -7,8 +7,9 @@ absl::StatusOr<TransferId> EngineTransferService::Share(const std::string& path,
   return engine_->Share(path, name);
 }
 absl::StatusOr<TransferId> EngineTransferService::Download(const std::string& source,
-                                                           const std::string& output) {
-  return engine_->Download(source, output);
+                                                           const std::string& output,
+                                                           bool allow_unverified) {
+  return engine_->Download(source, output, allow_unverified);
 }
 absl::Status EngineTransferService::Pause(TransferId id) { return engine_->Pause(id); }
 absl::Status EngineTransferService::Resume(TransferId id) { return engine_->Resume(id); }

@@ -14,8 +14,8 @@ class EngineTransferService final : public TransferService {
   explicit EngineTransferService(engine::Engine* engine) : engine_(engine) {}
 
   absl::StatusOr<TransferId> Share(const std::string& path, const std::string& name) override;
-  absl::StatusOr<TransferId> Download(const std::string& source,
-                                      const std::string& output) override;
+  absl::StatusOr<TransferId> Download(const std::string& source, const std::string& output,
+                                      bool allow_unverified) override;
   absl::Status Pause(TransferId id) override;
   absl::Status Resume(TransferId id) override;
   absl::Status Remove(TransferId id, bool with_data) override;

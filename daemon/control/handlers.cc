@@ -95,8 +95,8 @@ absl::StatusOr<v1::DownloadResponse> Handlers::Download(const v1::DownloadReques
     return BadField("source", "must not be empty: a name, a content id or a magnet link");
   }
   if (!request.output().empty()) P2P_RETURN_IF_ERROR(CheckPath("output", request.output()));
-  P2P_ASSIGN_OR_RETURN(const TransferId id,
-                       transfers_->Download(request.source(), request.output()));
+  P2P_ASSIGN_OR_RETURN(const TransferId id, transfers_->Download(request.source(), request.output(),
+                                                                 request.allow_unverified()));
   v1::DownloadResponse response;
   P2P_ASSIGN_OR_RETURN(*response.mutable_transfer(), Current(id));
   return response;

@@ -22,8 +22,8 @@ class TransferService {
   virtual ~TransferService() = default;
 
   virtual absl::StatusOr<TransferId> Share(const std::string& path, const std::string& name) = 0;
-  virtual absl::StatusOr<TransferId> Download(const std::string& source,
-                                              const std::string& output) = 0;
+  virtual absl::StatusOr<TransferId> Download(const std::string& source, const std::string& output,
+                                              bool allow_unverified) = 0;
   virtual absl::Status Pause(TransferId id) = 0;
   virtual absl::Status Resume(TransferId id) = 0;
   virtual absl::Status Remove(TransferId id, bool with_data) = 0;

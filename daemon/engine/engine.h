@@ -24,6 +24,7 @@ struct EngineOptions {
   std::string listen;                 // "HOST:PORT" with a literal host; port 0 takes a free one
   std::vector<std::string> trackers;  // "HOST:PORT"
   std::string congestion_control = "auto";  // see core/net/congestion_control.h
+  bool allow_unverified = false;            // for every download
   int io_threads = 0;                       // 0: chosen by cores
   int worker_threads = 0;                   // 0: chosen by cores
 };
@@ -53,10 +54,12 @@ struct TransferInfo {
   uint64_t bytes_done = 0;
   double rate_down = 0;  // bytes a second
   double rate_up = 0;
-  uint32_t peers = 0;  // connected
-  std::string path;    // absolute; may hold any bytes
+  uint32_t peers = 0;   // connected
+  std::string path;     // absolute; may hold any bytes
+  bool placed = false;  // `path` is where it is; until then it is what the user asked for
   std::string error;  // the reason when the state is kError; else what it waits for ("no peer found
                       // yet"), or ""
+  bool unverified_refused = false;  // the reason is that it can only be had unverified
 };
 
 struct PeerInfo {
@@ -100,6 +103,7 @@ struct DaemonInfo {
   std::string download_device_type;  // as store::DeviceTypeName
   std::string hash_implementation;
   std::string congestion_control;  // what connections to peers get, in words
+  bool allow_unverified = false;   // as in EngineOptions
   std::string problem;             // something that needs the operator, or ""
 };
 
@@ -129,8 +133,10 @@ class Engine {
   // hashing goes on.
   absl::StatusOr<TransferId> Share(const std::string& path, const std::string& name);
   // `source`: a name, a content id or a magnet link. `output` absolute or "" for the download
-  // directory; a directory that exists, or a trailing '/', means: into it.
-  absl::StatusOr<TransferId> Download(const std::string& source, const std::string& output);
+  // directory; a directory that exists, or a trailing '/', means: into it. `allow_unverified`: also
+  // from peers of the original protocol, which have no hashes.
+  absl::StatusOr<TransferId> Download(const std::string& source, const std::string& output,
+                                      bool allow_unverified);
   // Pause and Resume return when a restart would find it so, with all that was fetched until then,
   // but wait for the disk no longer than limits::kCommitWait.
   absl::Status Pause(TransferId id);
@@ -156,8 +162,8 @@ class Engine {
   // Waits until revision() differs from `seen` or `timeout` is over; returns the current one.
   uint64_t WaitForChange(uint64_t seen, absl::Duration timeout);
 
-  // SIGHUP: what can change while running (trackers, download_dir). Others are ignored with a log
-  // line.
+  // SIGHUP: what can change while running (trackers, download_dir, allow_unverified). Others are
+  // ignored with a log line.
   void Reconfigure(const EngineOptions& options);
 
  private:

@@ -9,6 +9,7 @@
 #include "core/content/magnet.h"
 #include "core/content/sha256.h"
 #include "core/net/congestion_control.h"
+#include "daemon/engine/download_target.h"
 #include "daemon/engine/engine_impl.h"
 #include "spdlog/spdlog.h"
 
@@ -19,8 +20,10 @@ namespace {
 constexpr absl::Duration kScanTimeout = absl::Minutes(10);
 
 absl::StatusOr<store::TransferRecord> DownloadRecord(const std::string& source,
-                                                     const std::string& output) {
+                                                     const std::string& output,
+                                                     bool allow_unverified) {
   store::TransferRecord record;
+  record.allow_unverified = allow_unverified;
   record.kind = store::TransferKind::kDownload;
   record.path = output;
   record.source = source;
@@ -31,8 +34,8 @@ absl::StatusOr<store::TransferRecord> DownloadRecord(const std::string& source,
     record.name = magnet.name;
     record.size_bytes = magnet.total_bytes.value();
     record.trackers = magnet.trackers;
-  } else if (auto content_id = ContentIdFromHex(source); content_id.ok()) {
-    record.content_id = *content_id;
+  } else if (!AskedName(source).has_value()) {
+    record.content_id = *ContentIdFromHex(source);
   } else {
     absl::Status name = CheckName(source);
     if (!name.ok())
@@ -83,7 +86,15 @@ void Engine::Impl::AddDownload(store::TransferRecord record,
                                std::function<void(absl::StatusOr<TransferId>)> reply) {
   if (const std::shared_ptr<TransferObject> same = table->FindSameDownload(record)) {
     EndAddition();
-    return same->Resume([reply, id = same->record().id] { reply(id); });
+    const TransferId id = same->record().id;
+    if (record.allow_unverified) same->AllowUnverified();
+    if (!same->record().verified && !record.allow_unverified && !runtime.options.allow_unverified) {
+      return reply(absl::FailedPreconditionError(
+          absl::StrCat("transfer ", id.value(),
+                       " gets it unverified, as somebody allowed; get it with --allow-unverified, "
+                       "or remove that transfer first")));
+    }
+    return same->Resume([reply, id] { reply(id); });
   }
   table->Add(std::move(record), [this, reply](absl::StatusOr<TransferId> id) {
     EndAddition();
@@ -126,17 +137,20 @@ absl::StatusOr<TransferId> Engine::Share(const std::string& path, const std::str
   return id.ok() ? *id : id.status();
 }
 
-absl::StatusOr<TransferId> Engine::Download(const std::string& source, const std::string& output) {
+absl::StatusOr<TransferId> Engine::Download(const std::string& source, const std::string& output,
+                                            bool allow_unverified) {
   if (!output.empty() && output.front() != '/')
     return absl::InvalidArgumentError("the output path must be absolute");
   using Id = absl::StatusOr<TransferId>;
-  absl::StatusOr<Id> id = impl_->Call<Id>([impl = impl_.get(), source, output](auto reply) {
-    absl::StatusOr<store::TransferRecord> record =
-        DownloadRecord(source, output.empty() ? impl->runtime.options.download_dir + "/" : output);
-    if (!record.ok()) return reply(record.status());
-    impl->AddInTurn(
-        [impl, record = *std::move(record), reply] { impl->AddDownload(record, reply); });
-  });
+  absl::StatusOr<Id> id =
+      impl_->Call<Id>([impl = impl_.get(), source, output, allow_unverified](auto reply) {
+        absl::StatusOr<store::TransferRecord> record = DownloadRecord(
+            source, output.empty() ? impl->runtime.options.download_dir + "/" : output,
+            allow_unverified);
+        if (!record.ok()) return reply(record.status());
+        impl->AddInTurn(
+            [impl, record = *std::move(record), reply] { impl->AddDownload(record, reply); });
+      });
   return id.ok() ? *id : id.status();
 }
 
@@ -223,6 +237,7 @@ DaemonInfo Engine::Daemon() {
         info.hash_implementation = content::BestHashImplementation().name;
         info.congestion_control =
             net::DescribeCongestionControl(runtime.options.congestion_control);
+        info.allow_unverified = runtime.options.allow_unverified;
         reply(std::move(info));
       })
       .value_or(DaemonInfo());
@@ -243,6 +258,7 @@ void Engine::Reconfigure(const EngineOptions& options) {
           "a changed state_dir, listen or worker_threads takes effect with the next start only");
     }
     current.download_dir = options.download_dir;
+    current.allow_unverified = options.allow_unverified;
     impl->runtime.RunOnWorker(
         store::WorkerPool::Priority::kBulk,
         [dir = options.download_dir] { return store::DeviceTypeOf(dir); },

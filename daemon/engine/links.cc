@@ -180,7 +180,7 @@ void Links::OnHello(Link& link, const session::PeerHello& hello) {
   }
   link.hello = hello;
   spdlog::debug("peer {}: sees this daemon as {}", link.address, hello.you);
-  if (link.dialled) runtime_->NoteExtensionPeer(link.address);
+  if (link.dialled) runtime_->extension_peers.Add(link.address);
   if (!link.dialled && hello.listen_port != 0) {
     // Its host is what the connection came from: no peer speaks for another one.
     if (const auto from = net::ParseEndpoint(link.address); from.ok()) {

@@ -18,7 +18,8 @@ constexpr absl::Duration kPeerPatience = absl::Seconds(6);
 
 NameLookup::NameLookup(Runtime* runtime, Links* links, Trackers* trackers, std::string name,
                        std::shared_ptr<Transfer> transfer, std::function<void(Result)> done)
-    : links_(links),
+    : runtime_(runtime),
+      links_(links),
       trackers_(trackers),
       name_(std::move(name)),
       transfer_(transfer),
@@ -87,6 +88,7 @@ bool NameLookup::OnLinkEvent(Link& link, session::PeerEvent& event) {
     return true;
   }
   if (absl::holds_alternative<session::PeerIsOriginal>(event)) {
+    if (runtime_->extension_peers.Has(link.address)) result_.disbelieved = true;
     OnPeerDone(link.id());
     return true;
   }
@@ -104,8 +106,22 @@ void NameLookup::OnPeerDone(LinkId link) {
   }
 }
 
+// What a peer that speaks the extension does not know by its content id, it is not asked for
+// without hashes.
+void NameLookup::ForgetSpeakers(Result* result) {
+  if (!result->originals.has_value()) return;
+  std::vector<std::string>& peers = result->originals->peers;
+  peers.erase(std::remove_if(peers.begin(), peers.end(),
+                             [this](const std::string& address) {
+                               return runtime_->extension_peers.Has(address);
+                             }),
+              peers.end());
+  if (peers.empty()) result->originals.reset();
+}
+
 void NameLookup::Finish(Result result) {
   if (std::exchange(finished_, true)) return;
+  ForgetSpeakers(&result);
   timer_.Disarm();
   for (const auto& [link, classified] : asked_) links_->Close(link, "the name is looked up");
   // `done_` may destroy this object.

@@ -25,6 +25,8 @@ class NameLookup : public std::enable_shared_from_this<NameLookup> {
   struct Result {
     std::vector<session::NameFound::Version> versions;
     absl::optional<session::NameFound::Original> originals;
+    // Nothing, but for peers that spoke the extension before and now only the original protocol.
+    bool disbelieved = false;
   };
 
   NameLookup(Runtime* runtime, Links* links, Trackers* trackers, std::string name,
@@ -42,8 +44,10 @@ class NameLookup : public std::enable_shared_from_this<NameLookup> {
   void OnAnswer(NameAnswer answer);
   void AskPeers(const session::NameFound::Original& originals);
   void OnPeerDone(LinkId link);
+  void ForgetSpeakers(Result* result);
   void Finish(Result result);
 
+  Runtime* const runtime_;
   Links* const links_;
   Trackers* const trackers_;
   const std::string name_;

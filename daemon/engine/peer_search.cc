@@ -212,7 +212,7 @@ void PeerSearch::DialMore() {
 
 void PeerSearch::Dial(PeerBook::Candidate* candidate) {
   const bool original = candidate->original || by_original();
-  if (original && runtime_->extension_peers.contains(candidate->address)) {
+  if (original && runtime_->extension_peers.Has(candidate->address)) {
     candidate->problem = "it speaks the extension, so what it has is asked for by content id only";
     candidate->next_try = absl::InfiniteFuture();
     return;

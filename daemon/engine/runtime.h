@@ -11,11 +11,11 @@
 #include "absl/container/flat_hash_set.h"
 #include "core/base/buffers.h"
 #include "core/base/ids.h"
-#include "core/base/limits.h"
 #include "core/base/line_limit.h"
 #include "core/net/event_loop.h"
 #include "daemon/engine/change_feed.h"
 #include "daemon/engine/engine.h"
+#include "daemon/engine/known_speakers.h"
 #include "daemon/engine/rate_meter.h"
 #include "daemon/store/catalog.h"
 #include "daemon/store/device_type.h"
@@ -32,12 +32,7 @@ struct Runtime {
   store::DeviceType download_device_type = store::DeviceType::kUnknown;
   absl::flat_hash_set<std::string> own_addresses;  // at which this daemon was found to reach itself
 
-  // Addresses whose peers answered HELLO, in this run: they are never spoken to in the original
-  // protocol, whatever they do later.
-  absl::flat_hash_set<std::string> extension_peers;
-  void NoteExtensionPeer(const std::string& address) {
-    if (extension_peers.size() < limits::kMaxExtensionPeers) extension_peers.insert(address);
-  }
+  KnownSpeakers extension_peers;
 
   net::EventLoop engine_loop{"p2pd-engine"};
   std::vector<std::unique_ptr<net::EventLoop>> io_loops;

@@ -118,8 +118,10 @@ void Transfer::Continue() {
   if (!record_.verified) return StartOriginalFetch(record_.size_bytes, {});
   if (!content_.id.has_value()) return LookUpName();
   if (content_.manifest != nullptr && placed_) return ReopenPart();
+  // Where a sibling brings the manifest, OnManifest makes the place.
+  const bool had_manifest = content_.manifest != nullptr;
   StartFetch({});
-  if (content_.manifest != nullptr) MakePlace();
+  if (had_manifest) MakePlace();
 }
 
 void Transfer::SetState(TransferState state, std::string note) {
@@ -129,6 +131,7 @@ void Transfer::SetState(TransferState state, std::string note) {
                  note.empty() ? "" : ": ", Printable(note, 1'000));
   }
   state_ = state;
+  unverified_refused_ = false;
   note_ = std::move(note);
   runtime_->changes.Changed();
 }

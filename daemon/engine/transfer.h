@@ -56,6 +56,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void Pause(std::function<void()> committed);
   void Resume(std::function<void()> committed);
   absl::Status Verify();
+  // The user said so, of a download that was asked for before.
+  void AllowUnverified();
   // Ends all work and commits; `done` runs when the catalog has everything.
   void Stop(std::function<void()> done);
   // Stop and forget: removes what belongs to an unfinished download, and the data if wanted.
@@ -129,6 +131,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   // Downloads (transfer_download.cc).
   void LookUpName();
   void OnNameFound(NameLookup::Result result);
+  void RefuseUnverified();
   void StartFetch(std::vector<std::string> peers);
   void StartOriginalFetch(uint64_t size_bytes, std::vector<std::string> peers);
   void MakePlace();
@@ -178,6 +181,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
 
   TransferState state_ = TransferState::kQueued;
   std::string note_;
+  bool unverified_refused_ = false;  // the error is that it can only be had unverified
   int epoch_ = 0;
   uint64_t hashing_total_ = 0;
   std::shared_ptr<store::WorkProgress> progress_;  // of hashing or checking

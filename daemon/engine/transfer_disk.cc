@@ -9,6 +9,7 @@
 #include "core/base/status.h"
 #include "core/base/text.h"
 #include "core/content/merkle.h"
+#include "daemon/engine/download_target.h"
 #include "daemon/engine/transfer.h"
 #include "spdlog/spdlog.h"
 
@@ -17,31 +18,12 @@ namespace {
 
 using Priority = store::WorkerPool::Priority;
 
-constexpr uint32_t kDownloadDirMode = 0755;
 constexpr absl::Duration kDiskRetry = absl::Seconds(5);
 // With less room a download that waits for space would stop again at once.
 constexpr uint64_t kSpaceToGoOn = 64 << 20;
 constexpr char kIsItMounted[] =
     "; is its disk mounted? It goes on by itself when it is back; if it will not be, remove the "
     "transfer and get it again";
-
-// Where a download named `name` goes when the user said `wanted`: into it when it is a directory,
-// and when it ends with a slash, which also makes it where it is missing.
-absl::StatusOr<std::string> ResolveTarget(store::FileSystem* files, const std::string& wanted,
-                                          const std::string& name) {
-  if (absl::EndsWith(wanted, "/")) {
-    P2P_RETURN_IF_ERROR(
-        store::MakeDirectories(wanted.substr(0, wanted.size() - 1), kDownloadDirMode));
-    return absl::StrCat(wanted, name);
-  }
-  const size_t slash = wanted.rfind('/');
-  absl::StatusOr<std::unique_ptr<store::Directory>> parent =
-      files->OpenRoot(wanted.substr(0, std::max<size_t>(slash, 1)));
-  if (!parent.ok()) return parent.status();
-  const absl::StatusOr<store::FileInfo> info = (*parent)->Info(wanted.substr(slash + 1));
-  const bool is_directory = info.ok() && info->kind == store::FileKind::kDirectory;
-  return is_directory ? absl::StrCat(wanted, "/", name) : wanted;
-}
 
 }  // namespace
 
@@ -53,11 +35,10 @@ struct Transfer::Place {
 void Transfer::MakePlace() {
   runtime_->RunOnWorker(
       Priority::kUrgent,
-      [files = runtime_->files, wanted = record_.path, layout = content_.layout,
-       others = host_->OtherDownloads(record_.id)] {
-        absl::StatusOr<std::string> target = ResolveTarget(files, wanted, layout->name());
-        if (!target.ok())
-          return Place{"", Annotate(target.status(), "the directory for the download")};
+      [files = runtime_->files, wanted = record_.path, source = record_.source,
+       layout = content_.layout, others = host_->OtherDownloads(record_.id)] {
+        absl::StatusOr<std::string> target = ResolveTarget(files, wanted, source, layout->name());
+        if (!target.ok()) return Place{"", target.status()};
         const ByteCount reserved = store::FileChunkManager::ReservedBeside(files, *target, others);
         return Place{*target,
                      store::FileChunkManager::CheckPlace(files, *target, *layout, reserved)};
@@ -92,6 +73,7 @@ void Transfer::SavePlace() {
       Guard([this, hashes](absl::Status saved) {
         if (!saved.ok()) return Fail(Annotate(saved, "cannot save the download in the catalog"));
         placed_ = true;
+        runtime_->changes.Changed();
         if (hashes == nullptr && content_.manifest != nullptr && content_.hashes->Complete())
           SaveHashes();
         CreatePart();

@@ -9,6 +9,7 @@
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
+#include "daemon/engine/download_target.h"
 #include "daemon/engine/transfer.h"
 #include "spdlog/spdlog.h"
 
@@ -16,8 +17,6 @@ namespace p2p::engine {
 namespace {
 
 using Priority = store::WorkerPool::Priority;
-
-std::string LastComponent(const std::string& name) { return name.substr(name.rfind('/') + 1); }
 
 std::string DescribeVersions(const std::vector<session::NameFound::Version>& versions) {
   std::vector<std::string> lines;
@@ -61,14 +60,34 @@ void Transfer::OnNameFound(NameLookup::Result result) {
     return StartFetch(result.versions[0].peers);
   }
   if (result.originals.has_value()) {
+    if (!record_.allow_unverified && !runtime_->options.allow_unverified) return RefuseUnverified();
     record_.verified = false;
     record_.size_bytes = result.originals->total_bytes.value();
     SaveRecord();
     return StartOriginalFetch(record_.size_bytes, result.originals->peers);
   }
+  if (result.disbelieved) {
+    return Fail(absl::FailedPreconditionError(
+        absl::StrCat("those who share \"", Printable(record_.source),
+                     "\" spoke the extension before and now only the original protocol, which is "
+                     "not believed; try again later")));
+  }
   Fail(absl::NotFoundError(
       absl::StrCat("no peer shares \"", Printable(record_.source),
                    "\"; check the name with p2pctl list on the machine that shares it")));
+}
+
+void Transfer::RefuseUnverified() {
+  Fail(absl::FailedPreconditionError(absl::StrCat(
+      "only peers of the original protocol are known to have \"", Printable(record_.source),
+      "\", and nothing would prove that they give the right bytes; get it with "
+      "--allow-unverified if that is good enough")));
+  unverified_refused_ = true;
+}
+
+void Transfer::AllowUnverified() {
+  if (std::exchange(record_.allow_unverified, true)) return;
+  SaveRecord();
 }
 
 void Transfer::StartFetch(std::vector<std::string> peers) {
@@ -90,7 +109,7 @@ void Transfer::StartFetch(std::vector<std::string> peers) {
 
 void Transfer::StartOriginalFetch(uint64_t size_bytes, std::vector<std::string> peers) {
   if (content_.layout == nullptr) {
-    const std::string name = LastComponent(record_.source);
+    const std::string name = TargetName(record_.source, "");
     absl::StatusOr<content::Layout> layout = content::Layout::Make(
         name, /*is_directory=*/false, {{name, ByteCount(size_bytes), false, {}, 0}});
     if (!layout.ok()) return Fail(layout.status());
@@ -117,7 +136,7 @@ void Transfer::StartOriginalFetch(uint64_t size_bytes, std::vector<std::string> 
 }
 
 void Transfer::OnManifest() {
-  record_.name = content_.manifest->layout().name();
+  record_.name = TargetName(record_.source, content_.manifest->layout().name());
   record_.size_bytes = content_.layout->total_bytes().value();
   resting_have_ = ChunkSet(content_.layout->chunk_count());
   SetState(TransferState::kDownloading);
@@ -145,7 +164,8 @@ void Transfer::OnFirstChunk() { Announce(/*partial=*/true); }
 void Transfer::Announce(bool partial) {
   if (!record_.verified || !content_.id.has_value()) return;
   session::Announcement announcement;
-  announcement.name = record_.name;
+  // What the content itself says: under the asked name it may be somebody's lie.
+  announcement.name = content_.layout->name();
   announcement.total_bytes = content_.layout->total_bytes();
   announcement.content_id = content_.id;
   announcement.partial = partial;

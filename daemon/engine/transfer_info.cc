@@ -20,7 +20,10 @@ TransferInfo Transfer::Info() {
   info.state = state_;
   info.name = record_.name.empty() ? record_.source : record_.name;
   info.path = record_.path;
+  info.placed =
+      record_.kind == store::TransferKind::kShare || placed_ || content_.whole || record_.finished;
   info.error = note_;
+  info.unverified_refused = unverified_refused_;
   if (content_.layout != nullptr) {
     info.bytes_total = content_.layout->total_bytes().value();
   } else {

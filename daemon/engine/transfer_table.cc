@@ -148,9 +148,9 @@ std::shared_ptr<Transfer> TransferTable::FindContent(const ContentId& content_id
 std::vector<ContentId> TransferTable::ContentsNamed(const std::string& name) {
   std::vector<ContentId> ids;
   for (const auto& [id, transfer] : transfers_) {
-    if (!transfer->IsActive() || transfer->record().name != name ||
-        !transfer->content().id.has_value())
-      continue;
+    // The content's own name: that of a transfer is what its user asked for.
+    const content::Layout* layout = transfer->content().layout.get();
+    if (!transfer->IsActive() || layout == nullptr || layout->name() != name) continue;
     if (std::count(ids.begin(), ids.end(), *transfer->content().id) == 0)
       ids.push_back(*transfer->content().id);
     if (ids.size() == kMaxContentsPerName) break;

@@ -31,6 +31,7 @@ struct TransferRecord {
   bool paused = false;
   bool finished = false;              // a download whose file has its final name
   bool verified = true;               // false: from original peers only
+  bool allow_unverified = false;      // the user said that it may come from those
   uint64_t size_bytes = 0;            // for downloads without a manifest
   std::string error;                  // "" when there is none
   std::vector<std::string> trackers;  // from a magnet link

@@ -73,13 +73,22 @@ int64_t RowChecksum(TransferId id, std::initializer_list<absl::string_view> part
   return static_cast<int64_t>(NumberAt(content::Sha256(lengths).AsView(), 0));
 }
 
+int64_t EncodeTrust(const TransferRecord& record) {
+  return (record.verified ? 1 : 0) | (record.allow_unverified ? 2 : 0);
+}
+
+void DecodeTrust(int64_t value, TransferRecord* record) {
+  record->verified = (value & 1) != 0;
+  record->allow_unverified = (value & 2) != 0;
+}
+
 int64_t RecordChecksum(const TransferRecord& record) {
   std::string numbers;
   AppendNumber(static_cast<uint64_t>(record.kind), &numbers);
   AppendNumber(record.content_id.has_value() ? 1 : 0, &numbers);
   AppendNumber(record.paused ? 1 : 0, &numbers);
   AppendNumber(record.finished ? 1 : 0, &numbers);
-  AppendNumber(record.verified ? 1 : 0, &numbers);
+  AppendNumber(static_cast<uint64_t>(EncodeTrust(record)), &numbers);
   AppendNumber(record.size_bytes, &numbers);
   AppendNumber(static_cast<uint64_t>(record.added_unix_seconds), &numbers);
   const absl::string_view content_id =

@@ -22,6 +22,10 @@ absl::StatusOr<std::vector<FileIdentity>> DecodeIdentities(absl::string_view byt
 std::string EncodeTrackers(const std::vector<std::string>& trackers);
 std::vector<std::string> DecodeTrackers(absl::string_view text);
 
+// The column `verified`: bit 0 is TransferRecord::verified, bit 1 allow_unverified.
+int64_t EncodeTrust(const TransferRecord& record);
+void DecodeTrust(int64_t value, TransferRecord* record);
+
 // Over the id and the parts, with their lengths: 64 bits of SHA-256.
 int64_t RowChecksum(TransferId id, std::initializer_list<absl::string_view> parts);
 int64_t RecordChecksum(const TransferRecord& record);

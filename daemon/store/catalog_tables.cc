@@ -65,7 +65,7 @@ void BindRecord(const TransferRecord& record, Statement* statement) {
   statement->BindText(record.source)
       .Bind(record.paused ? 1 : 0)
       .Bind(record.finished ? 1 : 0)
-      .Bind(record.verified ? 1 : 0)
+      .Bind(EncodeTrust(record))
       .Bind(static_cast<int64_t>(record.size_bytes))
       .BindText(record.error)
       .BindText(EncodeTrackers(record.trackers))
@@ -89,7 +89,7 @@ TransferRecord RecordFromRow(const Statement& row) {
   record.source = row.Bytes(5);
   record.paused = row.Integer(6) != 0;
   record.finished = row.Integer(7) != 0;
-  record.verified = row.Integer(8) != 0;
+  DecodeTrust(row.Integer(8), &record);
   record.size_bytes = static_cast<uint64_t>(row.Integer(9));
   record.error = row.Bytes(10);
   record.trackers = DecodeTrackers(row.Bytes(11));

@@ -7,7 +7,8 @@ from p2p_proxy import Proxy
 
 SOURCE_DIR = os.environ.get("P2P_SOURCE_DIR", "")
 PROMISED = {"id", "name", "content_id", "magnet", "kind", "state", "verified", "bytes_total",
-            "bytes_done", "rate_down", "rate_up", "peers", "path", "error"}
+            "bytes_done", "rate_down", "rate_up", "peers", "path", "error", "placed",
+            "unverified_refused"}
 
 
 @suites("portable", "sanitizers")

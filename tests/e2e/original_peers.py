@@ -22,7 +22,7 @@ class OriginalPeersTest(P2pTest):
         return peer
 
     def assert_gets_it(self, daemon, source=NAME):
-        got = daemon.get(source)
+        got = daemon.get(source, allow_unverified=True)
         self.assertEqual(got["state"], "complete")
         self.assertIs(got["verified"], False)
         self.assertEqual(got["content_id"], "")
@@ -111,7 +111,7 @@ class OriginalPeersTest(P2pTest):
         tracker = self.tracker()
         self.peer(tracker)
         d = self.daemon("d", [tracker])
-        self.assertIn("NO, its sources speak only the original protocol", d.must("get", NAME).out)
+        self.assertIn("NO, its sources speak only the original protocol", d.must("get", NAME, "--allow-unverified").out)
         self.assertIn("complete, unverified", d.must("list").out)
         self.assertIn("complete, unverified", d.must("status", NAME).out)
         d.restart()
@@ -150,7 +150,7 @@ class OriginalPeersTest(P2pTest):
             return b"%d\n%s" % (len(data), data)
         peer = self.peer(tracker, answer=answer)
         d = self.daemon("d", [tracker])
-        got = d.get_detached(NAME)
+        got = d.get_detached(NAME, allow_unverified=True)
         d.wait_bytes(got["id"], 6 * CHUNK, "six chunks are here")
         d.must("pause", got["id"])  # commits
         d.must("resume", got["id"])
@@ -179,7 +179,7 @@ class LyingOriginalPeersTest(P2pTest):
         honest = self.closing(OriginalPeer(files, delay=0.05))
         honest.register_at(tracker.address)
         d = self.daemon("d", [tracker])
-        got = d.get(NAME)
+        got = d.get(NAME, allow_unverified=True)
         with open(got["path"], "rb") as file:
             self.assertEqual(file.read(), self.data)
         if not some_is_true:
@@ -227,7 +227,7 @@ class LyingOriginalPeersTest(P2pTest):
         liar = self.closing(OriginalPeer({NAME: self.data}, answer=lambda *_: b"lies\n"))
         liar.register_at(tracker.address)
         d = self.daemon("d", [tracker])
-        got = d.get_detached(NAME)
+        got = d.get_detached(NAME, allow_unverified=True)
         shown = d.wait_transfer(got["id"],
                                 lambda t: liar.connections > 2 and liar.address in t["error"],
                                 "it says whom it cannot use")

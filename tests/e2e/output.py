@@ -12,7 +12,8 @@ from p2p_proxy import Proxy
 
 PROMISED = {"id": str, "name": str, "content_id": str, "magnet": str, "kind": str, "state": str,
             "verified": bool, "bytes_total": int, "bytes_done": int, "rate_down": int,
-            "rate_up": int, "peers": int, "path": str, "error": str}
+            "rate_up": int, "peers": int, "path": str, "error": str, "placed": bool,
+            "unverified_refused": bool}
 
 
 @suites("sanitizers")
@@ -117,7 +118,11 @@ class OutputTest(P2pTest):
         self.assertEqual(code, 0, shown)
         live, _, summary = shown.rpartition("\r\x1b[K")
         self.assertGreater(live.count("\r\x1b[K"), 1)
-        # Until the summary, one line is written over and over: none is ended.
+        # Until the summary, one line is written over and over: none is ended, but for the one that
+        # says where the file will be.
+        target = os.path.join(b.downloads, "x.bin")
+        self.assertRegex(live, r"\r\x1b\[Kto: +" + re.escape(target) + "\r\n")
+        live = re.sub(r"\r\x1b\[Kto: [^\n]*\n", "", live)
         self.assertNotIn("\n", live)
         self.assertIn("1 peer", live)
         self.assertIn("4.0 MiB", live)

@@ -1,5 +1,6 @@
 """Where a download goes, and what it never writes over."""
 import os
+import re
 import shutil
 
 from p2p_content import CHUNK, make_file, make_tree
@@ -36,6 +37,13 @@ class PlaceTest(P2pTest):
         os.mkdir(self.path("into"))
         self.b.get("x.bin", self.path("into") + "/")
         self.assert_same_file(self.path("into", "x.bin"), self.digest)
+
+    def test_the_same_content_by_its_id_to_a_second_place(self):
+        self.b.get(self.shared["content_id"], self.path("one.bin"))
+        got = self.b.get(self.shared["content_id"], self.path("two.bin"))
+        self.assertEqual(got["path"], self.path("two.bin"))
+        for name in ("one.bin", "two.bin"):
+            self.assert_same_file(self.path(name), self.digest)
 
     def test_output_below_what_does_not_exist_exits_with_1_and_says_so(self):
         result = self.b.ctl("get", "x.bin", "-o", self.path("no", "such", "place.bin"))
@@ -118,3 +126,81 @@ class PlaceTest(P2pTest):
         result = self.b.ctl("get", shared["content_id"])
         self.assertEqual(result.code, 1, result)
         self.assertEqual(os.listdir(os.path.join(self.b.downloads, "tree")), ["mine"])
+
+
+class NameOfTheFileTest(P2pTest):
+    """V14: who names the file that is saved."""
+
+    def setUp(self):
+        super().setUp()
+        self.tracker_ = self.tracker()
+        self.evil = self.daemon("evil")
+        self.d = self.daemon("d", [self.tracker_])
+
+    def share_as(self, name, path=None):
+        if path is None:
+            path = self.path("x")
+            make_file(path, CHUNK + 1)
+        return self.evil.share(path, name=name)
+
+    def assert_refused(self, source, *options):
+        before = sorted(os.listdir(self.d.downloads))
+        result = self.d.ctl("get", source, *options)
+        self.assertEqual(result.code, 1, result)
+        self.assertIn("begins with a dot", result.err)
+        self.assertIn("-o PATH", result.err)
+        self.assertEqual(sorted(os.listdir(self.d.downloads)), before)
+
+    def test_V14_by_name_it_is_called_what_was_asked_for(self):
+        for name in (".bash_login", "setup.exe"):
+            content_id = self.share_as(name)["content_id"]
+            self.tracker_.announce("report.pdf", CHUNK + 1, content_id, self.evil.address)
+            got = self.d.get("report.pdf", self.path("in " + name) + "/")
+            self.assertEqual(got["name"], "report.pdf")
+            self.assertEqual(got["content_id"], content_id)
+            self.assertEqual(os.listdir(self.path("in " + name)), ["report.pdf"])
+            # What it was called by others is not told on.
+            self.tracker_.wait_lists(name, self.d.address)
+            self.assertEqual(self.tracker_.lookup("report.pdf"), [self.evil.address])
+            self.tracker_.ask(f"WITHDRAW {content_id} {self.evil.address}")
+            self.d.must("remove", got["id"])
+
+    def test_V14_by_name_a_directory_is_called_what_was_asked_for(self):
+        make_tree(self.path("tree"), {"authorized_keys": b"1"})
+        content_id = self.share_as(".ssh", self.path("tree"))["content_id"]
+        self.tracker_.announce("photos", 1, content_id, self.evil.address)
+        self.d.get("photos")
+        self.assertEqual(os.listdir(self.d.downloads), ["photos"])
+
+    def test_V14_a_leading_dot_by_id_or_link_is_taken_only_from_the_user(self):
+        shared = self.share_as(".bash_login")
+        link = link_to(shared, self.evil)
+        os.mkdir(self.path("home"))
+        self.assert_refused(link)
+        self.assert_refused(link, "-o", self.path("home"))
+        self.assert_refused(link, "-o", self.path("home") + "/")
+        self.assertEqual(os.listdir(self.path("home")), [])
+        self.assertEqual(self.d.get(link, self.path("home", ".bash_login"))["path"],
+                         self.path("home", ".bash_login"))
+
+    def test_V14_a_directory_such_as_dot_ssh_is_taken_only_from_the_user(self):
+        make_tree(self.path("tree"), {"authorized_keys": b"1"})
+        link = link_to(self.share_as(".ssh", self.path("tree")), self.evil)
+        self.assert_refused(link)
+        self.d.get(link, self.path("keys"))
+        self.assertEqual(os.listdir(self.path("keys")), ["authorized_keys"])
+
+    def test_V14_get_says_where_it_will_be_before_it_is_there(self):
+        shared = self.share_as("film.bin")
+        proxy = self.closing(Proxy((LOCALHOST, self.evil.port), budget=200_000))
+        get = self.d.start_ctl("get", link_to(shared, proxy))
+        target = os.path.join(self.d.downloads, "film.bin")
+        lines = iter(get.stdout.readline, "")
+        told = next(line for line in lines if line.startswith("to: "))
+        self.assertEqual(told.split(maxsplit=1)[1], target + "\n")
+        self.assertFalse(os.path.exists(target))
+        proxy.allow()
+        rest, err = get.communicate(timeout=60)
+        self.assertEqual(get.returncode, 0, err)
+        self.assertNotIn("to: ", rest)
+        self.assertRegex(rest, "(?m)^file: +" + re.escape(target) + "$")

@@ -75,9 +75,10 @@ class FakeTransferService final : public control::TransferService {
   absl::StatusOr<TransferId> Share(const std::string& path, const std::string& name) override {
     return Record(absl::StrCat("share ", path, " ", name));
   }
-  absl::StatusOr<TransferId> Download(const std::string& source,
-                                      const std::string& output) override {
-    return Record(absl::StrCat("download ", source, " ", output));
+  absl::StatusOr<TransferId> Download(const std::string& source, const std::string& output,
+                                      bool allow_unverified) override {
+    return Record(absl::StrCat("download ", source, " ", output,
+                               allow_unverified ? " allow unverified" : ""));
   }
   absl::Status Pause(TransferId id) override {
     Hold();
@@ -180,6 +181,7 @@ inline engine::TransferInfo MakeTransfer(uint64_t id, engine::TransferState stat
   info.bytes_total = 3'000'000;
   info.bytes_done = 1'500'000;
   info.path = "/srv/" + name;
+  info.placed = true;
   return info;
 }
 

@@ -359,12 +359,14 @@ class Daemon(Process):
         extra = [] if name is None else ["--name", name]
         return self.must("--json", "share", path, *extra).last
 
-    def get(self, source, output=None, timeout=DEADLINE * 2):
+    def get(self, source, output=None, timeout=DEADLINE * 2, allow_unverified=False):
         extra = [] if output is None else ["-o", output]
+        extra += ["--allow-unverified"] if allow_unverified else []
         return self.must("--json", "get", source, *extra, timeout=timeout).last
 
-    def get_detached(self, source, output=None):
+    def get_detached(self, source, output=None, allow_unverified=False):
         extra = [] if output is None else ["-o", output]
+        extra += ["--allow-unverified"] if allow_unverified else []
         return self.must("--json", "get", source, "--detach", *extra).last
 
     def wait_transfer(self, what, condition, description, deadline=None):

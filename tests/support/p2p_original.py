@@ -29,7 +29,7 @@ class OriginalPeer(Server):
     """
 
     def __init__(self, files, unknown="error", close_each=False, recv_requests=False,
-                 one_at_a_time=False, delay=0.0, answer=None):
+                 one_at_a_time=False, delay=0.0, answer=None, port=0):
         self.files = files
         self._unknown = unknown
         self._close_each = close_each
@@ -37,7 +37,7 @@ class OriginalPeer(Server):
         self._delay = delay
         self._answer = answer
         self.served = []  # (name, chunk_id), in the order of the answers
-        super().__init__(one_at_a_time=one_at_a_time)
+        super().__init__(port, one_at_a_time=one_at_a_time)
 
     def register_at(self, tracker_address):
         for name, data in self.files.items():
@@ -79,13 +79,13 @@ class OriginalPeer(Server):
 class OriginalTracker(Server):
     """A dictionary behind REGISTER, LOOKUP and UNREGISTER; anything else gets ERROR."""
 
-    def __init__(self, ttl=120, close_each=False):
+    def __init__(self, ttl=120, close_each=False, port=0):
         self.files = {}  # name -> (size, [address])
         self.lines = []
         self._ttl = ttl
         self._close_each = close_each
         self._files_lock = threading.Lock()
-        super().__init__()
+        super().__init__(port)
 
     def serve(self, connection):
         while line := read_line(connection):

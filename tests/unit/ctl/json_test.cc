@@ -18,6 +18,7 @@ v1::Transfer MakeTransfer() {
   t.set_rate_down(7);
   t.set_path("/srv/a b");
   t.set_error("no peer found yet");
+  t.set_placed(true);
   return t;
 }
 
@@ -26,7 +27,7 @@ TEST(Json, ATransferHasExactlyThePromisedFieldsInTheirOrder) {
             R"({"id":"3","name":"a b","content_id":"cc","magnet":"magnet:?x","kind":"download",)"
             R"("state":"paused","verified":false,"bytes_total":1125899906842624,"bytes_done":10,)"
             R"("rate_down":7,"rate_up":0,"peers":0,"path":"/srv/a b",)"
-            R"("error":"no peer found yet"})");
+            R"("error":"no peer found yet","placed":true,"unverified_refused":false})");
 }
 
 TEST(Json, TheDaemonHasItsTrackersAndTotals) {
@@ -42,9 +43,10 @@ TEST(Json, TheDaemonHasItsTrackersAndTotals) {
   EXPECT_EQ(json["trackers"][0]["address"], "127.0.0.1:8080");
   EXPECT_EQ(json["trackers"][0]["ok"], true);
   EXPECT_EQ(json["totals"]["bytes_up"], 9);
-  for (const char* field : {"peer_id", "listen", "state_dir", "download_dir", "io_threads",
-                            "worker_threads", "hash_threads", "download_device_type",
-                            "hash_implementation", "uptime_seconds", "problem"}) {
+  for (const char* field :
+       {"peer_id", "listen", "state_dir", "download_dir", "io_threads", "worker_threads",
+        "hash_threads", "download_device_type", "hash_implementation", "uptime_seconds", "problem",
+        "allow_unverified"}) {
     EXPECT_TRUE(json.contains(field)) << field;
   }
 }

@@ -26,6 +26,7 @@ using engine::TransferState;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 using testing_support::FakeTransferService;
 using testing_support::MakeTransfer;
@@ -255,6 +256,49 @@ TEST_F(P2pctlWithDaemonTest, GetWaitsAndSaysWhereTheFileIsAndThatItIsVerified) {
   EXPECT_EQ(program.Wait(), kDone);
   EXPECT_THAT(transfers_.calls(), ElementsAre("download file /tmp/"));
   EXPECT_THAT(program.out(), HasSubstr("file:        /srv/file\nverified:    yes"));
+}
+
+TEST_F(P2pctlWithDaemonTest, GetSaysWhereItWillBeAsSoonAsThatIsKnown) {
+  auto info = MakeTransfer(1, TransferState::kQueued, TransferKind::kDownload, "file");
+  info.placed = false;
+  transfers_.Put(info);
+  Program program(Words({"get", "file"}));
+  ASSERT_TRUE(program.AwaitOutput("queued"));
+  EXPECT_THAT(program.out(), Not(HasSubstr("/srv/file")));
+  Put(1, TransferState::kDownloading, TransferKind::kDownload);
+  ASSERT_TRUE(program.AwaitOutput("to:          /srv/file\n"));
+  Put(1, TransferState::kComplete, TransferKind::kDownload);
+  EXPECT_EQ(program.Wait(), kDone);
+  EXPECT_EQ(program.out().find("to: "), program.out().rfind("to: ")) << "once";
+}
+
+TEST_F(P2pctlWithDaemonTest, D01_GetExits3WhenItIsRefusedAsUnverified) {
+  auto info = MakeTransfer(1, TransferState::kError, TransferKind::kDownload, "file");
+  info.error = "only original peers have it";
+  info.unverified_refused = true;
+  transfers_.Put(info);
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"get", "file"}, {"--json", "get", "file"}, {"watch", "1"}}) {
+    const Outcome outcome = Run(words);
+    EXPECT_EQ(outcome.code, kUnverified);
+    EXPECT_EQ(outcome.err, "p2pctl: only original peers have it\n");
+  }
+}
+
+TEST_F(P2pctlWithDaemonTest, D01_GetOfWhatIsUnverifiedSucceedsOnlyWhereItWasAllowed) {
+  auto info = MakeTransfer(1, TransferState::kComplete, TransferKind::kDownload, "file");
+  info.verified = false;
+  transfers_.Put(info);
+  const Outcome outcome = Run({"get", "file"});
+  EXPECT_EQ(outcome.code, kUnverified);
+  EXPECT_THAT(outcome.err, HasSubstr("--allow-unverified"));
+  EXPECT_EQ(Run({"get", "file", "--allow-unverified"}).code, kDone);
+  engine::DaemonInfo daemon;
+  daemon.allow_unverified = true;
+  transfers_.SetDaemon(daemon);
+  EXPECT_EQ(Run({"get", "file"}).code, kDone);
+  EXPECT_THAT(transfers_.calls(),
+              ElementsAre("download file ", "download file  allow unverified", "download file "));
 }
 
 TEST_F(P2pctlWithDaemonTest, GetWithJsonPrintsProgressObjectsAndEndsWithTheFinalOne) {

@@ -72,6 +72,7 @@ TEST(ConfigText, EveryKeyIsUnderstood) {
     group = "p2p users"
     log_level = "debug"
     worker_threads = 6
+    allow_unverified = true
   )",
                                       "p2pd.toml");
   ASSERT_TRUE(settings.ok()) << settings.status();
@@ -83,6 +84,7 @@ TEST(ConfigText, EveryKeyIsUnderstood) {
   EXPECT_EQ(settings->group, "p2p users");
   EXPECT_EQ(settings->log_level, "debug");
   EXPECT_EQ(settings->worker_threads, 6);
+  EXPECT_EQ(settings->allow_unverified, true);
 }
 
 TEST(ConfigText, F01_AnEmptyFileSaysNothingAndIsGood) {
@@ -127,7 +129,8 @@ TEST(ConfigText, F02_AnUnknownKeyIsRefusedWithTheNearestOne) {
 TEST(ConfigText, F02_AKeyLikeNoOtherIsRefusedWithAllOfThem) {
   EXPECT_EQ(
       ErrorOf("colour = 1"),
-      "p2pd.toml:1: unknown key \"colour\"; the keys are congestion_control, download_dir, group, "
+      "p2pd.toml:1: unknown key \"colour\"; the keys are allow_unverified, congestion_control, "
+      "download_dir, group, "
       "listen, log_level, socket, state_dir, trackers, worker_threads");
   EXPECT_THAT(ErrorOf("[listen_on]\nport = 1"), StartsWith("p2pd.toml:1: unknown key"));
   EXPECT_THAT(ErrorOf(std::string(100'000, 'k') + " = 1"), StartsWith("p2pd.toml:1: unknown key"));
@@ -148,6 +151,8 @@ TEST(ConfigText, F02_AWrongTypeIsRefusedByItsName) {
             "p2pd.toml:1: log_level must be text in quotes, not a date or time");
   EXPECT_EQ(ErrorOf("worker_threads = \"4\""),
             "p2pd.toml:1: worker_threads must be a whole number, not text");
+  EXPECT_EQ(ErrorOf("allow_unverified = \"yes\""),
+            "p2pd.toml:1: allow_unverified must be true or false, not text");
   EXPECT_EQ(ErrorOf("worker_threads = 1.5"),
             "p2pd.toml:1: worker_threads must be a whole number, not a fraction");
   EXPECT_EQ(ErrorOf("trackers = \"192.0.2.1:8080\""),

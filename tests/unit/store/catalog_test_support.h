@@ -20,6 +20,7 @@ inline TransferRecord SampleRecord(int number) {
   record.paused = number % 3 == 0;
   record.finished = number % 5 == 0;
   record.verified = number % 7 != 0;
+  record.allow_unverified = number % 6 == 0;
   record.size_bytes = 1000000007ull * static_cast<uint64_t>(number);
   record.error = number % 4 == 0 ? "an error" : "";
   record.trackers = {"127.0.0.1:8080", "[::1]:" + std::to_string(number + 1)};
@@ -37,6 +38,7 @@ inline void ExpectSame(const TransferRecord& a, const TransferRecord& b) {
   EXPECT_EQ(a.paused, b.paused);
   EXPECT_EQ(a.finished, b.finished);
   EXPECT_EQ(a.verified, b.verified);
+  EXPECT_EQ(a.allow_unverified, b.allow_unverified);
   EXPECT_EQ(a.size_bytes, b.size_bytes);
   EXPECT_EQ(a.error, b.error);
   EXPECT_EQ(a.trackers, b.trackers);
