@@ -37,6 +37,10 @@ ChunkTree::ChunkTree(const Hash256& chunk_hash, uint32_t chunk_length, ByteCount
   assert(chunk_length > 0 && chunk_length <= limits::kChunkBytes);
   nodes_[0] = chunk_hash;
   known_ = 1 << 1;
+  if (leaf_count_ == width_) return;
+  for (uint32_t node = 2; IsKept(node); ++node) {
+    if (IsPadding(node)) Keep(node, PaddingRoot(HeightOf(node)));
+  }
 }
 
 Hash256 ChunkTree::RangeRoot(absl::Span<const uint8_t> bytes, uint32_t leaf_count) {
@@ -63,6 +67,17 @@ uint32_t ChunkTree::NodeOf(uint32_t first_leaf, uint32_t leaf_count) const {
   return (width_ + first_leaf) / leaf_count;
 }
 
+int ChunkTree::HeightOf(uint32_t node) const {
+  int height = 0;
+  for (uint32_t first_of_row = width_; node < first_of_row; first_of_row /= 2) ++height;
+  return height;
+}
+
+bool ChunkTree::IsPadding(uint32_t node) const {
+  const uint32_t first_leaf = (node << HeightOf(node)) - width_;
+  return first_leaf >= leaf_count_;
+}
+
 bool ChunkTree::IsKept(uint32_t node) const {
   // The root of a narrow tree is kept too: it is given.
   return node == 1 || node < 2 * width_ / kGranularityLeaves;
@@ -84,6 +99,10 @@ absl::Status ChunkTree::Add(uint32_t first_leaf, uint32_t leaf_count, const Hash
   std::array<Hash256, kMaxProofLength + 1> path;
   path[0] = range_root;
   for (size_t i = 0; i < proof.size(); ++i) {
+    const uint32_t sibling = (lowest >> i) ^ 1;
+    if (IsPadding(sibling) && proof[i] != PaddingRoot(HeightOf(sibling))) {
+      return absl::InvalidArgumentError("the proof of the leaves has wrong padding");
+    }
     Hash256 pair[2] = {path[i], proof[i]};
     if ((lowest >> i) % 2 != 0) std::swap(pair[0], pair[1]);
     HashPairs(pair, 1, &path[i + 1]);

@@ -2,8 +2,8 @@
 // chunk be verified, and be proven to others, before the chunk is whole. Plain value of about half
 // a kibibyte; one thread at a time.
 //
-// Every node in it was proven by the chunk hash. Ranges are of leaves (16 KiB), counted within the
-// chunk.
+// Every node in it was proven by the chunk hash, or stands over missing leaves alone and is known
+// without a proof. Ranges are of leaves (16 KiB), counted within the chunk.
 #pragma once
 
 #include <array>
@@ -38,8 +38,10 @@ class ChunkTree {
 
   // OK when `range_root` and the proof (siblings from the range up to below the chunk hash, lowest
   // first) lead to the chunk hash; then the nodes on the way are remembered. InvalidArgument, and
-  // nothing remembered, when they do not, when the proof has another length than log2(width() /
-  // leaf_count), or when the range is not provable or lies beyond the chunk's end.
+  // nothing remembered, when they do not, when a sibling that stands over missing leaves alone is
+  // not their padding, when the proof has another length than log2(width() / leaf_count), or when
+  // the range is not provable or lies beyond the chunk's end. So a chunk of which every range was
+  // added has its ChunkHash.
   absl::Status Add(uint32_t first_leaf, uint32_t leaf_count, const Hash256& range_root,
                    absl::Span<const Hash256> proof);
   // Learns all that can be remembered from the bytes of the whole chunk. InvalidArgument when they
@@ -76,6 +78,10 @@ class ChunkTree {
   absl::Status CheckRange(uint32_t first_leaf, uint32_t leaf_count) const;
   // The number of the node above a range.
   uint32_t NodeOf(uint32_t first_leaf, uint32_t leaf_count) const;
+  // Layers of the tree below the node.
+  int HeightOf(uint32_t node) const;
+  // Whether no leaf that exists is below the node.
+  bool IsPadding(uint32_t node) const;
   // Whether enough leaves are below the node for it to be remembered.
   bool IsKept(uint32_t node) const;
   bool Knows(uint32_t node) const { return IsKept(node) && ((known_ >> node) & 1) != 0; }

@@ -11,34 +11,21 @@
 namespace p2p::content {
 namespace {
 
+constexpr int kLeafLayers = 5;
+static_assert(1 << kLeafLayers == limits::kLeavesPerChunk, "layers below a chunk's hash");
 // Chunk counts fit 31 bits and a bit, so a tree of chunk hashes has at most 33 layers.
-constexpr int kMaxLayers = 33;
+constexpr int kMaxChunkLayers = 33;
+static_assert(kMaxPaddingLayers + 1 == kLeafLayers + kMaxChunkLayers, "padding for all of them");
 
 // Smallest k with 2^k >= n, for n of at least 1.
 int LayersAbove(uint32_t n) { return n == 1 ? 0 : 32 - __builtin_clz(n - 1); }
 
-// Roots of trees with nothing but padding: kPadding[k] stands over 2^k chunks of zero leaves.
-const std::array<Hash256, kMaxLayers>& Padding() {
-  static const std::array<Hash256, kMaxLayers>* const kPadding = [] {
-    auto* padding = new std::array<Hash256, kMaxLayers>;
-    Hash256 root;
-    const auto climb = [&root] {
-      const Hash256 pair[2] = {root, root};
-      HashPairs(pair, 1, &root);
-    };
-    for (uint32_t leaves = 1; leaves < limits::kLeavesPerChunk; leaves *= 2) climb();
-    for (Hash256& layer : *padding) {
-      layer = root;
-      climb();
-    }
-    return padding;
-  }();
-  return *kPadding;
-}
+// The root of a tree of 2^`height` chunks that are not there.
+const Hash256& ChunkPadding(int height) { return PaddingRoot(kLeafLayers + height); }
 
 // Replaces `layer`, whose nodes stand over 2^`height` chunks, by the layer above it.
 void Climb(std::vector<Hash256>* layer, int height) {
-  if (layer->size() % 2 != 0) layer->push_back(Padding()[height]);
+  if (layer->size() % 2 != 0) layer->push_back(ChunkPadding(height));
   HashPairs(layer->data(), layer->size() / 2, layer->data());
   layer->resize(layer->size() / 2);
 }
@@ -83,7 +70,8 @@ HashRange RunAt(const RunLayers& tree, absl::Span<const Hash256> chunk_hashes, u
   for (size_t i = 0; i < tree.layers.size(); ++i, index /= 2) {
     const std::vector<Hash256>& layer = tree.layers[i];
     const size_t uncle = index ^ 1;
-    range.proof.push_back(uncle < layer.size() ? layer[uncle] : Padding()[tree.height + i]);
+    range.proof.push_back(uncle < layer.size() ? layer[uncle]
+                                               : ChunkPadding(tree.height + static_cast<int>(i)));
   }
   return range;
 }
@@ -104,6 +92,18 @@ Hash256 RootOfLeaves(absl::Span<const Hash256> leaves, ByteCount file_bytes) {
 }
 
 }  // namespace
+
+const Hash256& PaddingRoot(int layers) {
+  static const std::array<Hash256, kMaxPaddingLayers + 1>* const kRoots = [] {
+    auto* roots = new std::array<Hash256, kMaxPaddingLayers + 1>;
+    for (size_t i = 1; i < roots->size(); ++i) {
+      const Hash256 pair[2] = {(*roots)[i - 1], (*roots)[i - 1]};
+      HashPairs(pair, 1, &(*roots)[i]);
+    }
+    return roots;
+  }();
+  return (*kRoots)[static_cast<size_t>(layers)];
+}
 
 uint32_t TreeWidth(uint32_t leaf_count, ByteCount file_bytes) {
   if (file_bytes.value() > limits::kChunkBytes) return limits::kLeavesPerChunk;
@@ -181,7 +181,13 @@ absl::Status VerifyHashRange(const HashRange& range, uint32_t chunk_count,
   }
   Hash256 node = RootOf(range.hashes, 0, height);
   uint32_t index = range.first / span;
-  for (const Hash256& uncle : range.proof) {
+  for (size_t i = 0; i < range.proof.size(); ++i) {
+    const Hash256& uncle = range.proof[i];
+    const int uncle_height = height + static_cast<int>(i);
+    if ((uint64_t{index ^ 1} << uncle_height) >= chunk_count &&
+        uncle != ChunkPadding(uncle_height)) {
+      return absl::InvalidArgumentError("the proof of the chunk hashes has wrong padding");
+    }
     Hash256 pair[2] = {node, uncle};
     if (index % 2 != 0) std::swap(pair[0], pair[1]);
     HashPairs(pair, 1, &node);

@@ -20,6 +20,11 @@ Hash256 ChunkHash(absl::Span<const uint8_t> chunk, ByteCount file_bytes);
 // `leaf_count` where the chunk is the whole file, else limits::kLeavesPerChunk.
 uint32_t TreeWidth(uint32_t leaf_count, ByteCount file_bytes);
 
+// The root of a tree of 2^`layers` missing leaves (32 zero bytes each, BEP 52): the one hash that a
+// node with nothing below it can have. `layers`: at most kMaxPaddingLayers.
+inline constexpr int kMaxPaddingLayers = 37;
+const Hash256& PaddingRoot(int layers);
+
 struct ChunkToHash {
   absl::Span<const uint8_t> bytes;
   ByteCount file_bytes;
@@ -51,7 +56,8 @@ absl::StatusOr<HashRange> MakeHashRange(absl::Span<const Hash256> chunk_hashes, 
 std::vector<HashRange> MakeHashRanges(absl::Span<const Hash256> chunk_hashes);
 
 // OK when `range` has exactly the hashes and proof length that a file of `chunk_count` chunks has
-// there, and they lead to `file_root`; InvalidArgument otherwise.
+// there, they lead to `file_root`, and an uncle that stands over no chunk of the file is padding;
+// InvalidArgument otherwise.
 absl::Status VerifyHashRange(const HashRange& range, uint32_t chunk_count,
                              const Hash256& file_root);
 

@@ -276,9 +276,75 @@ TEST(ChunkTree, C14_RefusesAChunkOfAnotherHashOrLength) {
     bytes.resize(sample.bytes.size() - 1);
     EXPECT_TRUE(absl::IsInvalidArgument(tree.AddAll(bytes)));
     for (const Range& range : sample.Ranges()) {
-      EXPECT_FALSE(tree.Proof(range.first, range.count).ok());
+      EXPECT_EQ(tree.Proof(range.first, range.count).ok(),
+                sample.Empty().Proof(range.first, range.count).ok())
+          << "remembered what was not proven";
     }
   }
+}
+
+// A tree of chunk leaves whose missing ones have another hash than BEP 52 gives them.
+struct ForgedPadding {
+  ForgedPadding(const Sample& sample) {
+    std::vector<Hash256> row(sample.whole.width());
+    for (uint32_t i = 0; i < row.size(); ++i) {
+      if (i < sample.whole.leaf_count()) {
+        const uint32_t from = i * kLeaf;
+        const auto bytes = absl::MakeConstSpan(sample.bytes);
+        row[i] = ChunkTree::RangeRoot(bytes.subspan(from, kLeaf), 1);
+      } else {
+        row[i].bytes.fill(0xee);
+      }
+    }
+    rows.push_back(row);
+    for (; row.size() > 1; rows.push_back(row)) {
+      std::vector<Hash256> above(row.size() / 2);
+      HashPairs(row.data(), above.size(), above.data());
+      row = above;
+    }
+  }
+  const Hash256& Root(Range range) const {
+    return rows[__builtin_ctz(range.count)][range.first / range.count];
+  }
+  std::vector<Hash256> Proof(Range range) const {
+    std::vector<Hash256> proof;
+    size_t index = range.first / range.count;
+    for (size_t i = __builtin_ctz(range.count); i + 1 < rows.size(); ++i, index /= 2) {
+      proof.push_back(rows[i][index ^ 1]);
+    }
+    return proof;
+  }
+  std::vector<std::vector<Hash256>> rows;
+};
+
+TEST(ChunkTree, V10_PaddingIsNeverTakenFromAProof) {
+  for (const Sample& sample : Samples()) {
+    if (sample.whole.leaf_count() == sample.whole.width()) continue;
+    const ForgedPadding forged(sample);
+    for (uint32_t unit = 1; unit < sample.whole.width(); unit *= 2) {
+      ChunkTree tree(forged.rows.back().front(), static_cast<uint32_t>(sample.bytes.size()),
+                     ByteCount(sample.file_bytes));
+      bool all = true;
+      for (uint32_t first = 0; first < sample.whole.leaf_count(); first += unit) {
+        const Range range{first, unit};
+        // What the receiver computes from the bytes, padded as BEP 52 says.
+        all = all && tree.Add(first, unit, sample.Root(range), forged.Proof(range)).ok();
+      }
+      EXPECT_FALSE(all) << "units of " << unit << " of " << sample.bytes.size() << " bytes of "
+                        << sample.file_bytes << " make a chunk that does not have its hash";
+    }
+  }
+}
+
+TEST(ChunkTree, V10_WhatStandsOverNothingIsKnownWithoutAProof) {
+  const Sample half(kChunk / 2, 3 * kChunk + kChunk / 2);
+  const absl::StatusOr<std::vector<Hash256>> proof = half.Empty().Proof(0, 16);
+  ASSERT_TRUE(proof.ok());
+  EXPECT_EQ(*proof, half.Proof({0, 16}));
+  const Sample alone(9 * kLeaf, 9 * kLeaf);
+  ChunkTree tree = alone.Empty();
+  ASSERT_TRUE(alone.AddTo(&tree, {8, 8}).ok());
+  EXPECT_EQ(*tree.Proof(8, 4), alone.Proof({8, 4})) << "its sibling is padding";
 }
 
 TEST(ChunkTree, ProvesOnlyRangesBelowOneNode) {

@@ -145,6 +145,36 @@ TEST_F(ForgedRange, C14_IsRefusedWithAnotherHashOrProof) {
   EXPECT_FALSE(Proves()) << "hashes in another order";
 }
 
+TEST_F(ForgedRange, V10_IsRefusedWithPaddingThatIsNone) {
+  for (const uint32_t count : {8'193u, 16'385u, 20'000u, 40'000u}) {
+    const std::vector<Hash256> hashes = DistinctHashes(count);
+    HashRange last = MakeHashRanges(hashes).back();
+    ASSERT_TRUE(VerifyHashRange(last, count, FileRoot(hashes)).ok());
+    // The root that a file would have whose first padding node is something else.
+    const auto padding = [](uint32_t chunks) {
+      return PlainRoot(std::vector<Hash256>(chunks, ZeroChunk()), chunks, ZeroChunk());
+    };
+    uint32_t index = last.first / 8'192;
+    bool forged = false;
+    Hash256 node = PlainRoot(last.hashes, 8'192, ZeroChunk());
+    for (size_t i = 0; i < last.proof.size(); ++i, index /= 2) {
+      if (!forged && last.proof[i] == padding(8'192u << i)) {
+        last.proof[i].bytes[7] ^= 4;
+        forged = true;
+      }
+      Hash256 pair[2] = {node, last.proof[i]};
+      if (index % 2 != 0) std::swap(pair[0], pair[1]);
+      HashPairs(pair, 1, &node);
+    }
+    if (count == 8'193) {
+      ASSERT_FALSE(forged) << "two runs, no padding above them";
+      continue;
+    }
+    ASSERT_TRUE(forged) << count << " chunks";
+    EXPECT_FALSE(VerifyHashRange(last, count, node).ok()) << count << " chunks";
+  }
+}
+
 TEST_F(ForgedRange, C14_IsRefusedAtAnotherPlace) {
   for (uint32_t first : {0u, 1u, 8'192u, 16'385u, 24'576u, 0xffff'ffffu, 0xffff'e000u}) {
     range_.first = first;
