@@ -76,6 +76,9 @@ inline constexpr size_t kMaxAddressListBytes = kMaxPeersPerAnswer * (kMaxAddress
 // Versions of one name in an answer of a tracker: of more, half are the most shared ones, and half
 // go to one network after the other.
 inline constexpr int kMaxVersionsPerAnswer = 16;
+// One connection's turn of an I/O loop, after which the others have theirs: what it sends costs
+// time that its bytes do not tell.
+inline constexpr absl::Duration kMaxReadTurn = absl::Milliseconds(4);
 // Unsent text on one connection. Beyond it the connection is not read; after kSlowReaderTimeout it
 // closes.
 inline constexpr size_t kMaxSendBacklogBytes = 1 << 20;

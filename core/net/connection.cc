@@ -20,7 +20,8 @@
 namespace p2p::net {
 namespace {
 
-// What one connection moves before the others of its loop have their turn.
+// What one connection moves before the others of its loop have their turn: it is over after
+// limits::kMaxReadTurn, too, as lines of few bytes may mean much work.
 constexpr size_t kReadTurnBytes = 1 << 20;
 constexpr size_t kWriteTurnBytes = 2 << 20;
 // Texts handed to the kernel in one call.
@@ -65,7 +66,8 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     if (closed) return;
     reading = Reading::kRunning;
     size_t moved = 0;
-    while (moved < kReadTurnBytes) {
+    const absl::Time turn_ends = MonotonicNow() + limits::kMaxReadTurn;
+    while (moved < kReadTurnBytes && (moved == 0 || MonotonicNow() < turn_ends)) {
       resume_asked = false;
       absl::Span<uint8_t> buffer;
       if (!finishing) buffer = handler->ReadBuffer();

@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "core/base/buffers.h"
 #include "core/base/ids.h"
+#include "core/base/limits.h"
 #include "core/base/line_limit.h"
 #include "core/net/event_loop.h"
 #include "daemon/engine/change_feed.h"

@@ -15,94 +15,70 @@ constexpr uint32_t kMostCompared = 64;
 
 }  // namespace
 
+void ServeQueue::Push(const ChunkPart& part) {
+  const Place place = next_place_++;
+  waiting_.emplace_hint(waiting_.end(), place, part);
+  index_.insert({part, place});
+}
+
+ChunkPart ServeQueue::Take(Waiting::iterator at) {
+  const ChunkPart part = at->second;
+  index_.erase({part, at->first});
+  waiting_.erase(at);
+  return part;
+}
+
 uint32_t ServeQueue::Add(ChunkRun run, uint32_t most) {
-  const uint32_t taken = std::min(run.count, most - std::min(most, size_));
-  if (taken == 0) return 0;
-  size_ += taken;
-  if (!runs_.empty() && runs_.back().first.whole() &&
-      runs_.back().first.chunk.value() + runs_.back().count == run.first) {
-    runs_.back().count += taken;
-  } else {
-    runs_.push_back({ChunkIndex(run.first), taken});
-  }
+  const uint32_t taken = std::min(run.count, most - std::min(most, size()));
+  for (uint32_t i = 0; i < taken; ++i) Push(ChunkIndex(run.first + i));
   return taken;
 }
 
 bool ServeQueue::Add(const ChunkPart& part, uint32_t most) {
-  if (size_ >= most) return false;
-  ++size_;
-  runs_.push_back({part, 1});
+  if (size() >= most) return false;
+  Push(part);
   return true;
 }
 
 std::vector<ChunkRun> ServeQueue::Cancel(ChunkRun run) {
-  const uint32_t end = run.first + run.count;
+  const uint64_t end = uint64_t{run.first} + run.count;
   std::vector<ChunkRun> cancelled;
-  std::deque<Run> kept;
-  for (const Run& waiting : runs_) {
-    const uint32_t first = waiting.first.chunk.value();
-    const uint32_t waiting_end = first + waiting.count;
-    const uint32_t from = std::max(first, run.first);
-    const uint32_t to = std::min(waiting_end, end);
-    if (!waiting.first.whole() || from >= to) {
-      kept.push_back(waiting);
-      continue;
+  const auto from = index_.lower_bound({ChunkIndex(run.first), 0});
+  auto at = from;
+  for (; at != index_.end() && at->part.whole() && at->part.chunk.value() < end; ++at) {
+    const uint32_t chunk = at->part.chunk.value();
+    if (!cancelled.empty() && cancelled.back().first + cancelled.back().count == chunk) {
+      ++cancelled.back().count;
+    } else {
+      cancelled.push_back({chunk, 1});
     }
-    cancelled.push_back({from, to - from});
-    size_ -= to - from;
-    if (first < from) kept.push_back({waiting.first, from - first});
-    if (to < waiting_end) kept.push_back({ChunkIndex(to), waiting_end - to});
+    waiting_.erase(at->place);
   }
-  if (!cancelled.empty()) runs_.swap(kept);
+  index_.erase(from, at);
   return cancelled;
 }
 
 bool ServeQueue::Cancel(const ChunkPart& part) {
-  const auto at = std::find_if(runs_.begin(), runs_.end(),
-                               [&](const Run& waiting) { return waiting.first == part; });
-  if (at == runs_.end()) return false;
-  runs_.erase(at);
-  --size_;
+  const auto at = index_.lower_bound({part, 0});
+  if (at == index_.end() || at->part != part) return false;
+  waiting_.erase(at->place);
+  index_.erase(at);
   return true;
 }
 
 absl::optional<ChunkPart> ServeQueue::TakeNext(const SendTally* tally) {
-  if (runs_.empty()) return absl::nullopt;
-  size_t best_run = 0;
-  uint32_t best_offset = 0;
+  if (waiting_.empty()) return absl::nullopt;
+  auto best = waiting_.begin();
   uint32_t least = UINT32_MAX;
   uint32_t compared = 0;
-  for (size_t run = 0; tally != nullptr && run < runs_.size() && least > 0; ++run) {
-    ChunkPart part = runs_[run].first;
-    for (uint32_t i = 0; i < runs_[run].count && least > 0; ++i, ++part.chunk) {
-      if (compared++ == kMostCompared) return TakeFrom(best_run, best_offset);
-      const uint32_t count = tally->Of(part);
-      if (count >= least) continue;
-      least = count;
-      best_run = run;
-      best_offset = i;
-    }
+  for (auto at = best; tally != nullptr && at != waiting_.end() && least > 0; ++at) {
+    if (compared++ == kMostCompared) break;
+    const uint32_t count = tally->Of(at->second);
+    if (count >= least) continue;
+    least = count;
+    best = at;
   }
-  return TakeFrom(best_run, best_offset);
-}
-
-ChunkPart ServeQueue::TakeFrom(size_t run, uint32_t offset) {
-  --size_;
-  const auto at = runs_.begin() + static_cast<std::ptrdiff_t>(run);
-  ChunkPart taken = at->first;
-  taken.chunk += ChunkIndex(offset);
-  const Run rest{taken.chunk + ChunkIndex(1), at->count - offset - 1};
-  at->count = offset;
-  if (offset == 0) {
-    if (rest.count > 0) {
-      *at = rest;
-    } else {
-      runs_.erase(at);
-    }
-  } else if (rest.count > 0) {
-    runs_.insert(at + 1, rest);
-  }
-  return taken;
+  return Take(best);
 }
 
 bool ServeWindow::HasRoom() const {

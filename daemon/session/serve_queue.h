@@ -6,6 +6,8 @@
 #include <deque>
 #include <vector>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "core/base/chunk_part.h"
@@ -20,6 +22,8 @@ struct ChunkRun {
   uint32_t count = 0;
 };
 
+// Chunks and leaves in the order in which they were asked for, found by what they are: whatever is
+// asked for, cancelled or taken costs the same however much waits.
 class ServeQueue {
  public:
   // Takes chunks from the front of the run until `size()` is `most`; returns how many it took.
@@ -28,23 +32,32 @@ class ServeQueue {
   bool Add(const ChunkPart& part, uint32_t most);
   // Takes those of the run out that wait, and returns them.
   std::vector<ChunkRun> Cancel(ChunkRun run);
-  // Likewise just these leaves; whether they waited.
+  // Likewise just these leaves, once; whether they waited.
   bool Cancel(const ChunkPart& part);
   // Of the first that wait the one that was sent least often; without a tally the first.
   absl::optional<ChunkPart> TakeNext(const SendTally* tally);
-  uint32_t size() const { return size_; }
+  uint32_t size() const { return static_cast<uint32_t>(waiting_.size()); }
 
  private:
-  // Whole chunks from `first` on, or once these leaves of a chunk.
-  struct Run {
-    ChunkPart first;
-    uint32_t count = 0;
+  // Its place in the queue: a part may wait several times.
+  using Place = uint64_t;
+  using Waiting = absl::btree_map<Place, ChunkPart>;
+  // Whole chunks by number, and then leaves.
+  struct Key {
+    ChunkPart part;
+    Place place;
+    friend bool operator<(const Key& a, const Key& b) {
+      if (a.part.whole() != b.part.whole()) return a.part.whole();
+      return a.part != b.part ? a.part < b.part : a.place < b.place;
+    }
   };
 
-  ChunkPart TakeFrom(size_t run, uint32_t offset);
+  void Push(const ChunkPart& part);
+  ChunkPart Take(Waiting::iterator at);
 
-  std::deque<Run> runs_;
-  uint32_t size_ = 0;
+  Waiting waiting_;
+  absl::btree_set<Key> index_;
+  Place next_place_ = 0;
 };
 
 // Bounds what is prepared ahead of the wire: about what leaves in kAhead, so that little has become

@@ -1,6 +1,7 @@
 // Bytes through a Connection: order, content, amounts, and who waits for whom.
 #include <sys/stat.h>
 
+#include "core/base/limits.h"
 #include "net_test_support.h"
 
 namespace p2p::net {
@@ -238,6 +239,25 @@ TEST_F(ConnectionTransfer, AReaderThatDoesNotReadHoldsTheSenderBack) {
     connection_->ResumeReading();
   });
   EXPECT_EQ(recorder_.AwaitReceived(sent).size(), sent);
+  Destroy();
+}
+
+TEST_F(ConnectionTransfer, V08_WorkForFewBytesLeavesOthersTheirTurn) {
+  int reads = 0;
+  int reads_before_other = 0;
+  recorder_.on_read_buffer = [&] { return recorder_.buffer().subspan(0, 1'000); };
+  recorder_.on_read = [&] {
+    // Something else of the loop becomes ready, and this read takes all of a turn.
+    if (++reads == 1) loop_.Post([&] { reads_before_other = reads; });
+    const absl::Time over = MonotonicNow() + limits::kMaxReadTurn;
+    while (MonotonicNow() < over) {
+    }
+  };
+  Open(ConnectionOptions(), /*start=*/false);
+  other_.SendAll(std::string(20'000, 'x'));
+  InLoop([&] { connection_->Start(); });
+  recorder_.AwaitReceived(20'000);
+  InLoop([&] { EXPECT_EQ(reads_before_other, 1) << "of " << reads; });
   Destroy();
 }
 
