@@ -2,12 +2,16 @@
 import socket
 
 from p2p_content import MIB, make_file
-from p2p_harness import DEADLINE, P2pTest
+from p2p_harness import DEADLINE, LOCALHOST, P2pTest
 
 HONEST = [f"127.0.0.{n}" for n in range(2, 12)]
 EVIL = "127.0.0.66"
 NAME = "good.iso"
 CONTENT_ID = "ab" * 32
+
+
+def announcement(name, size, content_id, address):
+    return f"ANNOUNCE {name} {size} {content_id} {address}\n".encode()
 
 
 class CrowdedTrackersTest(P2pTest):
@@ -16,25 +20,28 @@ class CrowdedTrackersTest(P2pTest):
         self.crowded = self.tracker()
 
     def connect(self, source):
-        return socket.create_connection(("127.0.0.1", self.crowded.port), DEADLINE, (source, 0))
+        return socket.create_connection((LOCALHOST, self.crowded.port), DEADLINE, (source, 0))
 
-    def tell(self, source, lines):
+    def tell(self, source, requests):
         """From this host; all are taken."""
         with self.connect(source) as connection:
-            connection.sendall("".join(line + "\n" for line in lines).encode())
+            connection.sendall(b"".join(requests))
             with connection.makefile("rb") as answers:
-                for line in lines:
-                    self.assertRegex(answers.readline(), b"^OK ", line)
+                for request in requests:
+                    self.assertRegex(answers.readline(), b"^OK ", request)
 
     def crowd(self, content_id):
         """Other names and another size of the content, and other contents and sizes of the name."""
-        self.tell(EVIL, [f"ANNOUNCE zzz 1 {content_id} {EVIL}:{20000 + i}" for i in range(300)])
-        self.tell(EVIL, [f"ANNOUNCE z{i} 1 {content_id} {EVIL}:9" for i in range(100)])
-        self.tell(EVIL, [f"REGISTER {NAME} 7 {EVIL}:{30000 + i}" for i in range(300)])
-        self.tell(EVIL, [f"ANNOUNCE {NAME} 1001 {i % 16:064x} {EVIL}:{40000 + i}" for i in range(192)])
+        self.tell(EVIL, [announcement("zzz", 1, content_id, f"{EVIL}:{20000 + i}")
+                         for i in range(300)])
+        self.tell(EVIL, [announcement(f"z{i}", 1, content_id, f"{EVIL}:9") for i in range(100)])
+        self.tell(EVIL, [f"REGISTER {NAME} 7 {EVIL}:{30000 + i}\n".encode() for i in range(300)])
+        self.tell(EVIL, [announcement(NAME, 1001, f"{i % 16:064x}", f"{EVIL}:{40000 + i}")
+                         for i in range(192)])
 
-    def find(self):
-        with self.connect("127.0.0.1") as connection:
+    def found(self):
+        """The lines of what FIND answers."""
+        with self.connect(LOCALHOST) as connection:
             connection.sendall(f"FIND {NAME}\n".encode())
             with connection.makefile("rb") as answer:
                 header = answer.readline()
@@ -42,14 +49,14 @@ class CrowdedTrackersTest(P2pTest):
 
     def test_V03_one_host_neither_hides_nor_drowns_what_others_share(self):
         for host in HONEST:
-            self.tell(host, [f"ANNOUNCE {NAME} 1000 {CONTENT_ID} {host}:9001"])
+            self.tell(host, [announcement(NAME, 1000, CONTENT_ID, f"{host}:9001")])
         self.crowd(CONTENT_ID)
-        peers = self.crowded.ask("PEERS " + CONTENT_ID).split()
-        self.assertEqual(peers[1], "1000")
-        self.assertLessEqual({f"{host}:9001" for host in HONEST}, set(peers[3:]))
+        size, _, *peers = self.crowded.ask("PEERS " + CONTENT_ID).split()[1:]
+        self.assertEqual(size, "1000")
+        self.assertLessEqual({f"{host}:9001" for host in HONEST}, set(peers))
         self.assertLessEqual(sum(peer.startswith(EVIL) for peer in peers), 4)
         self.assertEqual(self.crowded.ask("LOOKUP " + NAME).split()[1], "1000")
-        found = self.find()
+        found = self.found()
         self.assertEqual(len(found), 16)
         self.assertTrue(found[0].startswith(CONTENT_ID), "shared furthest")
 
@@ -59,7 +66,7 @@ class CrowdedTrackersTest(P2pTest):
         content_id = a.share(self.path(NAME))["content_id"]
         self.crowded.wait_lists(NAME, a.address)
         self.crowd(content_id)
-        self.assertTrue([line for line in self.find() if line.startswith(content_id)])
+        self.assertTrue([line for line in self.found() if line.startswith(content_id)])
         got = d.get(content_id, self.path("got"))
         self.assertEqual(got["state"], "complete")
         self.assert_same_file(self.path("got"), digest)

@@ -203,13 +203,16 @@ class TrackerOperationTest(P2pTest):
                 writer.join()
                 return oks
 
+        # One network alone can not fill it.
+        hosts = [b"10.9.%d.%d:9" % (i % 200, i // 200) for i in range(2_000)]
+
         def of_one_name():
             return [b"10.%d.%d.%d:9" % (i >> 16, i >> 8 & 255, i & 255) for i in range(count)]
-        self.assertGreater(ask_all([b"REGISTER %d.bin 7 127.0.0.1:9\n" % i for i in range(count)]),
-                           50_000)
+        self.assertGreater(ask_all([b"REGISTER %d.bin 7 %s\n" % (i, hosts[i % len(hosts)])
+                                    for i in range(count)]), 50_000)
         full = self.figures(tracker)
         self.assertGreater(int(full["registry_bytes"]), (limit_mib - 1) * MIB)
-        self.assertEqual(ask_all([b"UNREGISTER 127.0.0.1:9\n"]), 1)
+        self.assertEqual(ask_all([b"UNREGISTER %s\n" % host for host in hosts]), len(hosts))
         self.assertEqual(self.figures(tracker)["registry_bytes"], "0")
         self.assertGreater(ask_all([b"REGISTER one 7 %s\n" % peer for peer in of_one_name()]),
                            100_000)
