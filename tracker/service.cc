@@ -86,7 +86,9 @@ void Service::Visitor::operator()(const wire::RegisterRequest& request) const {
       }
       return AnswerTtl();
     case Registry::Outcome::kQuota:
-      return Error(429, "this address has as many registrations as it may; unregister some first");
+      return Error(429,
+                   "this address, or its network, has as many registrations as it may; unregister "
+                   "some first");
     case Registry::Outcome::kFull:
       return Error(503, "the tracker is full; try again later or use another one");
   }
