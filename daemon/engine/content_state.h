@@ -1,8 +1,11 @@
 // What a transfer knows of its content and where it is on disk. Belongs to the engine loop.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <utility>
 
+#include "absl/status/status.h"
 #include "absl/types/optional.h"
 #include "core/base/chunk_part.h"
 #include "core/base/ids.h"
@@ -15,13 +18,41 @@
 
 namespace p2p::engine {
 
+// Chunk hashes while they come: they change, so they are the engine loop's alone and cannot be
+// copied into a job. Workers get them once nothing of them changes any more.
+class KnownHashes {
+ public:
+  KnownHashes() = default;
+  explicit KnownHashes(content::ChunkHashes hashes)
+      : hashes_(std::make_shared<content::ChunkHashes>(std::move(hashes))) {}
+  KnownHashes(KnownHashes&&) = default;
+  KnownHashes& operator=(KnownHashes&&) = default;
+
+  friend bool operator==(const KnownHashes& hashes, std::nullptr_t) {
+    return hashes.hashes_ == nullptr;
+  }
+  friend bool operator!=(const KnownHashes& hashes, std::nullptr_t) { return !(hashes == nullptr); }
+  const content::ChunkHashes& operator*() const { return *hashes_; }
+  const content::ChunkHashes* operator->() const { return hashes_.get(); }
+
+  absl::Status Add(FileIndex file, const content::HashRange& range) {
+    return hashes_->Complete() ? absl::OkStatus() : hashes_->Add(file, range);
+  }
+  // nullptr before.
+  std::shared_ptr<const content::ChunkHashes> WhenComplete() const {
+    return hashes_ != nullptr && hashes_->Complete() ? hashes_ : nullptr;
+  }
+
+ private:
+  std::shared_ptr<content::ChunkHashes> hashes_;
+};
+
 struct ContentState {
   absl::optional<ContentId> id;
   std::shared_ptr<const content::Layout>
       layout;  // known with the manifest; alone for original peers
   std::shared_ptr<const content::Manifest> manifest;  // nullptr until known, and for original peers
-  std::shared_ptr<content::ChunkHashes>
-      hashes;  // with the manifest; shared with others only once complete
+  KnownHashes hashes;                                 // with the manifest
   std::shared_ptr<store::FileChunkManager> store;
   // Every chunk is in its final place and verified.
   bool whole = false;

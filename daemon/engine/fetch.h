@@ -3,6 +3,8 @@
 // engine loop.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -47,7 +49,9 @@ struct FetchSource {
   std::vector<std::string> peers;       // others that are known from the start
 };
 
-class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost {
+class Fetch : public std::enable_shared_from_this<Fetch>,
+              public PeerSearchHost,
+              public HaveJournalHost {
  public:
   Fetch(Runtime* runtime, Links* links, Trackers* trackers, TransferId id, ContentState* content,
         FetchHost* host, FetchSource source);
@@ -57,15 +61,16 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   // The verified manifest, and what is known of its chunk hashes: all, where another transfer had
   // them. Also before Start.
   void UseManifest(std::shared_ptr<const content::Manifest> manifest, content::ChunkHashes hashes);
-  // Where chunks go; what is there already, checked; and what the catalog says of it.
-  void OnStoreReady(ChunkSet have, ChunkSet committed);
+  // There is a place for chunks, whose ledger says what is there already, checked; and what the
+  // catalog says of it.
+  void OnStoreReady(store::DurableChunks committed);
   // Commits what is written and ends; `done` runs when the catalog has it. Again: waits for the
   // same.
   void Stop(std::function<void()> done);
   // For a user who resumes or a tracker that came back: no waits.
   void HuntNow() { search_->HuntNow(); }
   // Chunks that turned out bad on disk are fetched again.
-  void OnLostHere(const ChunkSet& lost);
+  void OnBadHere(const ChunkSet& bad);
 
   void OnPeerHello(Link& link);
   void OnAccepted(Link& link);
@@ -78,10 +83,8 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   // Why nothing moves, or "".
   std::string Waiting() const;
   const PeerBook& peers() const { return search_->book(); }
-  // What the catalog says is here; nullptr before there is a place for it.
-  const ChunkSet* committed() const {
-    return journal_ == nullptr ? nullptr : &journal_->committed();
-  }
+  // Says what the catalog has; nullptr before there is a place for chunks.
+  const HaveJournal* journal() const { return journal_.get(); }
   const ChunkSet* have() const { return swarm_ == nullptr ? nullptr : &swarm_->have(); }
 
  private:
@@ -102,6 +105,7 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   struct StoredChunk {
     LinkId from;
     ChunkPart part;
+    uint64_t losses = 0;  // of the disk, before it was written
     bool good = false;
     absl::Status stored;
     absl::optional<ProvenLeaves> leaves;
@@ -128,6 +132,9 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   void OnDialled(Link& link) override;
   int useful_links() const override;
   ByteCount bytes_left() const override;
+  // HaveJournalHost.
+  void OnLostOnDisk(const std::vector<ChunkIndex>& lost) override;
+  void OnJournalError(const absl::Status& status) override;
 
   // Peers.
   void Greet(Link& link);
@@ -160,8 +167,12 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   static std::vector<StoredChunk> CheckAndWrite(store::FileChunkManager* store,
                                                 std::vector<ArrivedChunk> chunks);
   static StoredChunk CheckAndWriteLeaves(store::FileChunkManager* store, ArrivedChunk* leaves);
+  void OnStored(const std::vector<StoredChunk>& results);
   void OnChunkStored(const StoredChunk& result);
+  void OnLostHere(ChunkIndex chunk);
+  void FlushJournal(std::function<void()> done);
   void TellHaves();
+  void TellLost();
   void CheckDone();
 
   Runtime* const runtime_;
@@ -195,7 +206,12 @@ class Fetch : public std::enable_shared_from_this<Fetch>, public PeerSearchHost 
   std::vector<ArrivedChunk> arrived_;  // not yet handed to a worker
   uint64_t arrived_bytes_ = 0;
   int store_jobs_ = 0;
-  std::vector<ChunkPart> fresh_;  // verified and not yet told to others
+  // Jobs that have not begun when it stops write nothing more.
+  const std::shared_ptr<std::atomic<bool>> writes_stopped_ =
+      std::make_shared<std::atomic<bool>>(false);
+  std::vector<std::function<void()>> after_stores_;  // run when the last job has ended
+  std::vector<ChunkPart> fresh_;                     // verified and not yet told to others
+  std::vector<ChunkIndex> lost_;  // that others may believe to be here, and are not yet told
   RateMeter down_;
 };
 

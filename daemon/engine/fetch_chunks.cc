@@ -10,10 +10,13 @@
 
 namespace p2p::engine {
 
-void Fetch::OnStoreReady(ChunkSet have, ChunkSet committed) {
+void Fetch::OnStoreReady(store::DurableChunks committed) {
   if (stopped_) return;
+  journal_ = std::make_shared<HaveJournal>(runtime_, id_, content_->store, std::move(committed),
+                                           weak_from_this());
+  ChunkSet have = journal_->Start();
   if (swarm_ == nullptr) {
-    MakeSwarm(have);
+    MakeSwarm(std::move(have));
   } else {
     // Links may have joined meanwhile: what they said of their chunks is kept, and they are told.
     for (uint32_t i = have.NextMember(0); i < have.size(); i = have.NextMember(i + 1)) {
@@ -22,21 +25,36 @@ void Fetch::OnStoreReady(ChunkSet have, ChunkSet committed) {
     }
   }
   store_ready_ = true;
-  journal_ = std::make_shared<HaveJournal>(
-      runtime_, id_, content_->store, std::move(have), std::move(committed),
-      Guard([this](absl::Status status) { host_->OnStoreProblem(status); }));
   CheckDone();
   SchedulePump();
 }
 
-void Fetch::OnLostHere(const ChunkSet& lost) {
-  for (uint32_t i = lost.NextMember(0); i < lost.size(); i = lost.NextMember(i + 1)) {
-    swarm_->OnChunkLostHere(ChunkIndex(i));
-    content_->trees.Forget(ChunkIndex(i));
-    if (journal_ != nullptr) journal_->OnLost(ChunkIndex(i));
-  }
+void Fetch::OnBadHere(const ChunkSet& bad) {
+  for (uint32_t i = bad.NextMember(0); i < bad.size(); i = bad.NextMember(i + 1))
+    OnLostHere(ChunkIndex(i));
+  if (journal_ != nullptr) journal_->OnBad(bad);
   CheckDone();
   SchedulePump();
+}
+
+void Fetch::OnLostOnDisk(const std::vector<ChunkIndex>& lost) {
+  if (stopped_) return;
+  spdlog::warn("transfer {}: {} chunks were lost on their way to the disk; they are fetched again",
+               id_.value(), lost.size());
+  for (const ChunkIndex chunk : lost) OnLostHere(chunk);
+  SchedulePump();
+}
+
+void Fetch::OnJournalError(const absl::Status& status) {
+  if (!stopped_) host_->OnStoreProblem(status);
+}
+
+void Fetch::OnLostHere(ChunkIndex chunk) {
+  const bool was_whole = swarm_->have().Has(chunk);
+  swarm_->OnChunkLostHere(chunk);
+  content_->trees.Forget(chunk);
+  // Of one that was here in part others find out when they ask.
+  if (was_whole) lost_.push_back(chunk);
 }
 
 void Fetch::SchedulePump() {
@@ -130,18 +148,27 @@ void Fetch::StoreArrived() {
   arrived_bytes_ = 0;
   runtime_->RunOnDisk(
       store::WorkerPool::Priority::kUrgent, content_->store->disk(),
-      [store = content_->store, chunks = std::exchange(arrived_, {})]() mutable {
+      [store = content_->store, stopped = writes_stopped_,
+       chunks = std::exchange(arrived_, {})]() mutable {
+        if (*stopped) return std::vector<StoredChunk>();
         return CheckAndWrite(store.get(), std::move(chunks));
       },
-      Guard([this](const std::vector<StoredChunk>& results) {
-        --store_jobs_;
-        for (const StoredChunk& result : results) {
-          OnChunkStored(result);
-          if (stopped_) return;
-        }
-        CheckDone();
-        SchedulePump();
-      }));
+      // Also once it has stopped: what it commits last is its files as they are then.
+      [self = shared_from_this()](const std::vector<StoredChunk>& results) {
+        --self->store_jobs_;
+        if (!self->stopped_) self->OnStored(results);
+        if (self->store_jobs_ > 0) return;
+        for (const auto& next : std::exchange(self->after_stores_, {})) next();
+      });
+}
+
+void Fetch::OnStored(const std::vector<StoredChunk>& results) {
+  for (const StoredChunk& result : results) {
+    OnChunkStored(result);
+    if (stopped_) return;
+  }
+  CheckDone();
+  SchedulePump();
 }
 
 std::vector<Fetch::StoredChunk> Fetch::CheckAndWrite(store::FileChunkManager* store,
@@ -153,14 +180,17 @@ std::vector<Fetch::StoredChunk> Fetch::CheckAndWrite(store::FileChunkManager* st
     }
   }
   const std::vector<Hash256> hashes = content::HashOfEach(to_hash);
+  const auto ledger = store->ledger();
   auto hash = hashes.begin();
   std::vector<StoredChunk> results;
   for (ArrivedChunk& chunk : chunks) {
+    const uint64_t losses = ledger == nullptr ? 0 : ledger->losses();
     if (!chunk.part.whole()) {
       results.push_back(CheckAndWriteLeaves(store, &chunk));
+      results.back().losses = losses;
       continue;
     }
-    StoredChunk result{chunk.from, chunk.part, true, {}, {}};
+    StoredChunk result{chunk.from, chunk.part, losses, true, {}, {}};
     if (chunk.expected.has_value()) result.good = *hash++ == *chunk.expected;
     if (result.good) result.stored = store->WriteChunk(chunk.part.chunk, chunk.data.span());
     chunk.data = ChunkBuffer();
@@ -172,7 +202,7 @@ std::vector<Fetch::StoredChunk> Fetch::CheckAndWrite(store::FileChunkManager* st
 Fetch::StoredChunk Fetch::CheckAndWriteLeaves(store::FileChunkManager* store,
                                               ArrivedChunk* leaves) {
   const ChunkPart& part = leaves->part;
-  StoredChunk result{leaves->from, part, false, {}, {}};
+  StoredChunk result{leaves->from, part, 0, false, {}, {}};
   if (!leaves->expected.has_value()) return result;
   content::ChunkTree tree(*leaves->expected, store->layout().ChunkLength(part.chunk),
                           leaves->file_bytes);
@@ -199,6 +229,11 @@ void Fetch::OnChunkStored(const StoredChunk& result) {
     host_->OnStoreProblem(result.stored);
     return;
   }
+  if (!journal_->IsThere(chunk, result.losses)) {
+    // Lost since it was written, like all that came with it.
+    swarm_->OnNotStored(result.from, result.part);
+    return;
+  }
   if (link != nullptr) ++link->chunks_down;
   if (result.leaves.has_value()) {
     const ProvenLeaves& leaves = *result.leaves;
@@ -214,13 +249,31 @@ void Fetch::OnChunkStored(const StoredChunk& result) {
   if (!std::exchange(told_first_chunk_, true)) host_->OnFirstChunk();
 }
 
+void Fetch::TellLost() {
+  const std::vector<ChunkIndex> lost = std::exchange(lost_, {});
+  if (lost.empty()) return;
+  links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
+    if (!link.subscribed) return;
+    link.io->Do([lost](session::PeerSession& s) {
+      for (auto from = lost.begin(); from != lost.end();) {
+        auto end = from + 1;
+        while (end != lost.end() && *end == *(end - 1) + ChunkIndex(1)) ++end;
+        s.SendLost(*from, static_cast<uint32_t>(end - from));
+        from = end;
+      }
+    });
+  });
+}
+
 // Whole chunks as runs. Nobody is told what he has.
 void Fetch::TellHaves() {
+  TellLost();
   if (fresh_.empty()) return;
   std::vector<ChunkPart> fresh = std::exchange(fresh_, {});
   // The chunk may be whole by now.
   fresh.erase(std::remove_if(fresh.begin(), fresh.end(),
                              [this](const ChunkPart& part) {
+                               if (!swarm_->Has(part)) return true;  // lost again
                                return !part.whole() &&
                                       (swarm_->have().Has(part.chunk) || swarm_->IsCommon(part));
                              }),
@@ -264,7 +317,17 @@ void Fetch::Stop(std::function<void()> done) {
   manifest_timer_.Disarm();
   hashes_timer_.Disarm();
   content_->swarm = nullptr;
+  arrived_.clear();
   if (journal_ == nullptr) return done();
+  *writes_stopped_ = true;
+  auto flush = [this, self = shared_from_this(), done = std::move(done)]() mutable {
+    FlushJournal(std::move(done));
+  };
+  if (store_jobs_ == 0) return flush();
+  after_stores_.push_back(std::move(flush));
+}
+
+void Fetch::FlushJournal(std::function<void()> done) {
   journal_->Flush([journal = journal_, id = id_, done = std::move(done)](absl::Status status) {
     if (!status.ok()) {
       spdlog::warn("transfer {}: its last chunks are not committed and may be fetched again: {}",

@@ -83,7 +83,7 @@ void Fetch::UseManifest(std::shared_ptr<const content::Manifest> manifest,
                         content::ChunkHashes hashes) {
   content_->manifest = manifest;
   content_->layout = std::shared_ptr<const content::Layout>(manifest, &manifest->layout());
-  content_->hashes = std::make_shared<content::ChunkHashes>(std::move(hashes));
+  content_->hashes = KnownHashes(std::move(hashes));
   MakeSwarm(ChunkSet(content_->layout->chunk_count()));
   host_->OnManifest();
   for (const auto& [file, range] : std::exchange(early_hashes_, {}))
@@ -115,7 +115,7 @@ void Fetch::TakeHashes(Link* link, FileIndex file, const content::HashRange& ran
   hashes_asked_.erase({file, range.first});
   hashes_timer_.Disarm();  // something comes
   const absl::Status added = file.value() < content_->layout->files().size()
-                                 ? content_->hashes->Add(file, range)
+                                 ? content_->hashes.Add(file, range)
                                  : absl::InvalidArgumentError("no such file");
   if (!added.ok()) {
     if (link != nullptr) Ban(*link, absl::StrCat("it sent wrong chunk hashes: ", added.message()));

@@ -29,9 +29,10 @@ Transfer::~Transfer() = default;
 struct Transfer::Loaded {
   absl::Status status;
   std::shared_ptr<const content::Manifest> manifest;
-  std::shared_ptr<content::ChunkHashes> hashes;
+  KnownHashes hashes;
   std::vector<store::FileIdentity> identities;
-  std::string have;
+  store::DurableChunks have;
+  std::vector<store::FileIdentity> part_files;
   bool damaged = false;
 };
 
@@ -58,6 +59,7 @@ void Transfer::LoadContent() {
         }
         loaded.identities = std::move(raw->identities);
         loaded.have = std::move(raw->have);
+        loaded.part_files = std::move(raw->part_files);
         loaded.damaged = raw->damaged;
         if (raw->info.empty()) return loaded;
         absl::StatusOr<content::Manifest> manifest = content::Manifest::Parse(std::move(raw->info));
@@ -66,12 +68,12 @@ void Transfer::LoadContent() {
           return loaded;
         }
         loaded.manifest = std::make_shared<const content::Manifest>(*std::move(manifest));
-        loaded.hashes = std::make_shared<content::ChunkHashes>(loaded.manifest);
+        loaded.hashes = KnownHashes(content::ChunkHashes(loaded.manifest));
         if (raw->chunk_hashes.empty()) return loaded;
         absl::StatusOr<content::ChunkHashes> hashes =
             content::ChunkHashes::Decode(loaded.manifest, raw->chunk_hashes);
         if (hashes.ok()) {
-          *loaded.hashes = *std::move(hashes);
+          loaded.hashes = KnownHashes(*std::move(hashes));
         } else {
           loaded.status = hashes.status();
         }
@@ -83,19 +85,21 @@ void Transfer::LoadContent() {
         }
         loaded_ = true;
         content_.manifest = loaded.manifest;
-        content_.hashes = loaded.hashes;
+        content_.hashes = std::move(loaded.hashes);
         identities_ = std::move(loaded.identities);
-        was_damaged_ = loaded.damaged;
+        part_files_ = std::move(loaded.part_files);
+        cut_off_ = host_->last_run_was_unclean();
+        may_have_more_ = cut_off_ || loaded.damaged;
         placed_ = loaded.manifest != nullptr || !loaded.have.empty() || loaded.damaged;
         part_waits_for_hashes_ = placed_ && loaded.manifest == nullptr;
+        resting_have_ = std::move(loaded.have);
         if (content_.manifest != nullptr) {
           content_.layout = std::shared_ptr<const content::Layout>(content_.manifest,
                                                                    &content_.manifest->layout());
-          resting_have_ = ChunkSet(content_.layout->chunk_count());
-        } else if (!record_.verified) {
-          resting_have_ = ChunkSet(static_cast<uint32_t>(loaded.have.size() * 8));
+          resting_have_.Fit(content_.layout->chunk_count());
+        } else if (record_.verified) {
+          resting_have_ = store::DurableChunks();
         }
-        resting_have_.AddBytes(ChunkIndex(0), loaded.have);
         // A share may be well again; a download's reason stands until the user resumes it.
         if (!record_.error.empty() && record_.kind == store::TransferKind::kDownload &&
             !record_.finished) {
@@ -111,6 +115,7 @@ void Transfer::Continue() {
   if (!loaded_) return LoadContent();
   // A have-set that is still being committed would replace that of the next fetch.
   if (stopping_ != nullptr) return AfterStopping(Guard([this] { Continue(); }));
+  if (placing_) return AfterPlacing(Guard([this] { Continue(); }));
   if (record_.kind == store::TransferKind::kShare) {
     return content_.manifest == nullptr ? HashShare() : OpenWhole();
   }
@@ -155,8 +160,8 @@ void Transfer::SaveRecord() {
 
 uint64_t Transfer::RestingBytes() const {
   uint64_t bytes = 0;
-  for (uint32_t i = resting_have_.NextMember(0); i < resting_have_.size();
-       i = resting_have_.NextMember(i + 1)) {
+  const ChunkSet& have = resting_have_.chunks();
+  for (uint32_t i = have.NextMember(0); i < have.size(); i = have.NextMember(i + 1)) {
     bytes += content_.layout->ChunkLength(ChunkIndex(i));
   }
   return bytes;
@@ -164,6 +169,8 @@ uint64_t Transfer::RestingBytes() const {
 
 void Transfer::StopWork(std::function<void()> done) {
   ++epoch_;
+  finishing_ = verify_when_finished_ = false;
+  suspects_.clear();
   disk_timer_.Disarm();
   if (progress_ != nullptr) progress_->cancelled = true;
   progress_.reset();
@@ -179,19 +186,36 @@ void Transfer::StopWork(std::function<void()> done) {
   });
   if (fetch_ == nullptr) return AfterStopping(std::move(done));
   const auto fetch = std::exchange(fetch_, nullptr);
-  if (fetch->have() != nullptr) resting_have_ = *fetch->have();
   stopping_ = fetch;
   fetch->Stop([self = shared_from_this(), fetch, done = std::move(done)] {
     if (self->stopping_ == fetch) self->stopping_ = nullptr;
     // What was written without being made durable may be lost: only the committed part stands.
-    if (fetch->committed() != nullptr) self->resting_have_ = *fetch->committed();
+    if (const HaveJournal* journal = fetch->journal()) self->TakeCommitted(*journal);
     done();
   });
+}
+
+void Transfer::TakeCommitted(const HaveJournal& journal) {
+  resting_have_ = journal.committed();
+  part_files_.resize(content_.layout->files().size());
+  for (const auto& [file, identity] : journal.committed_files())
+    part_files_[file.value()] = identity;
 }
 
 void Transfer::AfterStopping(std::function<void()> done) {
   if (stopping_ == nullptr) return done();
   stopping_->Stop(std::move(done));
+}
+
+void Transfer::AfterPlacing(std::function<void()> done) {
+  if (!placing_) return done();
+  after_placing_.push_back(std::move(done));
+}
+
+void Transfer::EndPlacing(std::shared_ptr<store::FileChunkManager> store) {
+  placing_ = false;
+  if (store != nullptr) content_.store = std::move(store);
+  for (const auto& next : std::exchange(after_placing_, {})) next();
 }
 
 void Transfer::AfterCatalog(std::function<void()> done) {
@@ -232,8 +256,17 @@ void Transfer::GoOn() {
 
 absl::Status Transfer::Verify() {
   if (progress_ != nullptr) return absl::OkStatus();  // being hashed or checked already
+  if (finishing_ && record_.verified) {
+    verify_when_finished_ = true;
+    SetState(TransferState::kChecking);
+    return absl::OkStatus();
+  }
   if (fetch_ != nullptr && fetch_->have() != nullptr && content_.store != nullptr &&
       content_.hashes != nullptr) {
+    if (content_.hashes.WhenComplete() == nullptr) {
+      return absl::UnavailableError(
+          "its chunk hashes are not all here yet, which would tell; try again in a moment");
+    }
     VerifyPart();
     return absl::OkStatus();
   }
@@ -254,24 +287,28 @@ void Transfer::Stop(std::function<void()> done) { StopWork(std::move(done)); }
 
 void Transfer::Remove(bool with_data, std::function<void(absl::Status)> done) {
   const bool unfinished = record_.kind == store::TransferKind::kDownload && !record_.finished;
-  StopWork(
-      [this, keep = shared_from_this(), with_data, unfinished, done = std::move(done)]() mutable {
-        auto forget = [runtime = runtime_, id = record_.id,
-                       done = std::move(done)](absl::Status removed) mutable {
-          runtime->RunOnCatalog([id](store::Catalog& catalog) { return catalog.Remove(id); },
-                                [removed, done = std::move(done)](absl::Status forgotten) {
-                                  done(forgotten.ok() ? removed : forgotten);
-                                });
-        };
-        // A .part is of no use to anyone else.
-        const bool is_part = content_.store != nullptr && content_.store->is_part();
-        if (content_.store == nullptr || !(with_data || (unfinished && is_part))) {
-          return forget(absl::OkStatus());
-        }
-        runtime_->RunOnWorker(
-            store::WorkerPool::Priority::kUrgent,
-            [store = content_.store] { return store->RemoveFiles(); }, std::move(forget));
-      });
+  auto remove = [this, keep = shared_from_this(), with_data, unfinished,
+                 done = std::move(done)]() mutable {
+    auto forget = [runtime = runtime_, id = record_.id,
+                   done = std::move(done)](absl::Status removed) mutable {
+      runtime->RunOnCatalog([id](store::Catalog& catalog) { return catalog.Remove(id); },
+                            [removed, done = std::move(done)](absl::Status forgotten) {
+                              done(forgotten.ok() ? removed : forgotten);
+                            });
+    };
+    // A .part is of no use to anyone else.
+    const bool is_part = content_.store != nullptr && content_.store->is_part();
+    if (content_.store == nullptr || !(with_data || (unfinished && is_part))) {
+      return forget(absl::OkStatus());
+    }
+    runtime_->RunOnWorker(
+        store::WorkerPool::Priority::kUrgent,
+        [store = content_.store] { return store->RemoveFiles(); }, std::move(forget));
+  };
+  // What is just being made is there a moment later, and nobody's any more.
+  StopWork([this, keep = shared_from_this(), remove = std::move(remove)]() mutable {
+    AfterPlacing(std::move(remove));
+  });
 }
 
 bool Transfer::IsActive() const {

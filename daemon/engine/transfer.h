@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "core/content/magnet.h"
 #include "daemon/engine/content_state.h"
 #include "daemon/engine/engine.h"
@@ -86,6 +87,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
  private:
   struct Loaded;
   struct Place;
+  struct Reopened;
 
   // Wraps a callback so that it does nothing once the work that it belongs to was stopped.
   template <typename F>
@@ -106,7 +108,11 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   uint64_t RestingBytes() const;  // what resting_have_ adds up to
   // `done` runs when the last fetch, if there was one, has committed what it wrote.
   void StopWork(std::function<void()> done);
+  // Runs `done` when no worker is making or opening the .part, which content_ then has.
+  void AfterPlacing(std::function<void()> done);
+  void EndPlacing(std::shared_ptr<store::FileChunkManager> store);
   void AfterStopping(std::function<void()> done);
+  void TakeCommitted(const HaveJournal& journal);
   // Runs `done` when the catalog has every change that was asked of it until now.
   void AfterCatalog(std::function<void()> done);
 
@@ -119,6 +125,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   // For want of descriptors or memory: that tells nothing about the files.
   void TryAgainSoon(const absl::Status& why, std::function<void()> what);
   void CheckAll();
+  void CheckSuspects();
   void LookForChanges();
   void Gone();
   void LookForFiles();
@@ -139,20 +146,24 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void SavePlace();
   void SaveHashes();
   void CreatePart();
+  void OnPartCreated(const absl::Status& created);
   void CompareExisting();
   void CopyFrom(const Transfer& sibling);
   void ReopenPart();
+  void OnPartReopened(Reopened result);
   // Leaves `have` of what the catalog says is there.
-  void CommitLess(ChunkSet have, std::function<void()> then);
-  void CheckUncommitted(ChunkSet uncertain);
+  void CommitLess(store::DurableChunks have, std::function<void()> then);
+  void AdoptReopened();
+  void CheckFound(ChunkSet uncertain);
   void RememberPlace();
-  void UseStore(ChunkSet have);
+  void UseStore();
   void VerifyPart();
   void OnFinished(std::vector<store::FileIdentity> identities);
   void WaitForDisk(const absl::Status& status);
   void LookForSpace(std::string reason, bool may_go_on);
   // `hint`: what helps.
   void WaitForPlace(const absl::Status& status, absl::string_view hint);
+  void WaitForMount(const absl::Status& status);
   void LookForPlace();
   void Announce(bool partial);
 
@@ -175,8 +186,10 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   TransferHost* const host_;
   store::TransferRecord record_;
   ContentState content_;
-  // What the catalog says is there of an unfinished download, while no Fetch runs.
-  ChunkSet resting_have_;
+  // What the catalog says is there of an unfinished download, while no Fetch runs, and of its
+  // files.
+  store::DurableChunks resting_have_;
+  std::vector<store::FileIdentity> part_files_;
   std::vector<store::FileIdentity> identities_;  // as TransferContent has them
 
   TransferState state_ = TransferState::kQueued;
@@ -190,13 +203,22 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   std::shared_ptr<Fetch> stopping_;  // the last one, while it commits what it wrote
   std::shared_ptr<Serving> serving_;
   PeerExchange exchange_;
-  bool was_damaged_ = false;  // what the catalog held of it: nothing is known to be committed
-  bool loaded_ = false;       // what the catalog holds of its content
+  // What the catalog held of it was damaged, or the last run was cut off: there may be more than
+  // was committed.
+  bool may_have_more_ = false;
+  bool cut_off_ = false;  // the last run
+  bool loaded_ = false;   // what the catalog holds of its content
   // A .part at record_.path is ours: the catalog said so before it was made.
   bool placed_ = false;
   // The catalog lost its manifest: it is opened once the hashes are here that tell what it holds.
   bool part_waits_for_hashes_ = false;
   bool exists_at_target_ = false;  // something stands where the download should go: compare it
+  bool placing_ = false;           // a worker makes or opens the .part
+  std::vector<std::function<void()>> after_placing_;
+  // Everything is fetched, and it gets its final name; `verify` waits for that.
+  bool finishing_ = false;
+  bool verify_when_finished_ = false;
+  absl::flat_hash_set<FileIndex> suspects_;  // to be checked when the check that runs has ended
   net::Timer disk_timer_;
 };
 

@@ -58,12 +58,12 @@ void Transfer::OnPlaceFound(Place place) {
 // Before anything is made there: a .part that a crash leaves is then known as ours, and not yet as
 // holding what an earlier one held.
 void Transfer::SavePlace() {
-  resting_have_ = ChunkSet(content_.layout->chunk_count());
-  const auto hashes =
-      content_.manifest != nullptr && content_.hashes->Complete() ? content_.hashes : nullptr;
+  resting_have_ = store::DurableChunks::None(content_.layout->chunk_count());
+  part_files_.clear();
+  const auto hashes = content_.hashes.WhenComplete();
   runtime_->RunOnCatalog(
       [record = record_, manifest = content_.manifest, hashes,
-       none = resting_have_.ToBytes()](store::Catalog& catalog) {
+       none = resting_have_](store::Catalog& catalog) {
         store::TransferContent content;
         content.have = none;
         if (manifest != nullptr) content.info = manifest->info();
@@ -81,6 +81,7 @@ void Transfer::SavePlace() {
 }
 
 void Transfer::CreatePart() {
+  placing_ = true;
   runtime_->RunOnWorker(
       Priority::kUrgent,
       [files = runtime_->files, target = record_.path, layout = content_.layout,
@@ -88,15 +89,22 @@ void Transfer::CreatePart() {
         return store::FileChunkManager::CreatePart(
             files, target, layout, store::FileChunkManager::ReservedBeside(files, target, others));
       },
-      Guard([this](const absl::StatusOr<std::shared_ptr<store::FileChunkManager>>& created) {
-        if (!created.ok()) return Fail(created.status());
-        content_.store = *created;
-        RememberPlace();
-        const std::shared_ptr<Transfer> sibling =
-            content_.id.has_value() ? host_->FindSibling(*this) : nullptr;
-        if (sibling != nullptr && sibling->content_.whole) return CopyFrom(*sibling);
-        UseStore(ChunkSet(content_.layout->chunk_count()));
-      }));
+      // Also when it was stopped meanwhile: whoever removes it has to know.
+      [self = shared_from_this(),
+       then = Guard([this](const absl::Status& created) { OnPartCreated(created); })](
+          const absl::StatusOr<std::shared_ptr<store::FileChunkManager>>& created) mutable {
+        self->EndPlacing(created.ok() ? *created : nullptr);
+        then(created.status());
+      });
+}
+
+void Transfer::OnPartCreated(const absl::Status& created) {
+  if (!created.ok()) return Fail(created);
+  RememberPlace();
+  const std::shared_ptr<Transfer> sibling =
+      content_.id.has_value() ? host_->FindSibling(*this) : nullptr;
+  if (sibling != nullptr && sibling->content_.whole) return CopyFrom(*sibling);
+  UseStore();
 }
 
 void Transfer::CopyFrom(const Transfer& sibling) {
@@ -104,9 +112,9 @@ void Transfer::CopyFrom(const Transfer& sibling) {
   runtime_->RunOnWorker(
       Priority::kBulk,
       [from = sibling.content_.store, to = content_.store, manifest = content_.manifest,
-       hashes = sibling.content_.hashes, progress = progress_] {
+       hashes = sibling.content_.hashes.WhenComplete(), progress = progress_] {
         const content::Layout& layout = manifest->layout();
-        ChunkSet copied(layout.chunk_count());
+        const auto ledger = to->ledger();
         std::vector<uint8_t> buffer(limits::kChunkBytes);
         for (uint32_t i = 0; i < layout.chunk_count() && !progress->cancelled; ++i) {
           const ChunkIndex chunk(i);
@@ -116,16 +124,16 @@ void Transfer::CopyFrom(const Transfer& sibling) {
           if (!from->ReadChunk(chunk, data).ok()) continue;
           if (content::ChunkHash(data, layout.file(place.file).length) != hashes->Get(chunk))
             continue;
+          const uint64_t losses = ledger->losses();
           if (!to->WriteChunk(chunk, data).ok()) break;  // the fetch that follows says why
-          copied.Add(chunk);
+          if (ledger->IsThere(chunk, losses)) ledger->Keep(chunk);
           progress->bytes_done += place.length;
         }
-        if (!to->Sync().ok()) copied.Clear();
-        return copied;
+        return absl::OkStatus();
       },
-      Guard([this](ChunkSet copied) {
+      Guard([this](const absl::Status&) {
         progress_.reset();
-        UseStore(std::move(copied));
+        UseStore();
       }));
 }
 
@@ -159,98 +167,6 @@ void Transfer::CompareExisting() {
       }));
 }
 
-void Transfer::ReopenPart() {
-  struct Reopened {
-    absl::StatusOr<std::shared_ptr<store::FileChunkManager>> store = absl::UnknownError("");
-    ChunkSet have;
-    ChunkSet uncertain;
-    bool adopted = false;
-    absl::Status place;
-  };
-  SetState(TransferState::kChecking);
-  const bool recheck = (host_->last_run_was_unclean() || was_damaged_) &&
-                       content_.hashes != nullptr && content_.hashes->Complete();
-  runtime_->RunOnWorker(
-      Priority::kUrgent,
-      [files = runtime_->files, path = record_.path, layout = content_.layout, have = resting_have_,
-       place = identities_, recheck, adopt = content_.manifest != nullptr] {
-        Reopened result;
-        result.have = have;
-        result.uncertain = ChunkSet(have.size());
-        // Cut off before the place was chosen.
-        if (absl::EndsWith(path, "/")) {
-          result.store = absl::NotFoundError("no place chosen yet");
-          return result;
-        }
-        if (!have.None() &&
-            store::FileChunkManager::LookAtPart(files, path, layout, &result.have).ok() &&
-            !(result.have == have)) {
-          result.store = absl::AbortedError("less is there than the catalog claims");
-          return result;
-        }
-        result.store = store::FileChunkManager::ReopenPart(files, path, layout, &result.have);
-        if (result.store.ok() && recheck) {
-          // Written but not committed when the last run was cut off: worth hashing, not worth
-          // fetching again.
-          result.uncertain = (*result.store)->PossiblyWritten();
-          result.uncertain.Remove(result.have);
-        } else if (absl::IsNotFound(result.store.status()) && adopt) {
-          // Cut off between the final name and the catalog.
-          auto adopted = store::FileChunkManager::AdoptFinished(files, path, layout);
-          result.adopted = adopted.ok();
-          if (adopted.ok()) result.store = *std::move(adopted);
-        }
-        if (absl::IsNotFound(result.store.status())) {
-          result.place = store::FileChunkManager::CheckSameDirectory(
-              files, path, place.empty() ? store::FileIdentity() : place.front());
-        }
-        return result;
-      },
-      Guard([this](Reopened result) {
-        if (absl::IsAborted(result.store.status())) {
-          return CommitLess(std::move(result.have), [this] { ReopenPart(); });
-        }
-        if (!result.place.ok()) return WaitForPlace(result.place, kIsItMounted);
-        if (absl::IsNotFound(result.store.status())) {
-          if (!resting_have_.None()) {
-            spdlog::warn("transfer {}: {}.part is gone with {} of {}; it is fetched anew",
-                         record_.id.value(), Printable(record_.path), HumanBytes(RestingBytes()),
-                         HumanBytes(content_.layout->total_bytes().value()));
-          }
-          if (fetch_ == nullptr) StartFetch({});
-          return MakePlace();
-        }
-        if (!result.store.ok()) return Fail(result.store.status());
-        content_.store = *std::move(result.store);
-        if (result.adopted) {
-          result.uncertain.AddAll();
-          return RunCheck(result.uncertain, [this](store::VerifiedChunks checked) {
-            if (checked.good.All()) return OnFinished(content_.store->identities());
-            content_.store.reset();
-            Fail(absl::AlreadyExistsError(
-                absl::StrCat(Printable(record_.path), " already exists and is something else")));
-          });
-        }
-        // It may have been moved to another disk while the daemon was stopped.
-        RememberPlace();
-        if (!result.uncertain.None()) return CheckUncommitted(result.uncertain);
-        UseStore(resting_have_);
-      }));
-}
-
-// Before anything is made anew: then it looks as if all of it were there.
-void Transfer::CommitLess(ChunkSet have, std::function<void()> then) {
-  if (have == resting_have_) return then();
-  resting_have_ = std::move(have);
-  runtime_->RunOnCatalog([id = record_.id, bytes = resting_have_.ToBytes()](
-                             store::Catalog& catalog) { return catalog.SaveHave(id, bytes); },
-                         Guard([this, then = std::move(then)](absl::Status saved) {
-                           if (!saved.ok())
-                             return Fail(Annotate(saved, "cannot save what is left of it"));
-                           then();
-                         }));
-}
-
 void Transfer::RememberPlace() {
   runtime_->RunOnWorker(
       Priority::kBulk, [store = content_.store] { return store->Place(); },
@@ -274,6 +190,8 @@ void Transfer::WaitForPlace(const absl::Status& status, absl::string_view hint) 
   disk_timer_.Arm(MonotonicNow() + kDiskRetry, [this] { LookForPlace(); });
 }
 
+void Transfer::WaitForMount(const absl::Status& status) { WaitForPlace(status, kIsItMounted); }
+
 void Transfer::LookForPlace() {
   runtime_->RunOnWorker(
       Priority::kBulk,
@@ -288,39 +206,10 @@ void Transfer::LookForPlace() {
       }));
 }
 
-void Transfer::CheckUncommitted(ChunkSet uncertain) {
-  RunCheck(std::move(uncertain), [this](store::VerifiedChunks checked) {
-    ChunkSet have = resting_have_;
-    have.Add(checked.good);
-    UseStore(std::move(have));
-  });
-}
-
-void Transfer::UseStore(ChunkSet have) {
-  SetState(TransferState::kDownloading);
-  if (fetch_ == nullptr) StartFetch({});
-  const bool has_something = !have.None();
-  const std::shared_ptr<Fetch> fetch = fetch_;  // may be gone at the end of the call
-  fetch->OnStoreReady(std::move(have), resting_have_);
-  if (has_something && fetch_ != nullptr) Announce(/*partial=*/true);
-}
-
-void Transfer::VerifyPart() {
-  SetState(TransferState::kChecking);
-  const ChunkSet have = *fetch_->have();
-  RunCheck(have, [this, have](store::VerifiedChunks checked) {
-    ChunkSet lost = have;
-    lost.Remove(checked.good);
-    SetState(TransferState::kDownloading);
-    // Also with nothing lost: the last chunk may have come while this ran.
-    if (fetch_ != nullptr) fetch_->OnLostHere(lost);
-  });
-}
-
 void Transfer::OnStoreProblem(const absl::Status& status) {
   if (fetch_ == nullptr) return;
   if (store::FileChunkManager::IsDiskFull(status)) return WaitForDisk(status);
-  if (absl::IsNotFound(status)) return WaitForPlace(status, kIsItMounted);
+  if (absl::IsNotFound(status)) return WaitForMount(status);
   if (absl::IsPermissionDenied(status) || absl::IsUnavailable(status)) {
     return WaitForPlace(status, "; it goes on by itself when that is possible again");
   }

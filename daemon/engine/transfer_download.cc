@@ -116,11 +116,7 @@ void Transfer::StartOriginalFetch(uint64_t size_bytes, std::vector<std::string> 
     record_.name = name;
     content_.layout = std::make_shared<const content::Layout>(*std::move(layout));
   }
-  if (resting_have_.size() != content_.layout->chunk_count()) {
-    ChunkSet have(content_.layout->chunk_count());
-    have.AddBytes(ChunkIndex(0), resting_have_.ToBytes());
-    resting_have_ = std::move(have);
-  }
+  resting_have_.Fit(content_.layout->chunk_count());
   SetState(TransferState::kDownloading);
   FetchSource source;
   source.original_name = record_.source;
@@ -138,7 +134,7 @@ void Transfer::StartOriginalFetch(uint64_t size_bytes, std::vector<std::string> 
 void Transfer::OnManifest() {
   record_.name = TargetName(record_.source, content_.manifest->layout().name());
   record_.size_bytes = content_.layout->total_bytes().value();
-  resting_have_ = ChunkSet(content_.layout->chunk_count());
+  resting_have_ = store::DurableChunks::None(content_.layout->chunk_count());
   SetState(TransferState::kDownloading);
   // With a place its manifest was lost: the hashes will tell what is there.
   if (!placed_) MakePlace();
@@ -153,7 +149,7 @@ void Transfer::OnHashesComplete() {
 void Transfer::SaveHashes() {
   runtime_->RunOnCatalog(
       [id = record_.id, manifest = content_.manifest,
-       hashes = content_.hashes](store::Catalog& catalog) {
+       hashes = content_.hashes.WhenComplete()](store::Catalog& catalog) {
         return catalog.SaveManifest(id, manifest->info(), hashes->Encode());
       },
       [](absl::Status) {});
@@ -174,6 +170,7 @@ void Transfer::Announce(bool partial) {
 
 void Transfer::OnFetched() {
   if (progress_ != nullptr) return;  // a verification runs: its end decides
+  if (std::exchange(finishing_, true)) return;
   using Identities = std::vector<store::FileIdentity>;
   runtime_->RunOnDisk(
       Priority::kUrgent, content_.store->disk(),
@@ -183,11 +180,13 @@ void Transfer::OnFetched() {
       },
       Guard([this](absl::StatusOr<Identities> finished) {
         if (finished.ok()) return OnFinished(*std::move(finished));
+        finishing_ = false;
         OnStoreProblem(finished.status());
       }));
 }
 
 void Transfer::OnFinished(std::vector<store::FileIdentity> identities) {
+  finishing_ = true;
   identities_ = std::move(identities);
   record_.finished = true;
   record_.error.clear();
@@ -202,6 +201,7 @@ void Transfer::OnFinished(std::vector<store::FileIdentity> identities) {
           spdlog::error("transfer {} is complete, but the catalog cannot say so: {}",
                         record_.id.value(), std::string(saved.message()));
         }
+        finishing_ = false;
         content_.whole = record_.verified;
         if (fetch_ != nullptr) {
           exchange_.Remember(Contacts(), MonotonicNow());
@@ -215,6 +215,7 @@ void Transfer::OnFinished(std::vector<store::FileIdentity> identities) {
         });
         if (record_.verified) {
           Offer();
+          if (std::exchange(verify_when_finished_, false)) CheckAll();
         } else {
           SetState(TransferState::kComplete);
         }

@@ -49,6 +49,8 @@ TransferInfo Transfer::Info() {
     info.bytes_done = progress_->bytes_done;
   } else if (fetch_ != nullptr) {
     info.bytes_done = fetch_->bytes_have();
+  } else if (stopping_ != nullptr) {
+    info.bytes_done = stopping_->bytes_have();
   } else if (content_.layout != nullptr) {
     info.bytes_done = RestingBytes();
   }

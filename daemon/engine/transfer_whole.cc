@@ -60,7 +60,7 @@ void Transfer::OnHashed(store::HashedShare hashed) {
   content_.manifest = hashed.manifest;
   content_.layout =
       std::shared_ptr<const content::Layout>(hashed.manifest, &hashed.manifest->layout());
-  content_.hashes = std::make_shared<content::ChunkHashes>(*hashed.hashes);
+  content_.hashes = KnownHashes(*hashed.hashes);
   content_.id = hashed.manifest->content_id();
   identities_ = std::move(hashed.identities);
   record_.content_id = content_.id;
@@ -68,7 +68,7 @@ void Transfer::OnHashed(store::HashedShare hashed) {
   SetState(TransferState::kChecking);
   // Offered once it is safe: a restart then finds it as it is announced.
   runtime_->RunOnCatalog(
-      [record = record_, manifest = content_.manifest, hashes = content_.hashes,
+      [record = record_, manifest = content_.manifest, hashes = content_.hashes.WhenComplete(),
        identities = identities_](store::Catalog& catalog) {
         store::TransferContent content;
         content.info = manifest->info();
@@ -134,8 +134,8 @@ void Transfer::Offer() {
 void Transfer::RunCheck(ChunkSet which, std::function<void(store::VerifiedChunks)> done) {
   progress_ = std::make_shared<store::WorkProgress>();
   store::VerifyChunks(
-      content_.store, runtime_->workers.get(), content_.manifest, content_.hashes, std::move(which),
-      progress_,
+      content_.store, runtime_->workers.get(), content_.manifest, content_.hashes.WhenComplete(),
+      std::move(which), progress_,
       [runtime = runtime_,
        guarded = Guard([this, done = std::move(done)](store::VerifiedChunks result) {
          progress_.reset();
@@ -207,6 +207,8 @@ void Transfer::OnChecked(std::vector<FileIndex> files, store::VerifiedChunks res
             [](absl::Status) {});
         Offer();
         for (FileIndex file : files) serving_->ResumeFile(file);
+        for (FileIndex file : files) suspects_.erase(file);
+        CheckSuspects();
       }));
 }
 
@@ -230,8 +232,17 @@ void Transfer::LookForChanges() {
 }
 
 void Transfer::OnFileSuspect(FileIndex file) {
-  if (progress_ != nullptr) return;  // a running check covers it, or its end asks again
-  CheckFiles({file});
+  suspects_.insert(file);
+  CheckSuspects();
+}
+
+// Also at the end of a check that began before they were suspected.
+void Transfer::CheckSuspects() {
+  if (progress_ != nullptr || suspects_.empty()) return;
+  std::vector<FileIndex> files(suspects_.begin(), suspects_.end());
+  std::sort(files.begin(), files.end());
+  suspects_.clear();
+  CheckFiles(std::move(files));
 }
 
 // It may stand on a disk that is not mounted yet.

@@ -47,6 +47,7 @@ absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& state_
   } else {
     P2P_RETURN_IF_ERROR(status);
     impl->tables = *std::move(tables);
+    P2P_RETURN_IF_ERROR(impl->tables->Upgrade());
   }
   MakeReserve(state_dir);
   return std::unique_ptr<Catalog>(new Catalog(std::move(impl)));
@@ -56,6 +57,7 @@ absl::StatusOr<std::string> Catalog::Impl::Recover(const std::string& path,
                                                    absl::string_view problem) {
   P2P_ASSIGN_OR_RETURN(const std::string aside, SetAside(path, absl::ToUnixSeconds(absl::Now())));
   P2P_ASSIGN_OR_RETURN(tables, CatalogTables::Open(path));
+  P2P_RETURN_IF_ERROR(tables->Upgrade());
   P2P_RETURN_IF_ERROR(tables->SetClean(false));
   const auto damaged = CatalogTables::Open(aside);
   const size_t taken = damaged.ok() ? tables->TakeOver(damaged->get()) : 0;
@@ -100,7 +102,7 @@ absl::Status Catalog::SaveIdentities(TransferId id, const std::vector<FileIdenti
   return impl_->tables->SaveIdentities(id, identities);
 }
 
-absl::Status Catalog::SaveHave(TransferId id, absl::string_view have) {
+absl::Status Catalog::SaveHave(TransferId id, const DurableChunks& have) {
   return impl_->tables->SaveHave(id, have);
 }
 

@@ -13,6 +13,7 @@
 #include "absl/types/optional.h"
 #include "core/base/chunk_set.h"
 #include "core/base/ids.h"
+#include "daemon/store/durable_chunks.h"
 #include "daemon/store/file_system.h"
 
 namespace p2p::store {
@@ -44,7 +45,10 @@ struct TransferContent {
   std::string chunk_hashes;  // content::ChunkHashes::Encode(); "" when not yet complete
   // Of the files of whole content; of an unfinished download one, its FileChunkManager::Place().
   std::vector<FileIdentity> identities;
-  std::string have;      // ChunkSet::ToBytes(), "" for none; downloads only
+  DurableChunks have;  // of downloads; as loaded it may be of up to 7 chunks more
+  // Of the files of an unfinished download, as they were when `have` was saved; by FileIndex.
+  // Loaded only: they are saved with `have`.
+  std::vector<FileIdentity> part_files;
   bool damaged = false;  // a part was not what had been saved and is left empty: get or hash
                          // it again
 };
@@ -71,10 +75,11 @@ class Catalog {
   absl::Status Remove(TransferId id);                 // OK when there is none of that id
   absl::Status SaveManifest(TransferId id, absl::string_view info, absl::string_view chunk_hashes);
   absl::Status SaveIdentities(TransferId id, const std::vector<FileIdentity>& identities);
-  // The record, and what of its content is not empty.
+  // The record, and what of its content is not empty. With `have` an unfinished download begins
+  // anew: nothing is known of its files.
   absl::Status Save(const TransferRecord& record, const TransferContent& content);
-  // Only chunks that FileChunkManager::Sync() has made durable.
-  absl::Status SaveHave(TransferId id, absl::string_view have);
+  // And the files that changed with it.
+  absl::Status SaveHave(TransferId id, const DurableChunks& have);
 
   // True when the last run did not end with MarkClean(); marks this run as running.
   absl::StatusOr<bool> BeginRun();

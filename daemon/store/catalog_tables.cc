@@ -1,8 +1,10 @@
 #include "daemon/store/catalog_tables.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
 #include "daemon/store/catalog_encoding.h"
@@ -11,46 +13,12 @@
 namespace p2p::store {
 namespace {
 
-// Raised with every change of the tables; the change adds a step that brings older catalogs
-// forward.
-constexpr int64_t kSchemaVersion = 1;
-
-// No shared-memory file: the state directory's lock keeps others out. A small cache: an idle daemon
-// is small.
-constexpr char kSettings[] =
-    "PRAGMA locking_mode=EXCLUSIVE;"
-    "PRAGMA journal_mode=WAL;"
-    "PRAGMA synchronous=FULL;"
-    "PRAGMA foreign_keys=ON;"
-    "PRAGMA secure_delete=OFF;"
-    "PRAGMA mmap_size=0;"
-    "PRAGMA temp_store=MEMORY;"
-    "PRAGMA cache_size=-1024;"             // KiB
-    "PRAGMA journal_size_limit=4194304;";  // bytes
-
-// The big parts have tables of their own, so that committing a have-set does not write a manifest
-// again.
-constexpr char kSchema[] =
-    "BEGIN IMMEDIATE;"
-    "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL);"
-    "CREATE TABLE transfers(id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, name TEXT "
-    "NOT NULL,"
-    " path TEXT NOT NULL, content_id BLOB, source TEXT NOT NULL, paused INTEGER NOT NULL,"
-    " finished INTEGER NOT NULL, verified INTEGER NOT NULL, size_bytes INTEGER NOT NULL, error "
-    "TEXT NOT NULL,"
-    " trackers TEXT NOT NULL, added INTEGER NOT NULL, checksum INTEGER NOT NULL);"
-    "CREATE TABLE manifests(id INTEGER PRIMARY KEY REFERENCES transfers(id) ON DELETE CASCADE,"
-    " info BLOB NOT NULL, chunk_hashes BLOB NOT NULL, checksum INTEGER NOT NULL);"
-    "CREATE TABLE identities(id INTEGER PRIMARY KEY REFERENCES transfers(id) ON DELETE CASCADE,"
-    " data BLOB NOT NULL, checksum INTEGER NOT NULL);"
-    "CREATE TABLE have(id INTEGER PRIMARY KEY REFERENCES transfers(id) ON DELETE CASCADE,"
-    " data BLOB NOT NULL, checksum INTEGER NOT NULL);"
-    "INSERT INTO meta VALUES('schema',1),('clean',1);"
-    "PRAGMA user_version=1;"
-    "COMMIT;";
-
 // Ids beyond this are not believed of a damaged catalog.
 constexpr int64_t kMostBelievableId = int64_t{1} << 48;
+
+int64_t PartFileChecksum(TransferId id, int64_t file, absl::string_view bytes) {
+  return RowChecksum(id, {absl::StrCat(file), bytes});
+}
 
 // The columns after the id, in the order of the table.
 void BindRecord(const TransferRecord& record, Statement* statement) {
@@ -95,70 +63,6 @@ TransferRecord RecordFromRow(const Statement& row) {
   record.trackers = DecodeTrackers(row.Bytes(11));
   record.added_unix_seconds = row.Integer(12);
   return record;
-}
-
-absl::StatusOr<std::unique_ptr<CatalogTables>> CatalogTables::Open(const std::string& path) {
-  std::unique_ptr<CatalogTables> tables(new CatalogTables());
-  P2P_RETURN_IF_ERROR(MakePrivateFile(path));
-  // SQLite itself writes over what is too short to be a database_.
-  P2P_ASSIGN_OR_RETURN(const bool plausible, IsEmptyOrDatabase(path));
-  if (!plausible) return absl::DataLossError(absl::StrCat(Printable(path), " is no catalog"));
-  P2P_ASSIGN_OR_RETURN(tables->database_, Database::Open(path));
-  P2P_RETURN_IF_ERROR(tables->database_->Execute(kSettings));
-  P2P_ASSIGN_OR_RETURN(const int64_t count,
-                       tables->database_->QueryInteger("SELECT count(*) FROM sqlite_schema"));
-  if (count == 0) P2P_RETURN_IF_ERROR(tables->database_->Execute(kSchema));
-  P2P_RETURN_IF_ERROR(tables->CheckVersion(path));
-  P2P_RETURN_IF_ERROR(tables->Prepare());
-  return tables;
-}
-
-absl::Status CatalogTables::CheckVersion(const std::string& path) {
-  P2P_ASSIGN_OR_RETURN(const int64_t version, database_->QueryInteger("PRAGMA user_version"));
-  // It stands there twice, so that damage does not pass for another version.
-  const auto again = database_->QueryInteger("SELECT value FROM meta WHERE key='schema'");
-  const bool is_read = again.ok() || absl::IsNotFound(again.status());
-  if (!is_read) return again.status();
-  if (!again.ok() || *again != version || version < 1) {
-    return absl::DataLossError("the catalog does not tell its version");
-  }
-  if (version <= kSchemaVersion) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "the catalog ", Printable(path), " was written by a newer p2pd (version ", version,
-      ", this one knows ", kSchemaVersion, "); start that one, or choose another --state-dir"));
-}
-
-absl::Status CatalogTables::Prepare() {
-  const struct {
-    Statement* statement;
-    const char* sql;
-  } all[] = {
-      {&list_,
-       "SELECT "
-       "id,kind,name,path,content_id,source,paused,finished,verified,size_bytes,error,trackers,"
-       "added,"
-       "checksum FROM transfers ORDER BY id"},
-      {&insert_, "INSERT INTO transfers VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)"},
-      {&update_,
-       "UPDATE transfers SET "
-       "kind=?,name=?,path=?,content_id=?,source=?,paused=?,finished=?,verified=?,"
-       "size_bytes=?,error=?,trackers=?,added=?,checksum=? WHERE id=?"},
-      {&remove_, "DELETE FROM transfers WHERE id=?"},
-      {&load_manifest_, "SELECT info,chunk_hashes,checksum FROM manifests WHERE id=?"},
-      {&load_identities_, "SELECT data,checksum FROM identities WHERE id=?"},
-      {&load_have_, "SELECT data,checksum FROM have WHERE id=?"},
-      {&save_manifest_,
-       "INSERT INTO manifests VALUES(?1,?2,?3,?4) ON CONFLICT(id) DO UPDATE SET info=?2,"
-       "chunk_hashes=?3,checksum=?4"},
-      {&save_identities_,
-       "INSERT INTO identities VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET data=?2,checksum=?3"},
-      {&save_have_,
-       "INSERT INTO have VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET data=?2,checksum=?3"},
-  };
-  for (const auto& row : all) {
-    P2P_ASSIGN_OR_RETURN(*row.statement, database_->Prepare(row.sql));
-  }
-  return absl::OkStatus();
 }
 
 // Reading it all is for after a crash only; the rows are few and always looked at.
@@ -221,14 +125,41 @@ absl::StatusOr<TransferContent> CatalogTables::LoadContent(TransferId id) {
   load_identities_.Finish();
   P2P_ASSIGN_OR_RETURN(row, load_have_.Start().Bind(key).Step());
   if (row) {
-    content.have = load_have_.Bytes(0);
-    if (load_have_.Integer(1) != RowChecksum(id, {content.have})) {
-      content.have.clear();
+    const std::string bytes = load_have_.Bytes(0);
+    if (load_have_.Integer(1) == RowChecksum(id, {bytes})) {
+      ChunkSet chunks(static_cast<uint32_t>(bytes.size() * 8));
+      chunks.AddBytes(ChunkIndex(0), bytes);
+      content.have = DurableChunks(std::move(chunks));
+    } else {
       content.damaged = true;
     }
   }
   load_have_.Finish();
+  P2P_RETURN_IF_ERROR(LoadPartFiles(id, &content));
   return content;
+}
+
+// A row that is damaged leaves its file unknown, which is then looked into.
+absl::Status CatalogTables::LoadPartFiles(TransferId id, TransferContent* content) {
+  if (version_ < 2) return absl::OkStatus();
+  load_part_files_.Start().Bind(static_cast<int64_t>(id.value()));
+  while (true) {
+    P2P_ASSIGN_OR_RETURN(const bool row, load_part_files_.Step());
+    if (!row) return absl::OkStatus();
+    const int64_t file = load_part_files_.Integer(0);
+    const std::string bytes = load_part_files_.Bytes(1);
+    const auto identity = DecodeIdentities(bytes);
+    const bool intact = identity.ok() && identity->size() == 1 && file >= 0 &&
+                        file < static_cast<int64_t>(limits::kMaxFiles) &&
+                        load_part_files_.Integer(2) == PartFileChecksum(id, file, bytes);
+    if (!intact) continue;
+    content->part_files.resize(std::max(content->part_files.size(), static_cast<size_t>(file) + 1));
+    content->part_files[static_cast<size_t>(file)] = identity->front();
+  }
+}
+
+absl::Status CatalogTables::ForgetPartFiles(TransferId id) {
+  return forget_part_files_.Start().Bind(static_cast<int64_t>(id.value())).Run();
 }
 
 absl::Status CatalogTables::Insert(const TransferRecord& record, bool with_id) {
@@ -288,8 +219,9 @@ absl::Status CatalogTables::Save(const TransferRecord& record, const TransferCon
       P2P_RETURN_IF_ERROR(SaveManifest(record.id, content.info, content.chunk_hashes));
     if (!content.identities.empty())
       P2P_RETURN_IF_ERROR(SaveIdentities(record.id, content.identities));
+    if (record.finished || !content.have.empty()) P2P_RETURN_IF_ERROR(ForgetPartFiles(record.id));
     if (content.have.empty()) return absl::OkStatus();
-    return SaveHave(record.id, content.have);
+    return SaveBlob(&save_have_, record.id, content.have.chunks().ToBytes());
   });
 }
 
@@ -309,8 +241,20 @@ absl::Status CatalogTables::SaveIdentities(TransferId id,
   return SaveBlob(&save_identities_, id, EncodeIdentities(identities));
 }
 
-absl::Status CatalogTables::SaveHave(TransferId id, absl::string_view have) {
-  return SaveBlob(&save_have_, id, have);
+absl::Status CatalogTables::SaveHave(TransferId id, const DurableChunks& have) {
+  return Atomically([&]() -> absl::Status {
+    P2P_RETURN_IF_ERROR(SaveBlob(&save_have_, id, have.chunks().ToBytes()));
+    for (const auto& [file, identity] : have.files()) {
+      const std::string bytes = EncodeIdentities({identity});
+      P2P_RETURN_IF_ERROR(save_part_file_.Start()
+                              .Bind(static_cast<int64_t>(id.value()))
+                              .Bind(static_cast<int64_t>(file.value()))
+                              .BindBlob(bytes)
+                              .Bind(PartFileChecksum(id, file.value(), bytes))
+                              .Run());
+    }
+    return absl::OkStatus();
+  });
 }
 
 absl::StatusOr<bool> CatalogTables::IsClean() {

@@ -1,6 +1,7 @@
 // The catalog's tables, and what is believed of them. Owned by the catalog; one thread at a time.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ class CatalogTables {
 
   // DataLoss when something is damaged, PermissionDenied when nothing can be written.
   absl::Status CheckWhole();
+  // Brings the tables of an earlier version forward, after CheckWhole().
+  absl::Status Upgrade();
   // Rows that are not as they were saved are left out and counted; what was read before an error is
   // there.
   absl::Status Load(std::vector<TransferRecord>* records, size_t* damaged);
@@ -36,7 +39,7 @@ class CatalogTables {
   absl::Status Remove(TransferId id);
   absl::Status SaveManifest(TransferId id, absl::string_view info, absl::string_view chunk_hashes);
   absl::Status SaveIdentities(TransferId id, const std::vector<FileIdentity>& identities);
-  absl::Status SaveHave(TransferId id, absl::string_view have);
+  absl::Status SaveHave(TransferId id, const DurableChunks& have);
   absl::Status Save(const TransferRecord& record, const TransferContent& content);
 
   // Whether the last run ended with SetClean(true).
@@ -55,14 +58,24 @@ class CatalogTables {
   // One commit for all that `write` does, or none of it.
   absl::Status Atomically(absl::FunctionRef<absl::Status()> write);
   absl::Status Insert(const TransferRecord& record, bool with_id);
+  absl::Status PreparePartFiles();
+  struct ToPrepare {
+    Statement* statement;
+    const char* sql;
+  };
+  absl::Status PrepareAll(std::initializer_list<ToPrepare> all);
+  absl::Status LoadPartFiles(TransferId id, TransferContent* content);
+  absl::Status ForgetPartFiles(TransferId id);
   absl::Status SaveBlob(Statement* statement, TransferId id, absl::string_view data);
   absl::Status TakeOverOne(CatalogTables* damaged, const TransferRecord& record);
   void SkipUsedIds(CatalogTables* damaged);
 
   std::unique_ptr<Database> database_;
+  int64_t version_ = 0;
   // After the database: they go first.
   Statement list_, insert_, update_, remove_;
   Statement load_manifest_, load_identities_, load_have_;
+  Statement load_part_files_, save_part_file_, forget_part_files_;
   Statement save_manifest_, save_identities_, save_have_;
 };
 

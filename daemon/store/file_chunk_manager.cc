@@ -70,7 +70,7 @@ absl::Status FileChunkManager::ReadPart(ChunkIndex chunk, uint32_t offset,
     absl::ReaderMutexLock lock(&name_mutex_);
     P2P_ASSIGN_OR_RETURN(handle, Handle(place.file, /*make=*/false));
   }
-  return handle->ReadAt(place.offset.value() + offset, data);
+  return NoteReadFault(chunk, handle->ReadAt(place.offset.value() + offset, data));
 }
 
 absl::Status FileChunkManager::WriteChunk(ChunkIndex chunk, absl::Span<const uint8_t> data) {
@@ -86,15 +86,33 @@ absl::Status FileChunkManager::WritePart(ChunkIndex chunk, uint32_t offset,
     return absl::FailedPreconditionError(
         absl::StrCat(Printable(ShownPath(place.file)), " is complete and is not written to"));
   }
-  std::shared_ptr<File> handle;
+  absl::StatusOr<std::shared_ptr<File>> handle;
   {
     absl::ReaderMutexLock lock(&name_mutex_);
-    P2P_ASSIGN_OR_RETURN(handle, Handle(place.file, /*make=*/true));
+    handle = Handle(place.file, /*make=*/true);
   }
-  P2P_RETURN_IF_ERROR(unfinished->Reserve(handle.get(), place));
-  P2P_RETURN_IF_ERROR(handle->WriteAt(place.offset.value() + offset, data));
-  unfinished->Wrote(place.file);
-  return absl::OkStatus();
+  absl::Status status = handle.status();
+  if (status.ok()) status = unfinished->Reserve(handle->get(), place);
+  if (status.ok()) {
+    status = (*handle)->WriteAt(place.offset.value() + offset, data);
+    // Some of it may be written, too, when it failed.
+    unfinished->Wrote(chunk, *std::move(handle));
+  }
+  return NoteFault(place.file, std::move(status));
+}
+
+// EIO may be all that is ever told of a write-back that failed.
+absl::Status FileChunkManager::NoteFault(FileIndex file, absl::Status status) const {
+  const auto unfinished = ledger();
+  if (absl::IsDataLoss(status) && unfinished != nullptr) unfinished->Lost(file);
+  return status;
+}
+
+absl::Status FileChunkManager::NoteReadFault(ChunkIndex chunk, absl::Status status) const {
+  const auto unfinished = ledger();
+  if (!absl::IsDataLoss(status) || unfinished == nullptr) return status;
+  unfinished->LostChunk(chunk);
+  return NoteFault(layout_->Locate(chunk).file, std::move(status));
 }
 
 absl::StatusOr<FileSlice> FileChunkManager::PrepareToSend(ChunkIndex chunk) {
@@ -115,7 +133,7 @@ absl::StatusOr<FileSlice> FileChunkManager::PrepareToSend(ChunkIndex chunk, uint
       P2P_ASSIGN_OR_RETURN(handle, UnchangedHandle(place.file));
     }
   }
-  const absl::Status cached = handle->ReadAhead(start, length);
+  const absl::Status cached = NoteReadFault(chunk, handle->ReadAhead(start, length));
   if (absl::IsOutOfRange(cached)) return absl::FailedPreconditionError(cached.message());
   P2P_RETURN_IF_ERROR(cached);
   const int fd = handle->descriptor();
@@ -232,6 +250,7 @@ absl::StatusOr<FileIdentity> FileChunkManager::Place() {
   P2P_ASSIGN_OR_RETURN(const FileInfo directory, unfinished->parent()->InfoOfSelf());
   FileIdentity place;
   place.inode = directory.identity.inode;
+  place.ctime_ns = directory.born_ns;
   return place;
 }
 
@@ -262,13 +281,29 @@ Disk FileChunkManager::DiskOfContent() {
   return info.ok() ? DiskOf(info->identity.device) : Disk();
 }
 
-void FileChunkManager::StartWriteBack() {
-  if (const auto unfinished = part()) unfinished->StartWriteBack();
+std::shared_ptr<WriteLedger> FileChunkManager::ledger() const {
+  const auto unfinished = part();
+  return unfinished ? unfinished->ledger() : nullptr;
 }
 
-absl::Status FileChunkManager::Sync() {
+absl::Status FileChunkManager::StartWriteBack() {
   const auto unfinished = part();
-  return unfinished ? unfinished->Sync() : absl::OkStatus();
+  return unfinished ? unfinished->StartWriteBack() : absl::OkStatus();
+}
+
+absl::StatusOr<DurableChunks> FileChunkManager::Sync() {
+  const auto unfinished = part();
+  if (!unfinished) return absl::FailedPreconditionError("it is finished");
+  auto durable = unfinished->Sync();
+  // Each open file is told of an error of its own; those that are opened now are told of later
+  // ones.
+  if (!durable.ok()) OpenFiles::OfProcess().DropOwner(owner_);
+  return durable;
+}
+
+absl::Status FileChunkManager::ForgetCached() {
+  const auto unfinished = part();
+  return unfinished ? unfinished->ForgetCached() : absl::OkStatus();
 }
 
 absl::Status FileChunkManager::Finish() {

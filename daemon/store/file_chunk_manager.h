@@ -21,7 +21,9 @@
 #include "core/base/ids.h"
 #include "core/content/layout.h"
 #include "daemon/store/device_type.h"
+#include "daemon/store/durable_chunks.h"
 #include "daemon/store/file_system.h"
+#include "daemon/store/write_ledger.h"
 
 namespace p2p::store {
 
@@ -58,16 +60,16 @@ class FileChunkManager {
       ByteCount reserved);
 
   // A download that an earlier run began. NotFound when its .part is gone. Files in it that are
-  // missing or have another size are made anew; `intact` tells by chunk what is surely not there
-  // (those chunks are removed).
+  // missing or have another size are made anew, and what `claim` says of them is taken out of it.
+  // What of it is doubtful is not had before it was looked at: WriteLedger::KeepFound().
   static absl::StatusOr<std::shared_ptr<FileChunkManager>> ReopenPart(
       FileSystem* files, const std::string& target, std::shared_ptr<const content::Layout> layout,
-      ChunkSet* intact);
+      PartClaim* claim);
 
-  // Only looks for what ReopenPart would find; changes nothing but `intact`. What is not there has
+  // Only looks for what ReopenPart would find; changes nothing but `claim`. What is not there has
   // to be unclaimed before it is made anew: then it looks as if it were.
   static absl::Status LookAtPart(FileSystem* files, const std::string& target,
-                                 std::shared_ptr<const content::Layout> layout, ChunkSet* intact);
+                                 std::shared_ptr<const content::Layout> layout, PartClaim* claim);
 
   // A download that an earlier run renamed but did not get to record as finished: no .part is
   // there, and `target` is, with every file at its size (else NotFound). Also for a target that
@@ -110,13 +112,20 @@ class FileChunkManager {
   // there are none or they go beyond the chunk.
   absl::StatusOr<FileSlice> PrepareToSend(ChunkIndex chunk, uint32_t offset, uint32_t length);
 
+  // Of an unfinished download: what was written, and what of that was lost. nullptr for whole
+  // content.
+  std::shared_ptr<WriteLedger> ledger() const;
   // Lets the disk begin with what Sync() will have to wait for.
-  void StartWriteBack();
-  // Makes everything durable whose WriteChunk() or WritePart() returned before the call. When it
-  // fails, every chunk written since the last Sync() that did not fail must be taken as lost: write
-  // it again (a later OK does not cover it).
-  absl::Status Sync();
-  // Makes empty files, sets executable bits, syncs, gives it its final name without replacing
+  absl::Status StartWriteBack();
+  // Makes everything durable whose WriteChunk() or WritePart() returned before the call, and says
+  // what may be claimed. When it fails, the ledger has what must be written again (a later OK does
+  // not cover it).
+  absl::StatusOr<DurableChunks> Sync();
+  // Before chunks of an unfinished download are hashed that nobody can vouch for: what is read then
+  // comes from the disk.
+  absl::Status ForgetCached();
+  // DataLoss when not all of it is kept and on the disk. Makes empty files, sets executable bits,
+  // syncs, gives it its final name without replacing
   // anything, syncs the directory, remembers identities. The manager then is one of whole content.
   // May be called again after an error.
   absl::Status Finish();
@@ -134,8 +143,8 @@ class FileChunkManager {
   // FailedPrecondition when its size is not the layout's.
   absl::Status RefreshIdentity(FileIndex file);
   std::vector<FileIdentity> identities() const;
-  // What the directory of an unfinished download is known by: its inode. (A device has another
-  // number after a restart of the machine.)
+  // What the directory of an unfinished download is known by: its inode, and when it was made as
+  // its ctime. (A device has another number after a restart of the machine.)
   absl::StatusOr<FileIdentity> Place();
   // Chunks of an unfinished download that may hold data (SEEK_DATA): what is worth re-hashing after
   // a crash.
@@ -172,6 +181,8 @@ class FileChunkManager {
   absl::StatusOr<std::shared_ptr<File>> UnchangedHandle(FileIndex file)
       ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   absl::Status Rename(const PartFiles& part);
+  absl::Status NoteFault(FileIndex file, absl::Status status) const;
+  absl::Status NoteReadFault(ChunkIndex chunk, absl::Status status) const;
   absl::Status TakeIdentities() ABSL_SHARED_LOCKS_REQUIRED(name_mutex_);
   absl::Status RemoveWholeFiles();
   absl::Status RemoveUnchanged(FileIndex file, DirectoryCursor* cursor)

@@ -129,12 +129,12 @@ absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::CreatePart(
 }
 
 absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::ReopenPart(
-    FileSystem* files, const std::string& target, LayoutPtr layout, ChunkSet* intact) {
+    FileSystem* files, const std::string& target, LayoutPtr layout, PartClaim* claim) {
   P2P_ASSIGN_OR_RETURN(auto manager, MakeForPart(files, target, std::move(layout)));
   P2P_ASSIGN_OR_RETURN(std::shared_ptr<Directory> parent, files->OpenRoot(manager->parent_path_));
   manager->NoteDisk(parent.get());
   auto part =
-      PartFiles::Reopen(std::move(parent), PartName(manager->name_), manager->layout_, intact);
+      PartFiles::Reopen(std::move(parent), PartName(manager->name_), manager->layout_, claim);
   if (!part.ok())
     return Annotate(part.status(), absl::StrCat("cannot go on with ", Printable(target)));
   absl::MutexLock lock(&manager->mutex_);
@@ -143,10 +143,10 @@ absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::ReopenPart(
 }
 
 absl::Status FileChunkManager::LookAtPart(FileSystem* files, const std::string& target,
-                                          LayoutPtr layout, ChunkSet* intact) {
+                                          LayoutPtr layout, PartClaim* claim) {
   P2P_ASSIGN_OR_RETURN(const SplitPath split, SplitUserPath(target));
   P2P_ASSIGN_OR_RETURN(std::shared_ptr<Directory> parent, files->OpenRoot(split.parent));
-  return PartFiles::Look(std::move(parent), PartName(split.name), std::move(layout), intact);
+  return PartFiles::Look(std::move(parent), PartName(split.name), std::move(layout), claim);
 }
 
 absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::AdoptFinished(
@@ -181,7 +181,9 @@ absl::Status FileChunkManager::CheckSameDirectory(FileSystem* files, const std::
   P2P_RETURN_IF_ERROR(parent.status());
   if ((*parent)->Info(PartName(split.name)).ok()) return absl::OkStatus();
   P2P_ASSIGN_OR_RETURN(const FileInfo now, (*parent)->InfoOfSelf());
-  if (place.inode == 0 || place.inode == now.identity.inode) return absl::OkStatus();
+  // The first directory of a disk has the same inode on each; it is not as old.
+  const bool same_age = place.ctime_ns == 0 || now.born_ns == 0 || place.ctime_ns == now.born_ns;
+  if (place.inode == 0 || (place.inode == now.identity.inode && same_age)) return absl::OkStatus();
   return absl::NotFoundError(
       absl::StrCat(Printable(split.parent), " is not the directory that this download began in"));
 }

@@ -34,6 +34,7 @@ struct FileInfo {
   FileKind kind = FileKind::kOther;
   FileIdentity identity;
   uint64_t allocated_bytes = 0;  // what it takes of the disk
+  int64_t born_ns = 0;           // only Directory::InfoOfSelf(); 0: the file system does not tell
   uint32_t mode = 0;
 };
 
@@ -50,8 +51,8 @@ class File {
   // where that is not supported, costs as much as writing, or would leave the disk nearly full.
   virtual absl::Status Allocate(uint64_t offset, uint64_t length) = 0;
   // Lets the system begin to write what SyncData() would have to wait for. Waits at most for room
-  // in the device's queue; errors are SyncData()'s to tell.
-  virtual void StartWriteBack() = 0;
+  // in the device's queue. An error is one of SyncData(), which may not tell it again.
+  virtual absl::Status StartWriteBack() = 0;
   virtual absl::Status SyncData() = 0;
   virtual absl::StatusOr<FileInfo> Info() = 0;
   // The start of the first region at or after `offset` that may hold written data; the file's size
@@ -60,6 +61,8 @@ class File {
   // Brings the range into the page cache (blocks), so that a later sendfile does not. Errors as
   // ReadAt's.
   virtual absl::Status ReadAhead(uint64_t offset, uint64_t length) = 0;
+  // Lets the system forget what it holds in memory and has on disk, so that the disk is read.
+  virtual void DropCache() = 0;
   // The file will be read from front to back.
   virtual void AdviseSequential() = 0;
   // Executable for everyone who may read it.
@@ -87,7 +90,7 @@ class Directory {
   virtual absl::Status Remove(absl::string_view name, bool is_directory) = 0;
   virtual absl::Status Sync() = 0;
   // Writes everything of this file system to disk: cheaper than one sync a file when there are
-  // many.
+  // many. Unimplemented where the system would not tell of an error.
   virtual absl::Status SyncFileSystem() = 0;
   virtual absl::StatusOr<uint64_t> FreeBytes() = 0;
   // Whether something may be made in it, as far as that can be told without making it.

@@ -27,10 +27,12 @@ std::string DirectoryOf(absl::string_view name) {
 
 }  // namespace
 
-PartFiles::PartFiles(std::shared_ptr<Directory> parent, std::string part_name, LayoutPtr layout)
+PartFiles::PartFiles(std::shared_ptr<Directory> parent, std::string part_name, LayoutPtr layout,
+                     const PartClaim& claim)
     : parent_(std::move(parent)),
       part_name_(std::move(part_name)),
       layout_(std::move(layout)),
+      ledger_(std::make_shared<WriteLedger>(layout_, claim.have, claim.files)),
       exists_(layout_->files().size(), false) {}
 
 absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Create(std::shared_ptr<Directory> parent,
@@ -42,8 +44,10 @@ absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Create(std::shared_ptr<Dir
         Printable(part_name), " is in the way; remove it, or choose another place with -o"));
   }
   if (!absl::IsNotFound(there.status())) return there.status();
+  PartClaim nothing;
+  nothing.have = DurableChunks::None(layout->chunk_count());
   std::shared_ptr<PartFiles> part(
-      new PartFiles(std::move(parent), std::move(part_name), std::move(layout)));
+      new PartFiles(std::move(parent), std::move(part_name), std::move(layout), nothing));
   if (part->layout_->is_directory()) {
     P2P_RETURN_IF_ERROR(part->parent_->MakeDirectory(part->part_name_));
     absl::MutexLock lock(&part->mutex_);
@@ -58,69 +62,6 @@ absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Create(std::shared_ptr<Dir
   return part;
 }
 
-absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Reopen(std::shared_ptr<Directory> parent,
-                                                             std::string part_name,
-                                                             LayoutPtr layout, ChunkSet* intact) {
-  std::vector<FileIndex> wrong_size;
-  P2P_ASSIGN_OR_RETURN(auto part, Find(std::move(parent), std::move(part_name), std::move(layout),
-                                       intact, &wrong_size));
-  for (const FileIndex file : wrong_size) {
-    P2P_ASSIGN_OR_RETURN(const auto handle, part->Open(file));
-    P2P_RETURN_IF_ERROR(handle->Truncate(part->layout_->file(file).length.value()));
-  }
-  return part;
-}
-
-absl::Status PartFiles::Look(std::shared_ptr<Directory> parent, std::string part_name,
-                             LayoutPtr layout, ChunkSet* intact) {
-  std::vector<FileIndex> wrong_size;
-  return Find(std::move(parent), std::move(part_name), std::move(layout), intact, &wrong_size)
-      .status();
-}
-
-// What an earlier run left, as it is.
-absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Find(std::shared_ptr<Directory> parent,
-                                                           std::string part_name, LayoutPtr layout,
-                                                           ChunkSet* intact,
-                                                           std::vector<FileIndex>* wrong_size) {
-  P2P_ASSIGN_OR_RETURN(const FileInfo there, parent->Info(part_name));
-  if (there.kind != (layout->is_directory() ? FileKind::kDirectory : FileKind::kRegular)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(Printable(part_name), " is not what this download left there; move it away"));
-  }
-  if (intact->size() != layout->chunk_count()) {
-    *intact = ChunkSet(layout->chunk_count());
-    intact->AddAll();
-  }
-  std::shared_ptr<PartFiles> part(
-      new PartFiles(std::move(parent), std::move(part_name), std::move(layout)));
-  part->MarkFoundDirectories();
-  DirectoryCursor cursor(part->parent_.get());
-  for (uint32_t i = 0; i < part->layout_->files().size(); ++i) {
-    P2P_ASSIGN_OR_RETURN(const bool right, part->LookAgain(FileIndex(i), &cursor, intact));
-    if (!right) wrong_size->push_back(FileIndex(i));
-  }
-  return part;
-}
-
-// Finds out what an earlier run left of a file. False when it is there with another size.
-absl::StatusOr<bool> PartFiles::LookAgain(FileIndex file, DirectoryCursor* cursor,
-                                          ChunkSet* intact) {
-  const content::LayoutFile& wanted = layout_->file(file);
-  const std::string name = NameOf(file);
-  const auto info = cursor->Info(name);
-  if (!info.ok() && !absl::IsNotFound(info.status())) return info.status();
-  if (info.ok() && info->kind != FileKind::kRegular) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(Printable(name), " is not a regular file; move it away"));
-  }
-  if (info.ok()) MarkFound(file);
-  if (info.ok() && info->identity.size == wanted.length.value()) return true;
-  for (uint32_t i = 0; i < wanted.chunk_count; ++i)
-    intact->Remove(wanted.first_chunk + ChunkIndex(i));
-  return !info.ok();
-}
-
 std::string PartFiles::NameOf(FileIndex file) const { return DiskName(part_name_, *layout_, file); }
 
 bool PartFiles::Exists(FileIndex file) const {
@@ -132,21 +73,6 @@ void PartFiles::MarkMade(FileIndex file, absl::string_view name) {
   absl::MutexLock lock(&mutex_);
   exists_[file.value()] = true;
   unsynced_directories_.insert(DirectoryOf(name));
-}
-
-// The earlier run may have been killed before it synced what it wrote: the next Sync() does.
-void PartFiles::MarkFound(FileIndex file) {
-  absl::MutexLock lock(&mutex_);
-  exists_[file.value()] = true;
-  unsynced_files_.insert(file.value());
-}
-
-void PartFiles::MarkFoundDirectories() {
-  absl::MutexLock lock(&mutex_);
-  unsynced_directories_.insert("");
-  for (const std::string& name : DiskDirectories(part_name_, *layout_)) {
-    if (parent_->Info(name).ok()) unsynced_directories_.insert(name);
-  }
 }
 
 absl::StatusOr<std::unique_ptr<File>> PartFiles::Open(FileIndex file) {
@@ -204,56 +130,101 @@ absl::Status PartFiles::Reserve(File* handle, const content::ChunkPlace& place) 
   return status;
 }
 
-void PartFiles::Wrote(FileIndex file) {
+void PartFiles::Wrote(ChunkIndex chunk, std::shared_ptr<File> handle) {
+  ledger_->Wrote(chunk, std::move(handle));
   absl::MutexLock lock(&mutex_);
-  unsynced_files_.insert(file.value());
-  unstarted_files_.insert(file.value());
+  unstarted_files_.insert(layout_->Locate(chunk).file.value());
 }
 
-void PartFiles::StartWriteBack() {
+absl::Status PartFiles::StartWriteBack() {
   std::set<uint32_t> files;
   {
     absl::MutexLock lock(&mutex_);
     files.swap(unstarted_files_);
   }
   // Many small ones are left to the sync of the file system.
-  if (files.size() > kMaxSingleSyncs) return;
+  if (files.size() > kMaxSingleSyncs) return absl::OkStatus();
+  const WriteLedger::Unsynced unsynced = ledger_->unsynced();
+  absl::Status status;
   for (const uint32_t file : files) {
-    const auto handle = Open(FileIndex(file));
-    if (handle.ok()) (*handle)->StartWriteBack();
-  }
-}
-
-absl::Status PartFiles::Sync() {
-  absl::MutexLock sync_lock(&sync_mutex_);
-  std::set<uint32_t> files;
-  std::set<std::string> directories;
-  {
-    absl::MutexLock lock(&mutex_);
-    files.swap(unsynced_files_);
-    unstarted_files_.clear();
-    directories.swap(unsynced_directories_);
-  }
-  if (files.empty() && directories.empty()) return absl::OkStatus();
-  const absl::Status status = files.size() + directories.size() > kMaxSingleSyncs
-                                  ? parent_->SyncFileSystem()
-                                  : SyncEach(files, directories);
-  if (!status.ok()) {
-    // The files are not tried again: after a failed sync the next one may succeed without having
-    // written anything. Directories are, because what is written next is reached through them.
-    absl::MutexLock lock(&mutex_);
-    unsynced_directories_.insert(directories.begin(), directories.end());
+    const auto held = unsynced.files.find(file);
+    if (held == unsynced.files.end() || held->second == nullptr) continue;
+    const absl::Status started = held->second->StartWriteBack();
+    if (!started.ok()) ledger_->Lost(FileIndex(file));
+    status.Update(started);
   }
   return status;
 }
 
-absl::Status PartFiles::SyncEach(const std::set<uint32_t>& files,
-                                 const std::set<std::string>& directories) {
-  for (const uint32_t file : files) {
-    P2P_ASSIGN_OR_RETURN(const auto handle, Open(FileIndex(file)));
-    P2P_RETURN_IF_ERROR(handle->SyncData());
+absl::StatusOr<DurableChunks> PartFiles::Sync() {
+  P2P_RETURN_IF_ERROR(SyncAll());
+  std::map<uint32_t, FileIdentity> found;
+  {
+    absl::MutexLock lock(&mutex_);
+    found.swap(found_as_);
   }
-  for (const std::string& name : directories) {
+  // As each was before anybody looked into it, whatever happened to it since.
+  for (const auto& [file, identity] : found) ledger_->SyncedAs(FileIndex(file), identity);
+  return ledger_->Durable();
+}
+
+absl::Status PartFiles::SyncAll() {
+  absl::MutexLock sync_lock(&sync_mutex_);
+  std::set<std::string> directories;
+  {
+    absl::MutexLock lock(&mutex_);
+    unstarted_files_.clear();
+    directories.swap(unsynced_directories_);
+  }
+  const WriteLedger::Unsynced unsynced = ledger_->TakeUnsynced();
+  const bool many =
+      !unsynced.not_held.empty() || unsynced.files.size() + directories.size() > kMaxSingleSyncs;
+  absl::Status all = many ? parent_->SyncFileSystem() : absl::UnimplementedError("");
+  const bool one_by_one = absl::IsUnimplemented(all);
+  absl::Status status;
+  if (one_by_one || all.ok()) status = SyncFiles(unsynced, one_by_one);
+  if (one_by_one) all = SyncDirectories(directories);
+  if (!all.ok()) {
+    for (const auto& file : unsynced.files) ledger_->Lost(FileIndex(file.first));
+    // What is written next is reached through them.
+    absl::MutexLock lock(&mutex_);
+    unsynced_directories_.insert(directories.begin(), directories.end());
+  }
+  ledger_->EndSync();
+  status.Update(all);
+  return status;
+}
+
+// All of them, whatever one of them says.
+absl::Status PartFiles::SyncFiles(const WriteLedger::Unsynced& unsynced, bool one_by_one) {
+  absl::Status status;
+  DirectoryCursor cursor(parent_.get());
+  for (const auto& [index, held] : unsynced.files) {
+    const FileIndex file(index);
+    if (one_by_one) {
+      const absl::Status synced = SyncFile(file, held.get());
+      if (!synced.ok()) ledger_->Lost(file);
+      status.Update(synced);
+      if (!synced.ok()) continue;
+    }
+    // One that cannot be looked at is taken for changed at the next start.
+    if (held == nullptr && unsynced.not_held.count(index) == 0) continue;
+    const auto now = held != nullptr ? held->Info() : cursor.Info(NameOf(file));
+    if (now.ok()) ledger_->SyncedAs(file, now->identity);
+    absl::MutexLock lock(&mutex_);
+    found_as_.erase(index);
+  }
+  return status;
+}
+
+absl::Status PartFiles::SyncFile(FileIndex file, File* handle) {
+  if (handle != nullptr) return handle->SyncData();
+  P2P_ASSIGN_OR_RETURN(const auto opened, Open(file));
+  return opened->SyncData();
+}
+
+absl::Status PartFiles::SyncDirectories(const std::set<std::string>& names) {
+  for (const std::string& name : names) {
     if (name.empty()) {
       P2P_RETURN_IF_ERROR(parent_->Sync());
       continue;
@@ -272,8 +243,15 @@ absl::Status PartFiles::Complete() {
   DirectoryCursor cursor(parent_.get());
   for (uint32_t i = 0; i < files.size(); ++i)
     P2P_RETURN_IF_ERROR(CompleteFile(FileIndex(i), &cursor, sync_each));
-  P2P_RETURN_IF_ERROR(Sync());
-  return sync_each ? absl::OkStatus() : parent_->SyncFileSystem();
+  P2P_RETURN_IF_ERROR(SyncAll());
+  if (!ledger_->AllDurable())
+    return absl::DataLossError(absl::StrCat(Printable(part_name_), " is not whole on the disk"));
+  if (sync_each) return absl::OkStatus();
+  const absl::Status synced = parent_->SyncFileSystem();
+  if (!absl::IsUnimplemented(synced)) return synced;
+  for (uint32_t i = 0; i < files.size(); ++i)
+    P2P_RETURN_IF_ERROR(CompleteFile(FileIndex(i), &cursor, /*sync_each=*/true));
+  return absl::OkStatus();
 }
 
 absl::Status PartFiles::CompleteFile(FileIndex file, DirectoryCursor* cursor, bool sync_each) {
@@ -292,6 +270,7 @@ absl::Status PartFiles::CompleteFile(FileIndex file, DirectoryCursor* cursor, bo
 }
 
 absl::Status PartFiles::Remove() {
+  (void)ledger_->TakeUnsynced();  // closes what waits
   DirectoryCursor cursor(parent_.get());
   for (uint32_t i = 0; i < layout_->files().size(); ++i) {
     const absl::Status removed = cursor.RemoveFile(NameOf(FileIndex(i)));
@@ -309,20 +288,6 @@ absl::Status PartFiles::Remove() {
   return left;
 }
 
-ChunkSet PartFiles::PossiblyWritten() {
-  ChunkSet written(layout_->chunk_count());
-  for (uint32_t i = 0; i < layout_->files().size(); ++i) {
-    const content::LayoutFile& file = layout_->file(FileIndex(i));
-    if (!Exists(FileIndex(i)) || file.chunk_count == 0) continue;
-    // What cannot be told is looked at by whoever asks.
-    if (file.chunk_count > 1 && AddWrittenChunks(FileIndex(i), &written).ok()) continue;
-    for (uint32_t chunk = 0; chunk < file.chunk_count; ++chunk) {
-      written.Add(file.first_chunk + ChunkIndex(chunk));
-    }
-  }
-  return written;
-}
-
 ByteCount PartFiles::BytesToAllocate() {
   uint64_t missing = 0;
   DirectoryCursor cursor(parent_.get());
@@ -333,19 +298,6 @@ ByteCount PartFiles::BytesToAllocate() {
     missing += length - std::min(length, info.ok() ? info->allocated_bytes : 0);
   }
   return ByteCount(missing);
-}
-
-absl::Status PartFiles::AddWrittenChunks(FileIndex file, ChunkSet* written) {
-  const content::LayoutFile& place = layout_->file(file);
-  P2P_ASSIGN_OR_RETURN(const auto handle, Open(file));
-  for (uint32_t chunk = 0; chunk < place.chunk_count; ++chunk) {
-    P2P_ASSIGN_OR_RETURN(const uint64_t data,
-                         handle->NextData(uint64_t{chunk} * limits::kChunkBytes));
-    if (data >= place.length.value()) break;
-    chunk = static_cast<uint32_t>(data / limits::kChunkBytes);
-    written->Add(place.first_chunk + ChunkIndex(chunk));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace p2p::store

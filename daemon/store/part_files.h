@@ -2,9 +2,10 @@
 // together. Owned by a FileChunkManager; thread-safe.
 //
 // What always holds: after Sync() returned OK, everything whose Wrote() came before the call is on
-// disk, with the directory entries that lead to it.
+// disk, with the directory entries that lead to it. What a file may have lost is told by ledger().
 #pragma once
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -18,7 +19,9 @@
 #include "core/base/chunk_set.h"
 #include "core/base/ids.h"
 #include "core/content/layout.h"
+#include "daemon/store/durable_chunks.h"
 #include "daemon/store/file_system.h"
+#include "daemon/store/write_ledger.h"
 
 namespace p2p::store {
 
@@ -34,26 +37,27 @@ class PartFiles {
   // See FileChunkManager::ReopenPart.
   static absl::StatusOr<std::shared_ptr<PartFiles>> Reopen(std::shared_ptr<Directory> parent,
                                                            std::string part_name, LayoutPtr layout,
-                                                           ChunkSet* intact);
+                                                           PartClaim* claim);
   // See FileChunkManager::LookAtPart.
   static absl::Status Look(std::shared_ptr<Directory> parent, std::string part_name,
-                           LayoutPtr layout, ChunkSet* intact);
+                           LayoutPtr layout, PartClaim* claim);
 
   const std::string& part_name() const { return part_name_; }
   const std::shared_ptr<Directory>& parent() const { return parent_; }
+  const std::shared_ptr<WriteLedger>& ledger() const { return ledger_; }
 
   // NotFound when it was not yet made.
   absl::StatusOr<std::unique_ptr<File>> Open(FileIndex file);
   absl::StatusOr<std::unique_ptr<File>> OpenOrMake(FileIndex file);
   // Reserves space for the surroundings of a chunk that is about to be written, once.
   absl::Status Reserve(File* handle, const content::ChunkPlace& place);
-  void Wrote(FileIndex file);
+  void Wrote(ChunkIndex chunk, std::shared_ptr<File> handle);
 
   // Lets the disk begin with what was written, so that Sync() finds little left to wait for.
-  void StartWriteBack();
-  // When it fails, everything written since the last Sync() that did not must be taken as not
-  // written; the next Sync() covers only what is written from then on.
-  absl::Status Sync();
+  absl::Status StartWriteBack();
+  // What may be claimed. When it fails, the ledger tells what was lost; the next Sync() covers only
+  // what is written from then on.
+  absl::StatusOr<DurableChunks> Sync();
   // Makes it ready for its final name: empty files, executable bits, sizes checked, everything
   // synced.
   absl::Status Complete();
@@ -62,11 +66,14 @@ class PartFiles {
   absl::Status Remove();
   // Chunks in files that are there and not a hole.
   ChunkSet PossiblyWritten();
+  // What is read from now on comes from the disk, as far as the system does that.
+  absl::Status ForgetCached();
   // What the disk still has to give until everything is there: some may be reserved already.
   ByteCount BytesToAllocate();
 
  private:
-  PartFiles(std::shared_ptr<Directory> parent, std::string part_name, LayoutPtr layout);
+  PartFiles(std::shared_ptr<Directory> parent, std::string part_name, LayoutPtr layout,
+            const PartClaim& claim);
 
   std::string NameOf(FileIndex file) const;
   bool Exists(FileIndex file) const;
@@ -77,25 +84,32 @@ class PartFiles {
   absl::StatusOr<std::unique_ptr<File>> Make(FileIndex file, const std::string& name);
   static absl::StatusOr<std::shared_ptr<PartFiles>> Find(std::shared_ptr<Directory> parent,
                                                          std::string part_name, LayoutPtr layout,
-                                                         ChunkSet* intact,
+                                                         PartClaim* claim,
                                                          std::vector<FileIndex>* wrong_size);
-  absl::StatusOr<bool> LookAgain(FileIndex file, DirectoryCursor* cursor, ChunkSet* intact);
-  absl::Status SyncEach(const std::set<uint32_t>& files, const std::set<std::string>& directories);
+  absl::StatusOr<bool> LookAgain(FileIndex file, DirectoryCursor* cursor, PartClaim* claim);
+  void Compare(FileIndex file, const FileIdentity& now, PartClaim* claim);
+  absl::Status SyncAll();
+  absl::Status SyncFiles(const WriteLedger::Unsynced& unsynced, bool one_by_one);
+  absl::Status SyncFile(FileIndex file, File* handle);
+  absl::Status SyncDirectories(const std::set<std::string>& names);
   absl::Status CompleteFile(FileIndex file, DirectoryCursor* cursor, bool sync_each);
   absl::Status AddWrittenChunks(FileIndex file, ChunkSet* written);
 
   const std::shared_ptr<Directory> parent_;
   const std::string part_name_;
   const LayoutPtr layout_;
+  const std::shared_ptr<WriteLedger> ledger_;
 
   // Held over a whole Sync(), so that a second one does not return before the first has synced.
   absl::Mutex sync_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable absl::Mutex mutex_;
   std::vector<bool> exists_ ABSL_GUARDED_BY(mutex_);
-  std::set<uint32_t> unsynced_files_ ABSL_GUARDED_BY(mutex_);
   std::set<uint32_t> unstarted_files_ ABSL_GUARDED_BY(mutex_);
   // Names below the parent whose entries changed; "" is the parent itself.
   std::set<std::string> unsynced_directories_ ABSL_GUARDED_BY(mutex_);
+  // Files that are not as they were claimed: what they were when they were found so. Claimed with
+  // the next Sync(), which comes after somebody looked into them.
+  std::map<uint32_t, FileIdentity> found_as_ ABSL_GUARDED_BY(mutex_);
   // (file << 32 | step) of what Reserve() did.
   absl::flat_hash_set<uint64_t> reserved_ ABSL_GUARDED_BY(mutex_);
 };

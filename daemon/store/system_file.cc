@@ -94,10 +94,14 @@ class SystemFile : public File {
 
   absl::Status Allocate(uint64_t offset, uint64_t length) override;
 
-  void StartWriteBack() override {
+  absl::Status StartWriteBack() override {
 #if defined(P2P_HAS_LINUX_FILES)
-    (void)::sync_file_range(fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+    if (::sync_file_range(fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE) != 0) {
+      const bool failed = errno == EIO || errno == ENOSPC || errno == EDQUOT;
+      if (failed) return ErrnoStatus(errno, What("cannot write"));
+    }
 #endif
+    return absl::OkStatus();
   }
 
   // fdatasync leaves out a changed mode.
@@ -131,6 +135,12 @@ class SystemFile : public File {
   }
 
   absl::Status ReadAhead(uint64_t offset, uint64_t length) override;
+
+  void DropCache() override {
+#if defined(POSIX_FADV_DONTNEED)
+    (void)::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
+#endif
+  }
 
   void AdviseSequential() override {
 #if defined(POSIX_FADV_SEQUENTIAL)

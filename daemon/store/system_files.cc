@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -32,6 +34,29 @@ constexpr int kWalkOnly = O_PATH;
 #else
 constexpr int kWalkOnly = O_RDONLY | O_NONBLOCK;
 #endif
+
+#if defined(__linux__) && !defined(P2P_PORTABLE)
+bool LinuxIsAtLeast(int major, int minor) {
+  struct utsname name;
+  int is_major = 0, is_minor = 0;
+  if (::uname(&name) != 0 || std::sscanf(name.release, "%d.%d", &is_major, &is_minor) != 2)
+    return false;
+  return is_major > major || (is_major == major && is_minor >= minor);
+}
+#endif
+
+// 0 where that is not told.
+int64_t BornNs(int fd) {
+#if defined(__linux__) && !defined(P2P_PORTABLE) && defined(STATX_BTIME)
+  struct statx born;
+  if (::statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &born) == 0 &&
+      (born.stx_mask & STATX_BTIME) != 0) {
+    return born.stx_btime.tv_sec * 1'000'000'000 + born.stx_btime.tv_nsec;
+  }
+#endif
+  (void)fd;
+  return 0;
+}
 
 absl::Status NoDirectory(const std::string& path) {
   return absl::FailedPreconditionError(
@@ -109,7 +134,9 @@ class SystemDirectory : public Directory {
   absl::StatusOr<FileInfo> InfoOfSelf() override {
     struct stat status;
     if (::fstat(fd_.get(), &status) != 0) return ErrnoStatus(errno, Doing("cannot look at", path_));
-    return InfoFromStat(status);
+    FileInfo info = InfoFromStat(status);
+    info.born_ns = BornNs(fd_.get());
+    return info;
   }
 
   absl::StatusOr<std::vector<std::string>> List() override;
@@ -135,12 +162,13 @@ class SystemDirectory : public Directory {
 
   absl::Status SyncFileSystem() override {
 #if defined(__linux__) && !defined(P2P_PORTABLE)
-    if (::syncfs(fd_.get()) != 0)
-      return ErrnoStatus(errno, Doing("cannot sync the disk of", path_));
+    static const bool tells_errors = LinuxIsAtLeast(5, 8);
+    if (!tells_errors) return absl::UnimplementedError("syncfs tells no errors here");
+    if (::syncfs(fd_.get()) == 0) return absl::OkStatus();
+    return ErrnoStatus(errno, Doing("cannot sync the disk of", path_));
 #else
-    ::sync();
+    return absl::UnimplementedError("the system has no sync of one disk that tells errors");
 #endif
-    return absl::OkStatus();
   }
 
   absl::StatusOr<uint64_t> FreeBytes() override {

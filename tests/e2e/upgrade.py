@@ -14,6 +14,13 @@ def _set_version(state_dir, version):
     catalog.close()
 
 
+def _version(state_dir):
+    catalog = sqlite3.connect(os.path.join(state_dir, "catalog.db"))
+    (version,), = catalog.execute("PRAGMA user_version").fetchall()
+    catalog.close()
+    return version
+
+
 def _files_of(directory):
     contents = {}
     for name in os.listdir(directory):
@@ -37,6 +44,7 @@ class UpgradeTest(P2pTest):
         b.wait_bytes(transfer, MIB, "some of it is there")
         b.stop()
         done = os.stat(os.path.join(b.downloads, "x.bin.part")).st_blocks
+        version = _version(b.state_dir)
         _set_version(b.state_dir, 99)
         before = _files_of(b.state_dir)
         start_of_log = len(b.log())
@@ -46,7 +54,7 @@ class UpgradeTest(P2pTest):
         self.assertIn("was written by a newer p2pd", b.log()[start_of_log:])
         self.assertEqual(_files_of(b.state_dir), before)
         self.assertEqual(os.stat(os.path.join(b.downloads, "x.bin.part")).st_blocks, done)
-        _set_version(b.state_dir, 1)
+        _set_version(b.state_dir, version)
         b.start()
         self.assertEqual(b.wait_state(mine["id"], "seeding")["content_id"], mine["content_id"])
         b.wait_bytes(transfer, MIB, "what was there is there again")

@@ -23,6 +23,7 @@ struct CrashNode {
   using EntryChange = std::vector<std::pair<std::string, std::shared_ptr<CrashNode>>>;
 
   bool is_directory = false;
+  std::string root;  // the directory that was opened to reach it
   uint64_t number = 0;
   int64_t changed = 0;
   uint32_t mode = 0644;
@@ -56,10 +57,21 @@ struct CrashNode {
     unsynced_entries.push_back(std::move(change));
   }
   void Sync() {
-    durable_data = data;
+    for (const DataChange& change : unsynced_data) Apply(change, &durable_data);
     unsynced_data.clear();
     durable_entries = entries;
     unsynced_entries.clear();
+  }
+  // A length is not data.
+  void LoseUnsynced() {
+    unsynced_data.erase(std::remove_if(unsynced_data.begin(), unsynced_data.end(),
+                                       [](const DataChange& change) { return !change.truncate; }),
+                        unsynced_data.end());
+  }
+  void DropCache() {
+    if (is_directory) return;
+    data = durable_data;
+    for (const DataChange& change : unsynced_data) Apply(change, &data);
   }
   store::FileInfo Info() const {
     store::FileInfo info;
@@ -102,11 +114,13 @@ class CrashFile : public File {
     return absl::OkStatus();
   }
   absl::Status Allocate(uint64_t, uint64_t) override { return disk_->Look(); }
-  void StartWriteBack() override {}
+  absl::Status StartWriteBack() override { return absl::OkStatus(); }
   absl::Status SyncData() override {
     P2P_RETURN_IF_ERROR(disk_->Change());
+    const absl::Status status = disk_->JudgeSync(node_->root);
+    if (!status.ok()) node_->LoseUnsynced();
     node_->Sync();
-    return absl::OkStatus();
+    return status;
   }
   absl::StatusOr<FileInfo> Info() override {
     P2P_RETURN_IF_ERROR(disk_->Look());
@@ -114,6 +128,7 @@ class CrashFile : public File {
   }
   absl::StatusOr<uint64_t> NextData(uint64_t offset) override { return offset; }
   absl::Status ReadAhead(uint64_t, uint64_t) override { return absl::OkStatus(); }
+  void DropCache() override { node_->DropCache(); }
   void AdviseSequential() override {}
   absl::Status SetExecutable() override {
     P2P_RETURN_IF_ERROR(disk_->Change());
@@ -193,8 +208,10 @@ class CrashDirectory : public Directory {
   }
   absl::Status SyncFileSystem() override {
     P2P_RETURN_IF_ERROR(disk_->Change());
+    const absl::Status status = disk_->JudgeSync(node_->root);
+    if (!status.ok()) disk_->LoseAll();
     disk_->SyncAll();
-    return absl::OkStatus();
+    return status;
   }
   absl::StatusOr<uint64_t> FreeBytes() override { return uint64_t{1} << 40; }
   absl::Status CheckWritable() override { return absl::OkStatus(); }
@@ -223,6 +240,7 @@ class CrashDirectory : public Directory {
     if (holder->entries.count(Last(name)) != 0) return absl::AlreadyExistsError(name);
     auto made = std::make_shared<CrashNode>();
     made->is_directory = is_directory;
+    made->root = holder->root;
     made->number = disk_->NextNumber();
     holder->Do(CrashNode::EntryChange{{Last(name), made}});
     return made;
@@ -253,6 +271,11 @@ void ApplyPart(const CrashNode::DataChange& change, Fate fate, std::string* data
   const size_t from = std::min(change.data.size(), size_t{fate.from_sector} * kSectorBytes);
   const size_t end = std::min(change.data.size(), size_t{fate.end_sector} * kSectorBytes);
   CrashNode::Apply({false, change.offset + from, change.data.substr(from, end - from)}, data);
+}
+
+void LoseBelow(CrashNode* node) {
+  node->LoseUnsynced();
+  for (const auto& entry : node->entries) LoseBelow(entry.second.get());
 }
 
 void SyncBelow(CrashNode* node) {
@@ -291,11 +314,13 @@ std::unique_ptr<CrashingFileSystem> CrashingFileSystem::AfterCrash(
   for (const NodePtr& node : nodes) {
     CrashNode& left = *survivors[node];
     left.is_directory = node->is_directory;
+    left.root = node->root;
     left.number = node->number;
     left.changed = node->changed;
     left.mode = node->mode;
     left.data = node->durable_data;
     for (const auto& change : node->unsynced_data) ApplyPart(change, *fate++, &left.data);
+    left.durable_data = left.data;
     Entries entries = node->durable_entries;
     for (const auto& change : node->unsynced_entries) {
       if ((fate++)->end_sector > 0) CrashNode::Apply(change, &entries);
@@ -326,6 +351,7 @@ absl::StatusOr<std::unique_ptr<Directory>> CrashingFileSystem::OpenRoot(const st
   if (directory == nullptr) {
     directory = std::make_shared<CrashNode>();
     directory->is_directory = true;
+    directory->root = path;
     directory->number = NextNumber();
     root_->Sync();
   }
@@ -341,6 +367,15 @@ absl::Status CrashingFileSystem::Change() {
 absl::Status CrashingFileSystem::Look() const {
   return dead_ ? absl::InternalError("the process is dead") : absl::OkStatus();
 }
+
+absl::Status CrashingFileSystem::JudgeSync(const std::string& root) {
+  if (root != failing_root_) return absl::OkStatus();
+  if (sync_countdown_ == 0 || --sync_countdown_ > 0) return absl::OkStatus();
+  sync_failed_ = true;
+  return absl::DataLossError("the sync failed");
+}
+
+void CrashingFileSystem::LoseAll() { LoseBelow(root_.get()); }
 
 void CrashingFileSystem::SyncAll() { SyncBelow(root_.get()); }
 

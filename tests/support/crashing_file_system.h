@@ -40,6 +40,12 @@ class CrashingFileSystem : public store::FileSystem {
   // dead.
   void DieAt(int nth);
   bool dead() const { return dead_; }
+  // The `nth` sync of data below this root from now on fails.
+  void FailSyncAt(int nth, const std::string& root) {
+    sync_countdown_ = nth;
+    failing_root_ = root;
+  }
+  bool sync_failed() const { return sync_failed_; }
   // Another process begins on the same disk, whose power never failed.
   void Restart() {
     dead_ = false;
@@ -62,13 +68,19 @@ class CrashingFileSystem : public store::FileSystem {
   absl::Status Look() const;
   uint64_t NextNumber() { return ++last_number_; }
   int changes() const { return changes_; }  // since it was made
+  // OK, or what the sync below this root that is made now fails with.
+  absl::Status JudgeSync(const std::string& root);
   void SyncAll();
+  void LoseAll();
 
  private:
   std::shared_ptr<CrashNode> root_;
   int changes_ = 0;
   int countdown_ = 0;  // 0: does not die
   bool dead_ = false;
+  int sync_countdown_ = 0;  // 0: none fails
+  std::string failing_root_;
+  bool sync_failed_ = false;
   uint64_t last_number_ = 0;
 };
 

@@ -40,7 +40,10 @@ class FaultyFile : public File {
     P2P_MAYBE_FAIL(FileOp::kAllocate);
     return real_->Allocate(offset, length);
   }
-  void StartWriteBack() override { real_->StartWriteBack(); }
+  absl::Status StartWriteBack() override {
+    P2P_MAYBE_FAIL(FileOp::kWriteBack);
+    return real_->StartWriteBack();
+  }
   absl::Status SyncData() override {
     P2P_MAYBE_FAIL(FileOp::kSync);
     return real_->SyncData();
@@ -57,6 +60,7 @@ class FaultyFile : public File {
     P2P_MAYBE_FAIL(FileOp::kRead);
     return real_->ReadAhead(offset, length);
   }
+  void DropCache() override { real_->DropCache(); }
   void AdviseSequential() override { real_->AdviseSequential(); }
   absl::Status SetExecutable() override {
     P2P_MAYBE_FAIL(FileOp::kMode);

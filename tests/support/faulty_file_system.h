@@ -20,6 +20,7 @@ enum class FileOp {
   kTruncate,
   kAllocate,
   kSync,
+  kWriteBack,
   kInfo,
   kMode,
   kMakeDirectory,

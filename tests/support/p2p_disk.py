@@ -18,16 +18,17 @@ def mount_disk(test, place, size, mode="755"):
     return place
 
 
-def mount_ext4(test, place, size):
-    """The same with ext4, on which space can be reserved."""
+def mount_ext4(test, place, size, made_at=None):
+    """The same with ext4, on which space can be reserved; made at a time of the clock's."""
     if os.geteuid() != 0:
         test.skipTest("only root can mount a small ext4")
     os.makedirs(place, exist_ok=True)
     image = place + ".ext4"
     with open(image, "wb") as empty:
         empty.truncate(size)
+    env = dict(os.environ) if made_at is None else dict(os.environ, E2FSPROGS_FAKE_TIME=str(made_at))
     for command in (["mkfs.ext4", "-q", "-F", "-m", "0", image], ["mount", "-o", "loop", image, place]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
         if done.returncode != 0:
             test.skipTest("an ext4 cannot be mounted here: " + done.stderr.strip())
     test.addCleanup(subprocess.run, ["umount", "-l", place], check=False, capture_output=True)

@@ -36,7 +36,7 @@ class CatalogDamageTest : public testing::Test {
         EXPECT_TRUE(
             catalog->SaveManifest(record.id, absl::StrCat("info ", i), std::string(500, 'h')).ok());
         EXPECT_TRUE(catalog->SaveIdentities(record.id, SampleIdentities(2)).ok());
-        EXPECT_TRUE(catalog->SaveHave(record.id, HaveOf(i)).ok());
+        EXPECT_TRUE(catalog->SaveHave(record.id, Claim(HaveOf(i))).ok());
         records_[record.id.value()] = record;
       }
       EXPECT_TRUE(catalog->BeginRun().ok());  // so that the next start looks at all of it
@@ -78,7 +78,7 @@ class CatalogDamageTest : public testing::Test {
       return;
     }
     const int number = static_cast<int>(id.value());
-    EXPECT_TRUE(content->have.empty() || content->have == HaveOf(number));
+    EXPECT_TRUE(content->have.empty() || content->have.chunks().ToBytes() == HaveOf(number));
     EXPECT_TRUE(content->info.empty() || content->info == absl::StrCat("info ", number));
     EXPECT_TRUE(content->identities.empty() || content->identities == SampleIdentities(2));
   }
@@ -159,7 +159,8 @@ TEST_F(CatalogDamageTest, R05_AfterDamageTheRunCountsAsUncleanAndIdsGoOn) {
   EXPECT_TRUE(*catalog->BeginRun());
   EXPECT_EQ(catalog->LoadTransfers()->size(), kTransfers - 1u);
   EXPECT_EQ(catalog->LoadContent(TransferId(4))->info, "info 4");
-  EXPECT_EQ(catalog->LoadContent(TransferId(4))->have, "") << "to be hashed again";
+  EXPECT_EQ(catalog->LoadContent(TransferId(4))->have.chunks().ToBytes(), "")
+      << "to be hashed again";
   EXPECT_EQ(*catalog->Add(SampleRecord(50)), TransferId(kTransfers + 1));
 }
 
@@ -185,7 +186,7 @@ TEST_F(CatalogDamageTest, S10_ATornLogIsCutAtItsLastWholeCommit) {
   {
     const auto catalog = OpenCatalog(dir.path());
     id = *catalog->Add(SampleRecord(1));
-    for (int i = 1; i <= 20; ++i) ASSERT_TRUE(catalog->SaveHave(id, HaveOf(i)).ok());
+    for (int i = 1; i <= 20; ++i) ASSERT_TRUE(catalog->SaveHave(id, Claim(HaveOf(i))).ok());
     // As they are on disk while the process runs.
     std::filesystem::copy_file(dir / "catalog.db", dir / "copy.db");
     log = ReadFile(dir / "catalog.db-wal");
@@ -203,7 +204,7 @@ TEST_F(CatalogDamageTest, S10_ATornLogIsCutAtItsLastWholeCommit) {
     const auto transfers = catalog->LoadTransfers();
     ASSERT_TRUE(transfers.ok());
     if (transfers->empty()) break;
-    const std::string have = catalog->LoadContent(transfers->at(0).id)->have;
+    const std::string have = catalog->LoadContent(transfers->at(0).id)->have.chunks().ToBytes();
     if (have.empty()) break;
     const int number = have[0];
     EXPECT_EQ(have, HaveOf(number));

@@ -22,7 +22,7 @@ class CatalogFaultTest : public testing::Test {
   CatalogFaultTest() : catalog_(OpenCatalog(dir_.path())) {
     record_ = SampleRecord(1);
     record_.id = *catalog_->Add(record_);
-    EXPECT_TRUE(catalog_->SaveHave(record_.id, "have").ok());
+    EXPECT_TRUE(catalog_->SaveHave(record_.id, Claim("have")).ok());
   }
 
   // The disk has no space but what the reserve holds.
@@ -39,19 +39,19 @@ class CatalogFaultTest : public testing::Test {
 
 TEST_F(CatalogFaultTest, S03_AFullDiskIsToldAndNothingIsLost) {
   SqliteFaults::on_write = [] { return SQLITE_FULL; };
-  EXPECT_TRUE(absl::IsResourceExhausted(catalog_->SaveHave(record_.id, "more")));
+  EXPECT_TRUE(absl::IsResourceExhausted(catalog_->SaveHave(record_.id, Claim("more"))));
   EXPECT_TRUE(absl::IsResourceExhausted(catalog_->Add(SampleRecord(2)).status()));
   EXPECT_TRUE(
       absl::IsResourceExhausted(catalog_->SaveManifest(record_.id, "i", std::string(50000, 'h'))));
   EXPECT_TRUE(absl::IsResourceExhausted(catalog_->SaveIdentities(record_.id, SampleIdentities(1))));
-  EXPECT_EQ(catalog_->LoadContent(record_.id)->have, "have");
+  EXPECT_EQ(catalog_->LoadContent(record_.id)->have.chunks().ToBytes(), "have");
   EXPECT_EQ(catalog_->LoadTransfers()->size(), 1u);
   SqliteFaults::on_write = nullptr;
-  EXPECT_TRUE(catalog_->SaveHave(record_.id, "more").ok()) << "once there is space again";
+  EXPECT_TRUE(catalog_->SaveHave(record_.id, Claim("more")).ok()) << "once there is space again";
   EXPECT_TRUE(catalog_->Add(SampleRecord(2)).ok());
   catalog_.reset();
   catalog_ = OpenCatalog(dir_.path());
-  EXPECT_EQ(catalog_->LoadContent(record_.id)->have, "more");
+  EXPECT_EQ(catalog_->LoadContent(record_.id)->have.chunks().ToBytes(), "more");
 }
 
 TEST_F(CatalogFaultTest, S03_PausingAndRemovingUseTheReserve) {
@@ -74,17 +74,19 @@ TEST_F(CatalogFaultTest, S03_EachWriteFailingInTurnLeavesTheOldOrTheNew) {
   const std::string old_have(20000, 'o');
   const std::string new_have(20000, 'n');
   for (int nth = 1;; ++nth) {
-    ASSERT_TRUE(catalog_->SaveHave(record_.id, old_have).ok());
+    ASSERT_TRUE(catalog_->SaveHave(record_.id, Claim(old_have)).ok());
     int countdown = nth;
     SqliteFaults::on_write = [&] { return --countdown == 0 ? SQLITE_FULL : SQLITE_OK; };
-    const absl::Status status = catalog_->SaveHave(record_.id, new_have);
+    const absl::Status status = catalog_->SaveHave(record_.id, Claim(new_have));
     SqliteFaults::on_write = nullptr;
-    EXPECT_EQ(catalog_->LoadContent(record_.id)->have, status.ok() ? new_have : old_have);
+    EXPECT_EQ(catalog_->LoadContent(record_.id)->have.chunks().ToBytes(),
+              status.ok() ? new_have : old_have);
     catalog_.reset();
     std::string recovered;
     catalog_ = OpenCatalog(dir_.path(), &recovered);
     EXPECT_EQ(recovered, "");
-    EXPECT_EQ(catalog_->LoadContent(record_.id)->have, status.ok() ? new_have : old_have);
+    EXPECT_EQ(catalog_->LoadContent(record_.id)->have.chunks().ToBytes(),
+              status.ok() ? new_have : old_have);
     if (countdown > 0) {
       EXPECT_GT(nth, 5) << "writes that failed in turn";
       break;
@@ -94,11 +96,11 @@ TEST_F(CatalogFaultTest, S03_EachWriteFailingInTurnLeavesTheOldOrTheNew) {
 
 TEST_F(CatalogFaultTest, S06_AFailedSyncOfTheCatalogIsTold) {
   SqliteFaults::on_sync = [] { return SQLITE_IOERR_FSYNC; };
-  EXPECT_TRUE(absl::IsUnavailable(catalog_->SaveHave(record_.id, "more")))
-      << catalog_->SaveHave(record_.id, "more");
+  EXPECT_TRUE(absl::IsUnavailable(catalog_->SaveHave(record_.id, Claim("more"))))
+      << catalog_->SaveHave(record_.id, Claim("more"));
   SqliteFaults::on_sync = nullptr;
-  EXPECT_TRUE(catalog_->SaveHave(record_.id, "again").ok());
-  EXPECT_EQ(catalog_->LoadContent(record_.id)->have, "again");
+  EXPECT_TRUE(catalog_->SaveHave(record_.id, Claim("again")).ok());
+  EXPECT_EQ(catalog_->LoadContent(record_.id)->have.chunks().ToBytes(), "again");
 }
 
 TEST_F(CatalogFaultTest, S03_AFullDiskAtTheStartIsToldAndTheCatalogIsNotSetAside) {

@@ -65,7 +65,7 @@ class CatalogMemoryTest : public testing::Test {
     content.info = std::string(9'000, 'i');
     content.chunk_hashes = std::string(3'000, 'c');
     content.identities = SampleIdentities(3);
-    content.have = "old";
+    content.have = Claim("old");
     return content;
   }
 
@@ -97,7 +97,7 @@ TEST_F(CatalogMemoryTest, X10_AnAllocationThatFailsAtTheStartIsNoDamage) {
       if (content.ok()) {
         EXPECT_FALSE(content->damaged);
         EXPECT_EQ(content->info, OldContent().info);
-        EXPECT_EQ(content->have, "old");
+        EXPECT_EQ(content->have.chunks().ToBytes(), "old");
       } else {
         EXPECT_TRUE(absl::IsUnavailable(content.status())) << content.status();
       }
@@ -119,7 +119,7 @@ TEST_F(CatalogMemoryTest, X10_AnAllocationThatFailsInASaveLeavesTheOldOrTheNew) 
   TransferContent fresh;
   fresh.info = std::string(10'000, 'I');
   fresh.chunk_hashes = std::string(2'000, 'C');
-  fresh.have = "new";
+  fresh.have = Claim("new");
   const TransferContent old = OldContent();
   int nth = 1;
   for (bool met = true; met; ++nth) {
@@ -142,7 +142,7 @@ TEST_F(CatalogMemoryTest, X10_AnAllocationThatFailsInASaveLeavesTheOldOrTheNew) 
       EXPECT_FALSE(content->damaged);
       EXPECT_EQ(content->info, saved.ok() ? fresh.info : old.info);
       EXPECT_EQ(content->chunk_hashes, saved.ok() ? fresh.chunk_hashes : old.chunk_hashes);
-      EXPECT_EQ(content->have, saved.ok() ? "new" : "old");
+      EXPECT_EQ(content->have.chunks().ToBytes(), saved.ok() ? "new" : "old");
       EXPECT_EQ(content->identities.size(), old.identities.size());
       catalog.reset();
       catalog = OpenCatalog(dir_.path(), &recovered);

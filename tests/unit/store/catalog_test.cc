@@ -37,7 +37,7 @@ TEST(Catalog, KeepsRecordsAndContentOverARestart) {
     }
     ASSERT_TRUE(catalog->SaveManifest(records[4].id, "info", std::string(100000, 'h')).ok());
     ASSERT_TRUE(catalog->SaveIdentities(records[4].id, SampleIdentities(3)).ok());
-    ASSERT_TRUE(catalog->SaveHave(records[4].id, std::string("\0\xff\0", 3)).ok());
+    ASSERT_TRUE(catalog->SaveHave(records[4].id, Claim(std::string("\0\xff\0", 3))).ok());
   }
   std::string recovered;
   const auto catalog = OpenCatalog(dir.path(), &recovered);
@@ -51,7 +51,7 @@ TEST(Catalog, KeepsRecordsAndContentOverARestart) {
   EXPECT_EQ(content->info, "info");
   EXPECT_EQ(content->chunk_hashes, std::string(100000, 'h'));
   EXPECT_EQ(content->identities, SampleIdentities(3));
-  EXPECT_EQ(content->have, std::string("\0\xff\0", 3));
+  EXPECT_EQ(content->have.chunks().ToBytes(), std::string("\0\xff\0", 3));
   EXPECT_FALSE(content->damaged);
   const auto none = catalog->LoadContent(records[5].id);
   ASSERT_TRUE(none.ok());
@@ -69,9 +69,9 @@ TEST(Catalog, ChangesReplaceWhatWasThere) {
   record.error = "disk full";
   ASSERT_TRUE(catalog->Update(record).ok());
   ExpectSame(catalog->LoadTransfers()->at(0), record);
-  ASSERT_TRUE(catalog->SaveHave(record.id, "first").ok());
-  ASSERT_TRUE(catalog->SaveHave(record.id, "second").ok());
-  EXPECT_EQ(catalog->LoadContent(record.id)->have, "second");
+  ASSERT_TRUE(catalog->SaveHave(record.id, Claim("first")).ok());
+  ASSERT_TRUE(catalog->SaveHave(record.id, Claim("second")).ok());
+  EXPECT_EQ(catalog->LoadContent(record.id)->have.chunks().ToBytes(), "second");
 }
 
 TEST(Catalog, RemovingATransferRemovesItsContentAndItsIdIsNotUsedAgain) {
@@ -81,10 +81,10 @@ TEST(Catalog, RemovingATransferRemovesItsContentAndItsIdIsNotUsedAgain) {
     const auto catalog = OpenCatalog(dir.path());
     (void)catalog->Add(SampleRecord(1));
     last = *catalog->Add(SampleRecord(2));
-    ASSERT_TRUE(catalog->SaveHave(last, "have").ok());
+    ASSERT_TRUE(catalog->SaveHave(last, Claim("have")).ok());
     ASSERT_TRUE(catalog->Remove(last).ok());
     EXPECT_TRUE(catalog->Remove(last).ok());
-    EXPECT_EQ(catalog->LoadContent(last)->have, "");
+    EXPECT_EQ(catalog->LoadContent(last)->have.chunks().ToBytes(), "");
     EXPECT_EQ(catalog->LoadTransfers()->size(), 1u);
   }
   const auto catalog = OpenCatalog(dir.path());
@@ -97,7 +97,7 @@ TEST(Catalog, WhatBelongsToNoTransferIsNotFound) {
   TransferRecord record = SampleRecord(1);
   record.id = TransferId(77);
   EXPECT_TRUE(absl::IsNotFound(catalog->Update(record)));
-  EXPECT_TRUE(absl::IsNotFound(catalog->SaveHave(record.id, "x")));
+  EXPECT_TRUE(absl::IsNotFound(catalog->SaveHave(record.id, Claim("x"))));
   EXPECT_TRUE(absl::IsNotFound(catalog->SaveManifest(record.id, "x", "y")));
   EXPECT_TRUE(absl::IsNotFound(catalog->SaveIdentities(record.id, {})));
 }
@@ -143,7 +143,7 @@ TEST(Catalog, R07_S09_ADeadProcessLeavesItsLastCommit) {
       // Larger than a page, and so much that the log is moved into the database meanwhile.
       for (int i = 1; i <= commits; ++i) {
         const std::string have(9000, static_cast<char>(i % 100));
-        if (!(*catalog)->SaveHave(*id, have).ok()) ::_exit(3);
+        if (!(*catalog)->SaveHave(*id, Claim(have)).ok()) ::_exit(3);
       }
       ::_exit(0);
     }
@@ -157,7 +157,8 @@ TEST(Catalog, R07_S09_ADeadProcessLeavesItsLastCommit) {
     const auto transfers = catalog->LoadTransfers();
     ASSERT_TRUE(transfers.ok());
     const auto content = catalog->LoadContent(transfers->back().id);
-    EXPECT_EQ(content->have, std::string(9000, static_cast<char>(commits % 100)));
+    EXPECT_EQ(content->have.chunks().ToBytes(),
+              std::string(9000, static_cast<char>(commits % 100)));
     EXPECT_TRUE(catalog->MarkClean().ok());
   }
 }

@@ -6,6 +6,7 @@
 
 #include "daemon/store/catalog.h"
 #include "gtest/gtest.h"
+#include "tests/unit/store/store_test_support.h"
 
 namespace p2p::store {
 

@@ -59,6 +59,7 @@ TEST_F(ChunkPartTest, IsSentAsSoonAsItIsWrittenInAnyOrder) {
       ExpectSends(chunk, offset);
     }
     EXPECT_TRUE(HoldsTestChunk(store_.get(), ChunkIndex(chunk))) << chunk;
+    EXPECT_TRUE(store_->ledger()->Keep(ChunkIndex(chunk)));
   }
   EXPECT_TRUE(store_->Sync().ok());
   ASSERT_TRUE(store_->Finish().ok());
@@ -131,7 +132,7 @@ TEST_F(ChunkPartTest, SurvivesAReopeningAndTheChunkCanBeCompleted) {
   }
   ASSERT_TRUE(store_->Sync().ok());
   ChunkSet intact(tree_->chunk_count());
-  auto reopened = FileChunkManager::ReopenPart(SystemFiles(), target_, tree_, &intact);
+  auto reopened = ReopenPart(SystemFiles(), target_, tree_, &intact);
   ASSERT_TRUE(reopened.ok()) << reopened.status();
   store_ = *std::move(reopened);
   for (uint32_t chunk = 0; chunk < tree_->chunk_count(); ++chunk) {
@@ -141,6 +142,7 @@ TEST_F(ChunkPartTest, SurvivesAReopeningAndTheChunkCanBeCompleted) {
       ASSERT_TRUE(Write(chunk, at).ok());
     }
     EXPECT_TRUE(HoldsTestChunk(store_.get(), ChunkIndex(chunk)));
+    EXPECT_TRUE(store_->ledger()->Keep(ChunkIndex(chunk)));
   }
   EXPECT_TRUE(store_->Finish().ok());
 }

@@ -171,7 +171,7 @@ class Life {
         FileChunkManager::CheckPlace(disk_, record->path, *content_.layout, ByteCount(0)));
     record->content_id = content_.share.manifest->content_id();
     TransferContent content = ManifestToSave();
-    content.have = ChunkSet(content_.layout->chunk_count()).ToBytes();
+    content.have = DurableChunks::None(content_.layout->chunk_count());
     P2P_RETURN_IF_ERROR(Save(*record, content));
     P2P_ASSIGN_OR_RETURN(
         store_, FileChunkManager::CreatePart(disk_, record->path, content_.layout, ByteCount(0)));
@@ -180,13 +180,29 @@ class Life {
 
   // HaveJournal::Commit.
   absl::Status Commit(TransferId id, const ChunkSet& have) {
-    P2P_RETURN_IF_ERROR(store_->Sync());
-    P2P_RETURN_IF_ERROR(catalog_->SaveHave(id, have.ToBytes()));
-    promises_->have[id.value()] = have;
+    P2P_ASSIGN_OR_RETURN(const DurableChunks durable, store_->Sync());
+    EXPECT_EQ(durable.chunks(), have) << "all of it was written before";
+    P2P_RETURN_IF_ERROR(catalog_->SaveHave(id, durable));
+    promises_->have[id.value()] = durable.chunks();
     return absl::OkStatus();
   }
 
+  // What was lost on the way to the disk is fetched again.
   absl::Status GoOn(TransferRecord* record, ChunkSet have, bool to_the_end) {
+    while (true) {
+      const absl::Status status = Fetch(record, &have, to_the_end);
+      const auto ledger = store_->ledger();
+      if (status.ok() || disk_->dead() || ledger == nullptr) return status;
+      const std::vector<ChunkIndex> lost = ledger->TakeLost();
+      if (lost.empty()) return status;
+      for (const ChunkIndex chunk : lost) have.Remove(chunk);
+      // The transfer stops with what is left, and goes on from there.
+      P2P_RETURN_IF_ERROR(Commit(record->id, have));
+    }
+  }
+
+  absl::Status Fetch(TransferRecord* record, ChunkSet* wanted, bool to_the_end) {
+    ChunkSet& have = *wanted;
     for (uint32_t i = 0; i < have.size(); ++i) {
       if (have.Has(ChunkIndex(i))) continue;
       if (!to_the_end && i == 1) continue;
@@ -196,6 +212,7 @@ class Life {
       const auto all = absl::MakeConstSpan(bytes);
       P2P_RETURN_IF_ERROR(store_->WritePart(ChunkIndex(i), half, all.subspan(half)));
       P2P_RETURN_IF_ERROR(store_->WritePart(ChunkIndex(i), 0, all.subspan(0, half)));
+      EXPECT_TRUE(store_->ledger()->Keep(ChunkIndex(i)));
       have.Add(ChunkIndex(i));
       if (i != 1) P2P_RETURN_IF_ERROR(Commit(record->id, have));
     }
@@ -256,44 +273,45 @@ class Life {
     if (record->finished) return ExpectWhole(*record, content->identities);
     ASSERT_EQ(content->info.empty(), content->have.empty()) << "half of what is saved at once";
     if (content->info.empty()) {
-      EXPECT_EQ(ChunksOf(content->have).count(), 0u) << "claimed without a manifest";
+      EXPECT_TRUE(content->have.chunks().None()) << "claimed without a manifest";
       const absl::Status placed = Place(record);
       ASSERT_TRUE(placed.ok() || disk_->dead()) << placed;
       if (!disk_->dead()) Continue(record, ChunkSet(content_.layout->chunk_count()));
       return;
     }
-    ReopenPart(record, ChunksOf(content->have));
-  }
-
-  ChunkSet ChunksOf(const std::string& bytes) const {
-    ChunkSet have(content_.layout->chunk_count());
-    have.AddBytes(ChunkIndex(0), bytes);
-    return have;
+    PartClaim claim;
+    claim.have = content->have;
+    claim.files = content->part_files;
+    claim.have.Fit(content_.layout->chunk_count());
+    ReopenPart(record, claim);
   }
 
   absl::StatusOr<std::shared_ptr<FileChunkManager>> Reopen(const TransferRecord& record,
-                                                           ChunkSet* have) {
-    ChunkSet ignored;
+                                                           PartClaim* claim) {
+    PartClaim ignored;
     return FileChunkManager::ReopenPart(disk_, record.path, content_.layout,
-                                        have == nullptr ? &ignored : have);
+                                        claim == nullptr ? &ignored : claim);
   }
 
   // Transfer::ReopenPart.
-  void ReopenPart(TransferRecord* record, const ChunkSet& claimed) {
+  void ReopenPart(TransferRecord* record, PartClaim claim) {
+    const ChunkSet claimed = claim.have.chunks();
     ChunkSet promised = promises_->have[record->id.value()];
     promised.Remove(claimed);
     EXPECT_TRUE(promised.None()) << "a commit was lost";
-    ChunkSet have = claimed;
-    const auto part = Reopen(*record, &have);
+    const auto part = Reopen(*record, &claim);
     if (disk_->dead()) return;
     if (part.ok()) {
       store_ = *part;
-      EXPECT_EQ(have, claimed) << "claimed chunks have no room in their files";
+      EXPECT_EQ(claim.have.chunks(), claimed) << "claimed chunks have no room in their files";
+      (void)store_->ForgetCached();
+      if (disk_->dead()) return;
       ChunkSet right = RightChunks();
       ChunkSet wrong = claimed;
       wrong.Remove(right);
       ASSERT_TRUE(wrong.None()) << "a chunk is claimed that is not there";
       // What is there beside is found, once it is durable.
+      store_->ledger()->KeepFound(right);
       return Continue(record, right);
     }
     ASSERT_TRUE(absl::IsNotFound(part.status())) << part.status();

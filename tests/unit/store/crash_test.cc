@@ -32,7 +32,9 @@ void Download(FileChunkManager* store, Committed* committed) {
     if (!WriteTestChunk(store, ChunkIndex(i)).ok()) return;
     written.Add(ChunkIndex(i));
     if (i % 2 == 0) continue;
-    if (!store->Sync().ok()) return;
+    const auto durable = store->Sync();
+    if (!durable.ok()) return;
+    EXPECT_EQ(durable->chunks(), written);
     committed->have = written;
   }
   if (store->Finish().ok()) {
@@ -60,13 +62,14 @@ void ExpectHolds(FileChunkManager* store, const ChunkSet& claimed) {
 std::shared_ptr<FileChunkManager> Recover(FileSystem* disk, const LayoutPtr& layout,
                                           Committed* committed) {
   ChunkSet have = committed->have;
-  auto part = FileChunkManager::ReopenPart(disk, kTarget, layout, &have);
+  auto part = ReopenPart(disk, kTarget, layout, &have);
   if (part.ok()) {
     EXPECT_FALSE(committed->finished) << "a finished download lost its name";
     EXPECT_EQ(have, committed->have) << "committed chunks were given up";
     ExpectHolds(part->get(), have);
     // As after an unclean stop: what is there and proves right is claimed, once it is synced.
     const ChunkSet right = RightChunks(part->get());
+    (*part)->ledger()->KeepFound(right);
     if ((*part)->Sync().ok()) committed->have = right;
     return *part;
   }
@@ -171,7 +174,7 @@ TEST(Crash, R01_ManyFilesSyncedByOneCallAreThere) {
   ASSERT_TRUE((*begun)->Sync().ok());
   const auto after = disk.AfterCrash(0);
   ChunkSet have = AllChunks(*layout);
-  const auto again = FileChunkManager::ReopenPart(after.get(), kTarget, layout, &have);
+  const auto again = ReopenPart(after.get(), kTarget, layout, &have);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_TRUE(have.All());
   EXPECT_TRUE(RightChunks(again->get()).All());
@@ -185,10 +188,9 @@ TEST(Crash, WhatIsNotSyncedCanBeLost) {
   ASSERT_TRUE(WriteAllChunks(begun->get()).ok());
   ChunkSet have;
   const auto nothing = disk.AfterCrash(0);
-  EXPECT_TRUE(absl::IsNotFound(
-      FileChunkManager::ReopenPart(nothing.get(), kTarget, layout, &have).status()));
+  EXPECT_TRUE(absl::IsNotFound(ReopenPart(nothing.get(), kTarget, layout, &have).status()));
   const auto everything = disk.AfterCrash(1);
-  EXPECT_TRUE(FileChunkManager::ReopenPart(everything.get(), kTarget, layout, &have).ok());
+  EXPECT_TRUE(ReopenPart(everything.get(), kTarget, layout, &have).ok());
 }
 
 }  // namespace

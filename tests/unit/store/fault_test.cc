@@ -41,7 +41,7 @@ class FaultTest : public testing::TestWithParam<int> {
   // One life: begins or goes on, with the `nth` call failing.
   absl::Status Live(FaultyFileSystem* disk, const std::string& target, const LayoutPtr& layout,
                     ChunkSet* durable) {
-    auto store = FileChunkManager::ReopenPart(disk, target, layout, durable);
+    auto store = ReopenPart(disk, target, layout, durable);
     if (absl::IsNotFound(store.status())) {
       store = FileChunkManager::AdoptFinished(disk, target, layout);
       if (store.ok()) return absl::OkStatus();

@@ -156,8 +156,7 @@ TEST_F(FinishTest, S09_ADownloadRenamedBeforeACrashIsAdopted) {
   for (const LayoutPtr& layout : {file_, tree_}) {
     ASSERT_TRUE(Written(layout)->Finish().ok());
     ChunkSet intact;
-    EXPECT_TRUE(absl::IsNotFound(
-        FileChunkManager::ReopenPart(SystemFiles(), target_, layout, &intact).status()));
+    EXPECT_TRUE(absl::IsNotFound(ReopenPart(SystemFiles(), target_, layout, &intact).status()));
     const auto adopted = Adopt(layout);
     ASSERT_TRUE(adopted.ok()) << adopted.status();
     EXPECT_FALSE((*adopted)->is_part());

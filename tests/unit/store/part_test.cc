@@ -1,11 +1,14 @@
 // Unfinished downloads.
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <thread>
 
 #include "daemon/store/file_chunk_manager.h"
+#include "daemon/store/open_files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/faulty_file_system.h"
@@ -33,7 +36,7 @@ class PartTest : public testing::Test {
   }
   absl::StatusOr<std::shared_ptr<FileChunkManager>> Reopen(const LayoutPtr& layout,
                                                            ChunkSet* intact) {
-    return FileChunkManager::ReopenPart(SystemFiles(), target_, layout, intact);
+    return ReopenPart(SystemFiles(), target_, layout, intact);
   }
 
   TempDir dir_;
@@ -236,13 +239,149 @@ TEST_F(PartTest, S06_AFailedSyncIsToldAndNotTriedAgainOnTheSameData) {
   ASSERT_TRUE(part->Sync().ok());
   ASSERT_TRUE(WriteTestChunk(part.get(), ChunkIndex(0)).ok());
   disk.FailNth(FileOp::kSync, 1, EIO);
-  EXPECT_TRUE(absl::IsDataLoss(part->Sync()));
+  EXPECT_TRUE(absl::IsDataLoss(part->Sync().status()));
   const int syncs = disk.calls(FileOp::kSync);
   EXPECT_TRUE(part->Sync().ok());
   EXPECT_EQ(disk.calls(FileOp::kSync), syncs) << "a second sync may succeed without having written";
   ASSERT_TRUE(WriteTestChunk(part.get(), ChunkIndex(0)).ok());
   EXPECT_TRUE(part->Sync().ok());
   EXPECT_EQ(disk.calls(FileOp::kSync), syncs + 1);
+}
+
+// Chunk 0 is on the disk, 1 is written since, and `fail` meets an error that may be all that is
+// ever told of what became of chunk 1.
+class LostTest : public PartTest {
+ protected:
+  LostTest() : part_(Create(file_, &disk_)) {
+    EXPECT_TRUE(WriteTestChunk(part_.get(), ChunkIndex(0)).ok());
+    EXPECT_TRUE(part_->Sync().ok());
+    EXPECT_TRUE(WriteTestChunk(part_.get(), ChunkIndex(1)).ok());
+  }
+  void ExpectLost() {
+    disk_.Heal();
+    const auto durable = part_->Sync();
+    ASSERT_TRUE(durable.ok()) << durable.status();
+    EXPECT_TRUE(durable->chunks().Has(ChunkIndex(0)));
+    EXPECT_FALSE(durable->chunks().Has(ChunkIndex(1)));
+    EXPECT_FALSE(part_->ledger()->kept().Has(ChunkIndex(1)));
+    EXPECT_TRUE(absl::IsDataLoss(part_->Finish()));
+    (void)part_->ledger()->TakeLost();
+    ASSERT_TRUE(WriteAllChunks(part_.get()).ok());
+    EXPECT_TRUE(part_->Finish().ok());
+  }
+
+  FaultyFileSystem disk_{SystemFiles()};
+  const std::shared_ptr<FileChunkManager> part_;
+};
+
+TEST_F(LostTest, V05_AfterAFailedSync) {
+  disk_.FailNth(FileOp::kSync, 1, ENOSPC);
+  EXPECT_FALSE(part_->Sync().ok());
+  ExpectLost();
+}
+
+TEST_F(LostTest, V05_AfterAWriteBackThatCouldNotBegin) {
+  disk_.FailNth(FileOp::kWriteBack, 1, ENOSPC);
+  EXPECT_FALSE(part_->StartWriteBack().ok());
+  ExpectLost();
+}
+
+TEST_F(LostTest, V05_AfterAWriteThatGaveEio) {
+  disk_.FailNth(FileOp::kWrite, 1, EIO);
+  EXPECT_FALSE(WriteTestChunk(part_.get(), ChunkIndex(2)).ok());
+  ExpectLost();
+}
+
+TEST_F(LostTest, V05_AfterAReadThatGaveEio) {
+  disk_.FailNth(FileOp::kRead, 1, EIO);
+  EXPECT_FALSE(HoldsTestChunk(part_.get(), ChunkIndex(1)));
+  ExpectLost();
+}
+
+TEST_F(LostTest, V05_WhatAFullDiskRefusesIsAllThatIsLost) {
+  for (const int error : {ENOSPC, EDQUOT}) {
+    disk_.FailNth(FileOp::kWrite, 1, error);
+    EXPECT_FALSE(WriteTestChunk(part_.get(), ChunkIndex(2)).ok());
+  }
+  const auto durable = part_->Sync();
+  ASSERT_TRUE(durable.ok()) << durable.status();
+  EXPECT_TRUE(durable->chunks().Has(ChunkIndex(0)) && durable->chunks().Has(ChunkIndex(1)));
+  EXPECT_TRUE(part_->ledger()->TakeLost().empty());
+}
+
+TEST_F(PartTest, V05_AFailedSyncOfTheFileSystemLosesAllThatItCovers) {
+  FaultyFileSystem disk(SystemFiles());
+  std::vector<TestFile> files;
+  for (int i = 0; i < 100; ++i) files.push_back({"f" + std::to_string(i), 10});
+  const auto part = Create(Tree("many", files), &disk);
+  ASSERT_TRUE(WriteAllChunks(part.get()).ok());
+  disk.FailNth(FileOp::kSync, 1, EIO);
+  EXPECT_TRUE(absl::IsDataLoss(part->Sync().status()));
+  EXPECT_EQ(part->ledger()->TakeLost().size(), 100u);
+  EXPECT_TRUE(part->Sync()->chunks().None());
+}
+
+TEST_F(PartTest, V05_OneFileThatIsNotSyncedTakesNoneOfTheOthersWithIt) {
+  FaultyFileSystem disk(SystemFiles());
+  const auto part = Create(tree_, &disk);
+  ASSERT_TRUE(WriteAllChunks(part.get()).ok());
+  disk.FailNth(FileOp::kSync, 1, EIO);  // of a/b/large, chunks 0 to 2
+  EXPECT_TRUE(absl::IsDataLoss(part->Sync().status()));
+  const auto durable = part->Sync();
+  ASSERT_TRUE(durable.ok()) << durable.status();
+  EXPECT_EQ(durable->chunks().count(), tree_->chunk_count() - 3);
+}
+
+TEST_F(PartTest, V05_AFileIsSyncedOnTheDescriptorThatWroteIt) {
+  FaultyFileSystem disk(SystemFiles());
+  const auto part = Create(file_, &disk);
+  ASSERT_TRUE(WriteTestChunk(part.get(), ChunkIndex(0)).ok());
+  // As many shares are served meanwhile.
+  (void)OpenFiles::OfProcess().CloseAll();
+  const int opened = disk.calls(FileOp::kOpen);
+  ASSERT_TRUE(part->Sync().ok());
+  EXPECT_EQ(disk.calls(FileOp::kOpen), opened) << "one that is opened anew may miss the error";
+}
+
+// What is left of a claim of all chunks after `change` of the .part.
+class ChangedPartTest : public PartTest {
+ protected:
+  ChunkSet Doubtful(const std::function<void()>& change) {
+    PartClaim claim;
+    {
+      const auto part = Create(file_);
+      EXPECT_TRUE(WriteAllChunks(part.get()).ok());
+      claim.have = part->Sync().value();
+    }
+    claim.files.resize(1);
+    for (const auto& [file, identity] : claim.have.files()) claim.files[file.value()] = identity;
+    change();
+    const auto again = FileChunkManager::ReopenPart(SystemFiles(), target_, file_, &claim);
+    EXPECT_TRUE(again.ok()) << again.status();
+    ChunkSet sure = claim.have.chunks();
+    sure.Remove(claim.doubtful);
+    EXPECT_TRUE((*again)->ledger()->kept() == sure) << "what is doubtful is not had";
+    return claim.doubtful;
+  }
+  const std::string part_ = target_ + ".part";
+};
+
+TEST_F(ChangedPartTest, V13_OneThatIsAsItWasLeftIsBelieved) {
+  EXPECT_TRUE(Doubtful([] {}).None());
+}
+
+TEST_F(ChangedPartTest, V13_OneThatWasTouchedIsDoubtful) {
+  EXPECT_TRUE(
+      Doubtful([&] { ASSERT_EQ(::utimensat(AT_FDCWD, part_.c_str(), nullptr, 0), 0); }).All());
+}
+
+TEST_F(ChangedPartTest, V13_OneThatWasRestoredWithItsTimesIsDoubtful) {
+  EXPECT_TRUE(Doubtful([&] {
+                const auto time = std::filesystem::last_write_time(part_);
+                std::filesystem::copy_file(part_, part_ + "2");
+                std::filesystem::rename(part_ + "2", part_);
+                std::filesystem::last_write_time(part_, time);
+              }).All());
 }
 
 TEST_F(PartTest, R01_ASyncCoversTheFilesAndEveryNewDirectoryEntry) {

@@ -66,8 +66,47 @@ inline std::vector<uint8_t> ChunkBytes(const content::Layout& layout, ChunkIndex
   return bytes;
 }
 
+// As a verified chunk that was fetched.
 inline absl::Status WriteTestChunk(FileChunkManager* manager, ChunkIndex chunk) {
-  return manager->WriteChunk(chunk, ChunkBytes(manager->layout(), chunk));
+  const absl::Status status = manager->WriteChunk(chunk, ChunkBytes(manager->layout(), chunk));
+  const auto ledger = manager->ledger();
+  if (status.ok() && ledger != nullptr) ledger->Keep(chunk);
+  return status;
+}
+
+// What a catalog has been given in an earlier life.
+inline DurableChunks Claim(const LayoutPtr& layout, const ChunkSet& chunks) {
+  WriteLedger ledger(layout, DurableChunks::None(layout->chunk_count()), {});
+  ledger.KeepFound(chunks);
+  (void)ledger.TakeUnsynced();
+  ledger.EndSync();
+  return ledger.Durable();
+}
+
+// The same from ChunkSet::ToBytes().
+inline DurableChunks Claim(const std::string& bytes) {
+  if (bytes.empty()) return {};
+  ChunkSet chunks(static_cast<uint32_t>(bytes.size() * 8));
+  chunks.AddBytes(ChunkIndex(0), bytes);
+  return Claim(SingleFile("x", chunks.size() * kChunk), chunks);
+}
+
+// Reopens what was claimed, whatever happened to its files, as if all of it had been looked at and
+// was right. A set of another size: everything.
+inline absl::StatusOr<std::shared_ptr<FileChunkManager>> ReopenPart(FileSystem* files,
+                                                                    const std::string& target,
+                                                                    const LayoutPtr& layout,
+                                                                    ChunkSet* intact) {
+  if (intact->size() != layout->chunk_count()) {
+    *intact = ChunkSet(layout->chunk_count());
+    intact->AddAll();
+  }
+  PartClaim claim;
+  claim.have = Claim(layout, *intact);
+  auto part = FileChunkManager::ReopenPart(files, target, layout, &claim);
+  *intact = claim.have.chunks();
+  if (part.ok()) (*part)->ledger()->KeepFound(claim.doubtful);
+  return part;
 }
 
 inline absl::Status WriteAllChunks(FileChunkManager* manager) {

@@ -1,0 +1,118 @@
+"""What the user or a disk does at the moment at which something else is under way."""
+import os
+import unittest
+
+from p2p_call_faults import LIBRARY, PROGRAM, CallFaults
+from p2p_content import MIB, make_file, make_tree
+from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
+from p2p_peer import Guest
+from p2p_proxy import Proxy
+
+MINUTE_MS = 60_000
+
+
+@unittest.skipUnless(LIBRARY, "call_faults.cc is not built here (a sanitizer, or not Linux)")
+class MeetingEventsTest(P2pTest):
+    def setUp(self):
+        super().setUp()
+        self.faults = self.closing(CallFaults(self.path("faults")))
+        self.digest = make_file(self.path("x.bin"), 4 * MIB)
+
+    def hold_up(self, kind, place):
+        self.faults.arm(kind, delay_ms=MINUTE_MS, beneath=place, modules=(PROGRAM,))
+
+    def get_held_up(self, kind):
+        """A download of x.bin, everything of which is here, and that waits in a call."""
+        a, self.b = self.daemon("a"), self.daemon("b", env=self.faults.env())
+        shared = a.share(self.path("x.bin"))
+        self.hold_up(kind, self.b.downloads)
+        transfer = self.b.get_detached(link_to(shared, a))["id"]
+        wait_for(lambda: self.faults.delayed, "it waits")
+        self.b.wait_bytes(transfer, 4 * MIB, "all of it is here")
+        self.shared = shared
+        return transfer
+
+    def expect_served(self, transfer):
+        self.b.wait_state(transfer, "complete")
+        self.assertNotIn("is its disk mounted?", self.b.log())
+        guest = self.closing(Guest(self.b.address, self.shared["content_id"], 7))
+        self.assertTrue(guest.answer.startswith("OPENED"), guest.answer)
+        self.assert_same_file(os.path.join(self.b.downloads, "x.bin"), self.digest)
+
+    def test_E01_verify_while_a_download_gets_its_name(self):
+        transfer = self.get_held_up("renameat2")
+        self.b.must("verify", transfer, "--detach")
+        self.faults.disarm()
+        self.expect_served(transfer)
+        self.assertIn("checking", self.b.log().rpartition("complete")[0])
+
+    def test_E08_a_download_whose_end_is_reached_twice_is_finished_once(self):
+        transfer = self.get_held_up("fdatasync")
+        # Its end asks whether all is here, as the last chunk did.
+        self.b.must("verify", transfer, "--detach")
+        self.b.wait_state(transfer, "downloading")
+        self.faults.disarm()
+        self.expect_served(transfer)
+
+    def test_E05_what_is_removed_while_its_part_is_made_leaves_none(self):
+        make_tree(self.path("tree"), {"one": b"1", "two": b"2"})
+        a, b = self.daemon("a"), self.daemon("b", env=self.faults.env())
+        source = link_to(a.share(self.path("tree")), a)
+        self.hold_up("mkdirat", b.downloads)
+        transfer = b.get_detached(source)["id"]
+        wait_for(lambda: self.faults.delayed, "it is being made")
+        removing = b.start_ctl("remove", str(transfer))
+        wait_for(lambda: not b.transfers(), "it is being removed")
+        self.faults.disarm()
+        self.assertEqual(removing.wait(), 0)
+        removing.communicate()
+        self.assertEqual(os.listdir(b.downloads), [])
+        b.get(source)
+
+    def test_E04_a_second_file_that_changed_is_looked_at_after_the_first(self):
+        names = ("one", "two")
+        make_tree(self.path("tree"), {name: name.encode() * 1000 for name in names})
+        a = self.daemon("a", env=self.faults.env())
+        shared = a.share(self.path("tree"))
+        guest = self.closing(Guest(a.address, shared["content_id"], 7))
+        for name in names:
+            os.utime(self.path("tree", name))
+        self.hold_up("pread", self.path("tree", "one"))
+        guest.say("REQUEST 0 1")
+        wait_for(lambda: self.faults.delayed, "the first is being hashed")
+        guest.say("REQUEST 1 1", "PING")
+        self.assertEqual(guest.line(), "PONG")
+        # Asked after that, so what is told comes after it as well.
+        self.assertEqual(a.transfer(shared["id"])["state"], "checking")
+        self.faults.disarm()
+        got = {}
+        while len(got) < 2:
+            verb, *words = guest.line().split()
+            if verb == "CHUNK":
+                got[int(words[0])] = guest.payload(int(words[1]))
+        self.assertEqual(got, {n: name.encode() * 1000 for n, name in enumerate(names)})
+
+    def read_until(self, guest, verb):
+        while True:
+            line = guest.line()
+            self.assertTrue(line, "it closed the connection")
+            if line.split()[0] == verb:
+                return
+            payload = line.rpartition(" +")[2]
+            if payload != line:
+                guest.payload(int(payload))
+
+    def test_E11_peers_are_told_of_a_chunk_that_turned_out_bad(self):
+        a, b = self.daemon("a"), self.daemon("b")
+        make_file(self.path("y.bin"), 24 * MIB)
+        shared = a.share(self.path("y.bin"))
+        proxy = self.closing(Proxy((LOCALHOST, a.port), budget=12 * MIB))
+        transfer = b.get_detached(link_to(shared, proxy))["id"]
+        b.wait_bytes(transfer, 10 * MIB, "a part is here")
+        guest = self.closing(Guest(b.address, shared["content_id"], 7))
+        guest.say("SUBSCRIBE", "PING")
+        self.read_until(guest, "PONG")
+        with open(os.path.join(b.downloads, "y.bin.part"), "r+b") as part:
+            part.write(bytes(24 * MIB))
+        b.must("verify", transfer)
+        self.read_until(guest, "LOST")
