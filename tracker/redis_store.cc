@@ -87,7 +87,7 @@ RedisStore::RedisStore(StoreOptions options, Registry* registry)
 RedisStore::~RedisStore() { Stop(); }
 
 bool RedisStore::WaitUntilSettled(absl::Duration at_most) {
-  return settled_.WaitForNotificationWithTimeout(at_most);
+  return settled_.WaitFor(at_most);
 }
 
 bool RedisStore::connected() const {
@@ -101,7 +101,7 @@ void RedisStore::Stop() {
     stopping_ = true;
     TakeChanges();
   });
-  idle_.WaitForNotificationWithTimeout(kStopPatience);
+  idle_.WaitFor(kStopPatience);
   loop_.RunAndWait([this] {
     Disconnect();
     retry_timer_.Disarm();

@@ -18,8 +18,8 @@
 #include "absl/random/random.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "core/base/timed_wait.h"
 #include "core/net/event_loop.h"
 #include "core/wire/tracker_messages.h"
 #include "tracker/change_queue.h"
@@ -95,8 +95,8 @@ class RedisStore {
   Registry* const registry_;
   net::EventLoop loop_;
   ChangeQueue queue_;
-  absl::Notification settled_;
-  absl::Notification idle_;
+  TimedNotification settled_;
+  TimedNotification idle_;
   bool stopped_ = false;  // the owner's thread
 
   // The loop's thread.

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/timed_wait.h"
 
 namespace p2p::net {
 namespace {
@@ -53,6 +54,7 @@ struct LogSink::Queue {
   std::string Take() ABSL_LOCKS_EXCLUDED(mutex) {
     absl::MutexLock lock(&mutex);
     writing = false;
+    if (waiting.empty()) written.SignalAll();
     mutex.Await(absl::Condition(
         +[](Queue* queue) ABSL_EXCLUSIVE_LOCKS_REQUIRED(queue->mutex) {
           return queue->stopping || !queue->waiting.empty();
@@ -68,12 +70,9 @@ struct LogSink::Queue {
 
   void Flush() ABSL_LOCKS_EXCLUDED(mutex) {
     absl::MutexLock lock(&mutex);
-    mutex.AwaitWithTimeout(absl::Condition(
-                               +[](Queue* queue) ABSL_EXCLUSIVE_LOCKS_REQUIRED(queue->mutex) {
-                                 return queue->waiting.empty() && !queue->writing;
-                               },
-                               this),
-                           kFlushPatience);
+    written.WaitFor(&mutex, kFlushPatience, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return waiting.empty() && !writing;
+    });
   }
 
   void Stop() ABSL_LOCKS_EXCLUDED(mutex) {
@@ -86,6 +85,7 @@ struct LogSink::Queue {
   int left_out ABSL_GUARDED_BY(mutex) = 0;
   bool writing ABSL_GUARDED_BY(mutex) = false;
   bool stopping ABSL_GUARDED_BY(mutex) = false;
+  TimedCondition written;  // nothing waits or is being written
 };
 
 LogSink::LogSink(int fd) : queue_(std::make_shared<Queue>()) {

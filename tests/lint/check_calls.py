@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fails where the product calls what it must never call.
 
-check_calls.py RULE [ROOT]        RULE: mapping (rows S23) or shell (row X13)
+check_calls.py RULE [ROOT]        RULE: mapping (row S23), shell (row X13) or clock (row X08)
 """
 
 import pathlib
@@ -16,6 +16,12 @@ RULES = {
     # What a peer or user wrote must never reach a shell; no child process is started at all.
     "shell": re.compile(
         r"\b(system|popen|wordexp|fork|vfork|posix_spawnp?|exec(?:l|le|lp|v|ve|vp|vpe))\s*\("
+    ),
+    # Abseil's waits with a time limit end by the clock of the day: core/base/timed_wait.h has others.
+    "clock": re.compile(
+        r"\b(AwaitWithTimeout|AwaitWithDeadline|WaitWithTimeout|WaitWithDeadline|LockWhenWithTimeout|LockWhenWithDeadline"
+        r"|ReaderLockWhenWithTimeout|ReaderLockWhenWithDeadline|WaitForNotificationWithTimeout"
+        r"|WaitForNotificationWithDeadline)\s*\("
     ),
 }
 

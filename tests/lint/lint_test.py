@@ -86,6 +86,10 @@ class CallTest(TreeTest):
         self.write("ctl/a.cc", 'int main() { return std::system("ls"); }\n')
         self.assertEqual(len(check_calls.problems(self.root, "shell")), 1)
 
+    def test_X08_a_wait_by_the_clock_of_the_day_is_found(self):
+        self.write("daemon/a.cc", "mutex_.AwaitWithTimeout(c, d);\nn.WaitForNotificationWithTimeout(d);\n")
+        self.assertEqual(len(check_calls.problems(self.root, "clock")), 2)
+
     def test_words_in_comments_and_texts_are_no_calls(self):
         self.write(
             "ctl/a.cc",
