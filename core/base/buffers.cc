@@ -79,6 +79,7 @@ ChunkBuffer ChunkPool::TryLease(size_t size) {
   if (data == nullptr) {
     absl::MutexLock lock(&mutex_);
     leased_bytes_ -= rounded;
+    short_of_memory_ = true;
     return ChunkBuffer();
   }
   return ChunkBuffer(shared_from_this(), data, size);
@@ -96,30 +97,48 @@ std::vector<uint8_t*> ChunkPool::TakeSurplus() {
   return surplus;
 }
 
-void ChunkPool::WhenFree(std::function<void()> wake) {
+bool ChunkPool::HasRoom() const { return leased_bytes_ + limits::kChunkBytes <= cap_bytes_; }
+
+ChunkPool::Turn ChunkPool::MakeTurn() {
+  return Turn(nullptr, [weak = weak_from_this()](void*) {
+    if (const auto self = weak.lock()) self->WakeNext();
+  });
+}
+
+void ChunkPool::WakeNext() {
+  std::function<void(Turn)> wake;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (waiting_.empty() || short_of_memory_ || !HasRoom()) return;
+    wake = std::move(waiting_.front());
+    waiting_.pop_front();
+  }
+  wake(MakeTurn());
+}
+
+void ChunkPool::WhenFree(std::function<void(Turn)> wake) {
   {
     absl::MutexLock lock(&mutex_);
     // Where the system has no memory it is one of the leased buffers that will do.
     const bool is_short = leased_bytes_ > 0 && !SystemHasMemory();
-    if (is_short || leased_bytes_ + limits::kChunkBytes > cap_bytes_) {
+    if (is_short || !HasRoom()) {
       waiting_.push_back(std::move(wake));
       return;
     }
   }
-  wake();
+  wake(MakeTurn());
 }
 
 void ChunkPool::GiveBack(uint8_t* data, size_t size) {
   const size_t rounded = RoundUp(size);
-  std::vector<std::function<void()>> wake;
   {
     absl::MutexLock lock(&mutex_);
     leased_bytes_ -= rounded;
     kept_[rounded].push_back(data);
     kept_bytes_ += rounded;
-    if (leased_bytes_ + limits::kChunkBytes <= cap_bytes_) wake.swap(waiting_);
+    short_of_memory_ = false;
   }
-  for (auto& w : wake) w();
+  WakeNext();
 }
 
 void ChunkPool::Trim() {

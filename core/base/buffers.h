@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -53,9 +54,12 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
 
   // An empty buffer when the cap is reached. `size` is at most limits::kChunkBytes.
   ChunkBuffer TryLease(size_t size);
-  // Calls `wake` once, on the thread that gives a buffer back, when a lease may succeed again; at
-  // once when it may already.
-  void WhenFree(std::function<void()> wake);
+  // Whoever was woken has it until its lease was tried: then the next one is woken if there is room
+  // for it, too.
+  using Turn = std::shared_ptr<void>;
+  // Calls `wake` once, when a lease may succeed again: those that wait are woken one by one, as
+  // they came, on the thread that gives a buffer or a turn back. At once when it may already.
+  void WhenFree(std::function<void(Turn)> wake);
   // Frees the kept buffers: an idle daemon holds none.
   void Trim();
   size_t leased_bytes() const;
@@ -66,6 +70,9 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   friend class ChunkBuffer;
   explicit ChunkPool(size_t cap_bytes) : cap_bytes_(cap_bytes) {}
   void GiveBack(uint8_t* data, size_t size);
+  void WakeNext();
+  Turn MakeTurn();
+  bool HasRoom() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   // Takes kept buffers out until the cap has room for what is leased; the caller frees them.
   std::vector<uint8_t*> TakeSurplus() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -75,7 +82,9 @@ class ChunkPool : public std::enable_shared_from_this<ChunkPool> {
   // By their size.
   absl::flat_hash_map<size_t, std::vector<uint8_t*>> kept_ ABSL_GUARDED_BY(mutex_);
   size_t kept_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<std::function<void()>> waiting_ ABSL_GUARDED_BY(mutex_);
+  // The system had no memory; what it gets back changes that.
+  bool short_of_memory_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<std::function<void(Turn)>> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
 // `length` bytes at `offset` of an open file; `owner` keeps `fd` open.

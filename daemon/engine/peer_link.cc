@@ -139,16 +139,17 @@ absl::Span<uint8_t> PeerLink::ReadBuffer() {
 
 void PeerLink::WaitForPool() {
   if (std::exchange(waiting_for_pool_, true)) return;
-  pool_->WhenFree([weak = weak_from_this(), post = loop_->MakeWeakPoster()] {
-    post([weak] {
-      const auto self = weak.lock();
-      if (self == nullptr) return;
-      self->waiting_for_pool_ = false;
-      if (self->ended_ || self->session_ == nullptr) return;
-      self->session_->OnTime(MonotonicNow());
-      self->Pump();
-    });
-  });
+  pool_->WhenFree(
+      [weak = weak_from_this(), post = loop_->MakeWeakPoster()](const ChunkPool::Turn& turn) {
+        post([weak, turn] {
+          const auto self = weak.lock();
+          if (self == nullptr) return;
+          self->waiting_for_pool_ = false;
+          if (self->ended_ || self->session_ == nullptr) return;
+          self->session_->OnTime(MonotonicNow());
+          self->Pump();
+        });
+      });
 }
 
 void PeerLink::OnRead(size_t size) {

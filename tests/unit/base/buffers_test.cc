@@ -122,7 +122,7 @@ TEST(ChunkPool, WakesOnceWhenAChunkFitsAgain) {
   int woken = 0;
   ChunkBuffer chunk = pool->TryLease(kChunk);
   ChunkBuffer page = pool->TryLease(4'096);
-  pool->WhenFree([&] { ++woken; });
+  pool->WhenFree([&](const ChunkPool::Turn&) { ++woken; });
   EXPECT_EQ(woken, 0);
   page = ChunkBuffer();
   EXPECT_EQ(woken, 0) << "a whole chunk does not fit yet";
@@ -136,7 +136,7 @@ TEST(ChunkPool, WakesOnceWhenAChunkFitsAgain) {
 TEST(ChunkPool, WakesAtOnceWhenThereIsRoom) {
   const auto pool = ChunkPool::Create(kChunk);
   bool woken = false;
-  pool->WhenFree([&] { woken = true; });
+  pool->WhenFree([&](const ChunkPool::Turn&) { woken = true; });
   EXPECT_TRUE(woken);
 }
 
@@ -145,16 +145,52 @@ TEST(ChunkPool, AWakenedWaiterMayLeaseAndWaitAgain) {
   ChunkBuffer mine;
   int woken = 0;
   ChunkBuffer first = pool->TryLease(kChunk);
-  pool->WhenFree([&] {
+  pool->WhenFree([&](const ChunkPool::Turn&) {
     ++woken;
     mine = pool->TryLease(kChunk);
-    pool->WhenFree([&] { ++woken; });
+    pool->WhenFree([&](const ChunkPool::Turn&) { ++woken; });
   });
   first = ChunkBuffer();
   EXPECT_TRUE(mine);
   EXPECT_EQ(woken, 1);
   mine = ChunkBuffer();
   EXPECT_EQ(woken, 2);
+}
+
+TEST(ChunkPool, E16_OneBufferWakesOneWaiterFirstComeFirst) {
+  const auto pool = ChunkPool::Create(2 * kChunk);
+  ChunkBuffer first = pool->TryLease(kChunk);
+  ChunkBuffer second = pool->TryLease(kChunk);
+  std::string woken;
+  std::vector<ChunkBuffer> theirs;
+  for (const char name : {'a', 'b', 'c', 'd'}) {
+    pool->WhenFree([&, name](const ChunkPool::Turn&) {
+      woken += name;
+      theirs.push_back(pool->TryLease(kChunk));
+    });
+  }
+  first = ChunkBuffer();
+  EXPECT_EQ(woken, "a");
+  second = ChunkBuffer();
+  EXPECT_EQ(woken, "ab");
+  theirs.clear();
+  EXPECT_EQ(woken, "abcd");
+}
+
+TEST(ChunkPool, E16_ATurnThatWasNotUsedGoesToTheNextOne) {
+  const auto pool = ChunkPool::Create(kChunk);
+  ChunkBuffer buffer = pool->TryLease(kChunk);
+  std::string woken;
+  ChunkPool::Turn kept;
+  pool->WhenFree([&](const ChunkPool::Turn& turn) {
+    woken += 'a';
+    kept = turn;
+  });
+  pool->WhenFree([&](const ChunkPool::Turn&) { woken += 'b'; });
+  buffer = ChunkBuffer();
+  EXPECT_EQ(woken, "a");
+  kept.reset();
+  EXPECT_EQ(woken, "ab");
 }
 
 TEST(ChunkPool, MayBeUsedByManyThreads) {
