@@ -201,6 +201,25 @@ inline constexpr int kMaxFaultLinesPerSecond = 10;
 // is back.
 inline constexpr size_t kChunkPoolBytes = 32 << 20;
 
+// --- Disks
+
+// A job that has waited so long for its disk is taken for stuck: another thread does the work of
+// its own until it comes back. What is quicker is worth waiting for.
+inline constexpr absl::Duration kJobPatience = absl::Seconds(1);
+// Stuck jobs of one disk. With so many, what else wants something of that disk waits; nothing that
+// wants something of another one does.
+inline constexpr int kMaxStuckJobsPerDisk = 32;
+// Threads that stand in for stuck ones, of all disks together (a stuck one costs some 100 KB).
+// Beyond it a disk that hangs may hold up others.
+inline constexpr int kMaxStandInThreads = 256;
+// After a peer left, the files that it was sent are looked at: one look at a time for each
+// transfer, so many files at most, and not sooner than so long after the one before.
+inline constexpr size_t kMaxFilesPerLook = 4'096;
+inline constexpr absl::Duration kLookInterval = absl::Seconds(3);
+// Files remembered a link, the latest ones that it was sent of: what is still on its way to the
+// peer comes from no more.
+inline constexpr size_t kMaxServedFiles = 4'096;
+
 // --- Control
 
 // The control socket answers when every transfer was read from the catalog. With a catalog that
@@ -218,8 +237,9 @@ inline constexpr int kMaxControlConnections = 256;
 inline constexpr int kMaxControlMessageBytes = 4 << 20;
 // Memory that gRPC may use for all control connections together; beyond it gRPC refuses calls.
 inline constexpr size_t kMaxControlMemoryBytes = 32 << 20;
-// Calls that may wait for a disk (Share, Download, Pause, Resume, Remove) and run at once. Beyond
-// it they wait for their turn; no other call is ever behind them.
+// Calls that may wait for the catalog (Download, Pause, Resume, Remove, the end of Share) and run
+// at once. Beyond it they wait for their turn; no other call is ever behind them. A Share whose
+// path is looked at holds no place.
 inline constexpr int kMaxControlWaits = 16;
 // WatchTransfers streams at a time. Beyond it RESOURCE_EXHAUSTED.
 inline constexpr int kMaxControlWatchers = 1'000;

@@ -59,11 +59,8 @@ void Fetch::AskForManifest() {
 void Fetch::OnManifestReceived(Link& link, std::string info) {
   if (content_->manifest != nullptr || manifest_in_check_) return;
   manifest_in_check_ = true;
-  runtime_->RunOnWorker(
-      store::WorkerPool::Priority::kUrgent,
-      [id = *content_->id, info = std::move(info)]() mutable {
-        return ParseChecked(id, std::move(info));
-      },
+  runtime_->RunComputation(
+      ParseChecked,
       Guard([this,
              from = link.id()](absl::StatusOr<std::shared_ptr<const content::Manifest>> manifest) {
         manifest_in_check_ = false;
@@ -76,7 +73,8 @@ void Fetch::OnManifestReceived(Link& link, std::string info) {
           Ban(*sender, std::string(manifest.status().message()));
         }
         AskForManifest();
-      }));
+      }),
+      *content_->id, std::move(info));
 }
 
 void Fetch::UseManifest(std::shared_ptr<const content::Manifest> manifest,

@@ -14,6 +14,7 @@
 #include "daemon/engine/peer_link.h"
 #include "daemon/engine/rate_meter.h"
 #include "daemon/engine/runtime.h"
+#include "daemon/engine/served_files.h"
 
 namespace p2p::engine {
 
@@ -40,6 +41,7 @@ struct Link {
 
   uint64_t chunks_down = 0;
   RateMeter down;
+  ServedFiles served;
 
   LinkId id() const { return io->id(); }
 };

@@ -5,11 +5,15 @@
 
 #include <memory>
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/string_view.h"
 #include "core/base/buffers.h"
+#include "core/base/clock.h"
 #include "core/base/ids.h"
 #include "core/base/limits.h"
 #include "core/base/line_limit.h"
@@ -20,7 +24,9 @@
 #include "daemon/engine/rate_meter.h"
 #include "daemon/store/catalog.h"
 #include "daemon/store/device_type.h"
+#include "daemon/store/file_chunk_manager.h"
 #include "daemon/store/file_system.h"
+#include "daemon/store/mount_table.h"
 #include "daemon/store/worker_pool.h"
 
 namespace p2p::engine {
@@ -41,7 +47,7 @@ struct Runtime {
   store::FileSystem* files = nullptr;
   std::unique_ptr<store::Catalog> catalog;            // only on catalog_worker
   std::unique_ptr<store::WorkerPool> workers;         // hash, read, write, sync
-  std::unique_ptr<store::WorkerPool> catalog_worker;  // one thread
+  std::unique_ptr<store::WorkerPool> catalog_worker;  // one thread, without stand-ins
 
   // A sentence in the log about what a peer did wrong, or about a chunk that can not be read for
   // one. Not each of very many.
@@ -54,26 +60,43 @@ struct Runtime {
 
   net::EventLoop* PickIoLoop() { return io_loops[next_io_loop_++ % io_loops.size()].get(); }
 
-  // Runs `work` on a worker and hands its result to `then` on the engine loop.
+  // The disk that a user's path leads to, which is not touched for it.
+  store::DiskId DiskAt(absl::string_view path) { return mounts_.DiskAt(path, MonotonicNow()); }
+
+  // Runs `work`, which touches files on `disk`, on a worker and hands its result to `then` on the
+  // engine loop. However slow the disk is, it does not take all workers.
   template <typename Work, typename Then>
-  void RunOnWorker(store::WorkerPool::Priority priority, Work work, Then then) {
-    workers->Submit(priority, Posting(std::move(work), std::move(then)));
+  void RunOnDisk(store::WorkerPool::Priority priority, store::DiskId disk, Work work, Then then) {
+    workers->Submit(priority, disk, Posting(std::move(work), std::move(then)));
   }
-  // The same for work on a disk, which does not take all workers however slow it is.
-  template <typename Work, typename Then>
-  void RunOnDisk(store::WorkerPool::Priority priority, uint64_t disk, Work work, Then then) {
-    workers->SubmitForDisk(priority, disk, Posting(std::move(work), std::move(then)));
+  // The same for what only computes: a plain function, none of whose arguments leads to files.
+  template <typename Result, typename... Parameters, typename Then>
+  void RunComputation(Result (*work)(Parameters...), Then then,
+                      std::decay_t<Parameters>... arguments) {
+    static_assert(!(LeadsToFiles<std::decay_t<Parameters>>::value || ...),
+                  "what touches files goes by RunOnDisk");
+    workers->SubmitComputation(
+        store::WorkerPool::Priority::kUrgent,
+        Posting([work, given = std::make_tuple(std::move(
+                           arguments)...)]() mutable { return std::apply(work, std::move(given)); },
+                std::move(then)));
   }
   // The same with the catalog: work(*catalog).
   template <typename Work, typename Then>
   void RunOnCatalog(Work work, Then then) {
     catalog_worker->Submit(
-        store::WorkerPool::Priority::kUrgent,
+        store::WorkerPool::Priority::kUrgent, store::DiskId::kUnknown,
         Posting([this, work = std::move(work)]() mutable { return work(*catalog); },
                 std::move(then)));
   }
 
  private:
+  template <typename T>
+  using LeadsToFiles =
+      std::disjunction<std::is_convertible<T, const store::FileSystem*>,
+                       std::is_convertible<T, const store::FileChunkManager*>,
+                       std::is_convertible<T, std::shared_ptr<const store::FileChunkManager>>>;
+
   static void Log(LineLimit* limit, std::string line);
 
   LineLimit peer_faults_{limits::kMaxFaultLinesPerSecond};
@@ -90,6 +113,7 @@ struct Runtime {
   }
 
   size_t next_io_loop_ = 0;
+  store::MountTable mounts_;
 };
 
 }  // namespace p2p::engine

@@ -78,7 +78,11 @@ void Serving::PrepareChunks() {
       chunks.push_back(std::move(chunk));
     }
     Link* const to = links_->Find(link);
-    if (to != nullptr && !chunks.empty()) Prepare(*to, std::move(chunks));
+    if (to == nullptr || chunks.empty()) continue;
+    for (const ToPrepare& chunk : chunks) {
+      to->served.Add(content_->layout->Locate(chunk.asked.part.chunk).file);
+    }
+    Prepare(*to, std::move(chunks));
   }
 }
 
@@ -148,7 +152,7 @@ void Serving::Send(session::PeerSession& session, const Prepared& chunk) {
 // The slices go straight from the worker to the connection; only failures and new trees come back
 // here.
 void Serving::Prepare(Link& to, std::vector<ToPrepare> chunks) {
-  runtime_->workers->SubmitForDisk(
+  runtime_->workers->Submit(
       store::WorkerPool::Priority::kUrgent, content_->store->disk(),
       [runtime = runtime_, weak = weak_from_this(), store = content_->store, io = to.io,
        chunks = std::move(chunks)]() mutable {

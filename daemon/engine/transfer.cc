@@ -19,7 +19,8 @@ Transfer::Transfer(Runtime* runtime, Links* links, Trackers* trackers, TransferH
       trackers_(trackers),
       host_(host),
       record_(std::move(record)),
-      disk_timer_(&runtime->engine_loop) {
+      disk_timer_(&runtime->engine_loop),
+      look_timer_(&runtime->engine_loop) {
   content_.id = record_.content_id;
   serving_ = std::make_shared<Serving>(runtime_, links_, &content_, this);
 }
@@ -158,14 +159,7 @@ void Transfer::SaveRecord() {
       });
 }
 
-uint64_t Transfer::RestingBytes() const {
-  uint64_t bytes = 0;
-  const ChunkSet& have = resting_have_.chunks();
-  for (uint32_t i = have.NextMember(0); i < have.size(); i = have.NextMember(i + 1)) {
-    bytes += content_.layout->ChunkLength(ChunkIndex(i));
-  }
-  return bytes;
-}
+uint64_t Transfer::RestingBytes() const { return resting_have_.Bytes(*content_.layout); }
 
 void Transfer::StopWork(std::function<void()> done) {
   ++epoch_;
@@ -301,8 +295,8 @@ void Transfer::Remove(bool with_data, std::function<void(absl::Status)> done) {
     if (content_.store == nullptr || !(with_data || (unfinished && is_part))) {
       return forget(absl::OkStatus());
     }
-    runtime_->RunOnWorker(
-        store::WorkerPool::Priority::kUrgent,
+    runtime_->RunOnDisk(
+        store::WorkerPool::Priority::kUrgent, content_.store->disk(),
         [store = content_.store] { return store->RemoveFiles(); }, std::move(forget));
   };
   // What is just being made is there a moment later, and nobody's any more.
@@ -338,7 +332,9 @@ void Transfer::OnLinkClosed(Link& link, const std::string& reason) {
   if (lookup_ != nullptr) lookup_->OnLinkClosed(link);
   if (fetch_ != nullptr) fetch_->OnLinkClosed(link, reason);
   // A peer that got bytes which changed on their way out of the socket drops us and asks no more.
-  if (content_.whole && link.io->sent().total_bytes() > 0) LookForChanges();
+  if (!content_.whole) return;
+  look_.Want(link.served.files());
+  LookForChanges();
 }
 
 void Transfer::OnSelfDialled(const std::string& address) {

@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "core/content/magnet.h"
+#include "daemon/engine/change_look.h"
 #include "daemon/engine/content_state.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/fetch.h"
@@ -126,6 +127,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void TryAgainSoon(const absl::Status& why, std::function<void()> what);
   void CheckAll();
   void CheckSuspects();
+  // At the files that are wanted, as soon as that may be.
   void LookForChanges();
   void Gone();
   void LookForFiles();
@@ -220,6 +222,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   bool verify_when_finished_ = false;
   absl::flat_hash_set<FileIndex> suspects_;  // to be checked when the check that runs has ended
   net::Timer disk_timer_;
+  ChangeLook look_;
+  net::Timer look_timer_;
 };
 
 }  // namespace p2p::engine

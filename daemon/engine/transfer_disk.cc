@@ -8,7 +8,6 @@
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/base/text.h"
-#include "core/content/merkle.h"
 #include "daemon/engine/download_target.h"
 #include "daemon/engine/transfer.h"
 #include "spdlog/spdlog.h"
@@ -33,8 +32,8 @@ struct Transfer::Place {
 };
 
 void Transfer::MakePlace() {
-  runtime_->RunOnWorker(
-      Priority::kUrgent,
+  runtime_->RunOnDisk(
+      Priority::kUrgent, runtime_->DiskAt(record_.path),
       [files = runtime_->files, wanted = record_.path, source = record_.source,
        layout = content_.layout, others = host_->OtherDownloads(record_.id)] {
         absl::StatusOr<std::string> target = ResolveTarget(files, wanted, source, layout->name());
@@ -82,8 +81,8 @@ void Transfer::SavePlace() {
 
 void Transfer::CreatePart() {
   placing_ = true;
-  runtime_->RunOnWorker(
-      Priority::kUrgent,
+  runtime_->RunOnDisk(
+      Priority::kUrgent, runtime_->DiskAt(record_.path),
       [files = runtime_->files, target = record_.path, layout = content_.layout,
        others = host_->OtherDownloads(record_.id)] {
         return store::FileChunkManager::CreatePart(
@@ -109,38 +108,19 @@ void Transfer::OnPartCreated(const absl::Status& created) {
 
 void Transfer::CopyFrom(const Transfer& sibling) {
   progress_ = std::make_shared<store::WorkProgress>();
-  runtime_->RunOnWorker(
-      Priority::kBulk,
-      [from = sibling.content_.store, to = content_.store, manifest = content_.manifest,
-       hashes = sibling.content_.hashes.WhenComplete(), progress = progress_] {
-        const content::Layout& layout = manifest->layout();
-        const auto ledger = to->ledger();
-        std::vector<uint8_t> buffer(limits::kChunkBytes);
-        for (uint32_t i = 0; i < layout.chunk_count() && !progress->cancelled; ++i) {
-          const ChunkIndex chunk(i);
-          const content::ChunkPlace place = layout.Locate(chunk);
-          const absl::Span<uint8_t> data = absl::MakeSpan(buffer).subspan(0, place.length);
-          // What cannot be read, or is not what it was, is fetched from others.
-          if (!from->ReadChunk(chunk, data).ok()) continue;
-          if (content::ChunkHash(data, layout.file(place.file).length) != hashes->Get(chunk))
-            continue;
-          const uint64_t losses = ledger->losses();
-          if (!to->WriteChunk(chunk, data).ok()) break;  // the fetch that follows says why
-          if (ledger->IsThere(chunk, losses)) ledger->Keep(chunk);
-          progress->bytes_done += place.length;
-        }
-        return absl::OkStatus();
-      },
-      Guard([this](const absl::Status&) {
-        progress_.reset();
-        UseStore();
-      }));
+  store::CopyChunks(
+      runtime_->workers.get(), sibling.content_.store, content_.store, content_.manifest,
+      sibling.content_.hashes.WhenComplete(), progress_,
+      [runtime = runtime_, then = Guard([this] {
+                             progress_.reset();
+                             UseStore();
+                           })]() mutable { runtime->engine_loop.Post(std::move(then)); });
 }
 
 void Transfer::CompareExisting() {
   exists_at_target_ = false;
-  runtime_->RunOnWorker(
-      Priority::kUrgent,
+  runtime_->RunOnDisk(
+      Priority::kUrgent, runtime_->DiskAt(record_.path),
       [files = runtime_->files, target = record_.path, layout = content_.layout] {
         return store::FileChunkManager::AdoptFinished(files, target, layout);
       },
@@ -168,8 +148,8 @@ void Transfer::CompareExisting() {
 }
 
 void Transfer::RememberPlace() {
-  runtime_->RunOnWorker(
-      Priority::kBulk, [store = content_.store] { return store->Place(); },
+  runtime_->RunOnDisk(
+      Priority::kBulk, content_.store->disk(), [store = content_.store] { return store->Place(); },
       Guard([this](absl::StatusOr<store::FileIdentity> place) {
         if (!place.ok() || record_.finished) return;
         if (identities_.size() == 1 && identities_.front() == *place) return;
@@ -193,8 +173,8 @@ void Transfer::WaitForPlace(const absl::Status& status, absl::string_view hint) 
 void Transfer::WaitForMount(const absl::Status& status) { WaitForPlace(status, kIsItMounted); }
 
 void Transfer::LookForPlace() {
-  runtime_->RunOnWorker(
-      Priority::kBulk,
+  runtime_->RunOnDisk(
+      Priority::kBulk, runtime_->DiskAt(record_.path),
       [files = runtime_->files, path = record_.path, place = identities_] {
         P2P_RETURN_IF_ERROR(store::FileChunkManager::CheckSameDirectory(
             files, path, place.empty() ? store::FileIdentity() : place.front()));
@@ -228,8 +208,8 @@ void Transfer::LookForSpace(std::string reason, bool may_go_on) {
     absl::StatusOr<uint64_t> free = absl::UnknownError("");
     uint64_t to_allocate = 0;
   };
-  runtime_->RunOnWorker(
-      Priority::kBulk,
+  runtime_->RunOnDisk(
+      Priority::kBulk, content_.store->disk(),
       [store = content_.store] {
         return Space{store->FreeBytes(), store->BytesToAllocate().value()};
       },

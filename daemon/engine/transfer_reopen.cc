@@ -34,8 +34,8 @@ void Transfer::ReopenPart() {
   claim.times_tell = record_.verified || !cut_off_;
   const bool recheck = may_have_more_ && content_.hashes.WhenComplete() != nullptr;
   placing_ = true;
-  runtime_->RunOnWorker(
-      Priority::kUrgent,
+  runtime_->RunOnDisk(
+      Priority::kUrgent, runtime_->DiskAt(record_.path),
       [files = runtime_->files, path = record_.path, layout = content_.layout,
        claim = std::move(claim), place = identities_, recheck,
        adopt = content_.manifest != nullptr]() mutable {

@@ -37,7 +37,8 @@ void Transfer::HashShare() {
   SetState(TransferState::kHashing);
   progress_ = std::make_shared<store::WorkProgress>();
   store::HashShare(
-      runtime_->files, runtime_->workers.get(), record_.path, record_.name, progress_,
+      runtime_->files, runtime_->workers.get(), runtime_->DiskAt(record_.path), record_.path,
+      record_.name, progress_,
       [runtime = runtime_, weak = weak_from_this()](ByteCount total) {
         runtime->engine_loop.Post([weak, total] {
           if (const auto self = weak.lock()) self->hashing_total_ = total.value();
@@ -94,8 +95,8 @@ void Transfer::OpenWhole() {
     std::vector<FileIndex> changed;
     bool gone = false;
   };
-  runtime_->RunOnWorker(
-      Priority::kUrgent,
+  runtime_->RunOnDisk(
+      Priority::kUrgent, runtime_->DiskAt(record_.path),
       [files = runtime_->files, path = record_.path, layout = content_.layout,
        identities = identities_] {
         Result result{
@@ -129,6 +130,7 @@ void Transfer::Offer() {
   SetState(record_.kind == store::TransferKind::kShare ? TransferState::kSeeding
                                                        : TransferState::kComplete);
   Announce(/*partial=*/false);
+  LookForChanges();
 }
 
 void Transfer::RunCheck(ChunkSet which, std::function<void(store::VerifiedChunks)> done) {
@@ -189,8 +191,8 @@ void Transfer::OnChecked(std::vector<FileIndex> files, store::VerifiedChunks res
   }
   // Also empty files, which have no chunk to be wrong: their refreshed identity fails when they
   // grew or are gone.
-  runtime_->RunOnWorker(
-      Priority::kUrgent,
+  runtime_->RunOnDisk(
+      Priority::kUrgent, content_.store->disk(),
       [store = content_.store, files] {
         for (FileIndex file : files) P2P_RETURN_IF_ERROR(store->RefreshIdentity(file));
         return absl::OkStatus();
@@ -222,13 +224,22 @@ void Transfer::TryAgainSoon(const absl::Status& why, std::function<void()> what)
 }
 
 void Transfer::LookForChanges() {
-  if (progress_ != nullptr) return;
-  runtime_->RunOnWorker(
-      Priority::kBulk, [store = content_.store] { return store->ChangedFiles(); },
-      Guard([this](std::vector<FileIndex> changed) {
-        if (!changed.empty() && content_.whole && progress_ == nullptr)
-          CheckFiles(std::move(changed));
-      }));
+  if (progress_ != nullptr || !content_.whole || !IsActive()) return;
+  const absl::Time now = MonotonicNow();
+  if (look_.due() > now) return look_timer_.Arm(look_.due(), [this] { LookForChanges(); });
+  runtime_->RunOnDisk(
+      Priority::kBulk, content_.store->disk(),
+      [store = content_.store, files = look_.Begin(now)] { return store->ChangedAmong(files); },
+      [weak = weak_from_this()](std::vector<FileIndex> changed) {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        self->look_.OnEnd();
+        if (changed.empty() || self->progress_ != nullptr || !self->IsActive()) {
+          self->look_.Want(changed);  // what a check does not cover: its end looks again
+          return self->LookForChanges();
+        }
+        self->CheckFiles(std::move(changed));
+      });
 }
 
 void Transfer::OnFileSuspect(FileIndex file) {
@@ -256,8 +267,8 @@ void Transfer::Gone() {
 }
 
 void Transfer::LookForFiles() {
-  runtime_->RunOnWorker(
-      Priority::kBulk,
+  runtime_->RunOnDisk(
+      Priority::kBulk, runtime_->DiskAt(record_.path),
       [files = runtime_->files, path = record_.path] {
         return store::FileChunkManager::IsGone(files, path);
       },
@@ -268,8 +279,8 @@ void Transfer::LookForFiles() {
 }
 
 void Transfer::GoneOrDamaged(const std::string& what) {
-  runtime_->RunOnWorker(
-      Priority::kUrgent,
+  runtime_->RunOnDisk(
+      Priority::kUrgent, runtime_->DiskAt(record_.path),
       [files = runtime_->files, path = record_.path] {
         return store::FileChunkManager::IsGone(files, path);
       },

@@ -38,7 +38,7 @@ class Sweep : public std::enable_shared_from_this<Sweep> {
     if (OneReader()) {
       pool_->SubmitInTurn(work_.disk.device, std::move(job));
     } else {
-      pool_->Submit(WorkerPool::Priority::kBulk, std::move(job));
+      pool_->SubmitSweep(work_.disk_id, std::move(job));
     }
   }
 

@@ -11,6 +11,10 @@ namespace p2p::store {
 // behind it, another system than Linux).
 enum class DeviceType { kUnknown, kMemory, kSolidState, kRotational, kNetwork };
 
+// What tells a disk from others for those who may wait for it: the device number of a file system
+// that is mounted (FileIdentity::device).
+enum class DiskId : uint64_t { kUnknown = 0 };
+
 // "unknown", "memory", "solid state", "rotational", "network": as promised to scripts.
 const char* DeviceTypeName(DeviceType type);
 

@@ -8,8 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/types/optional.h"
 #include "core/base/chunk_set.h"
 #include "core/base/ids.h"
+#include "core/content/layout.h"
 #include "daemon/store/file_system.h"
 
 namespace p2p::store {
@@ -24,12 +26,27 @@ class DurableChunks {
   // Files that are another than when this was last asked, and what each is now.
   const std::vector<std::pair<FileIndex, FileIdentity>>& files() const { return files_; }
 
-  void Remove(const ChunkSet& lost) { chunks_.Remove(lost); }
+  // Of all of them; counted once after each change. `layout` is that of the content, always the
+  // same one.
+  uint64_t Bytes(const content::Layout& layout) const {
+    if (bytes_.has_value()) return *bytes_;
+    bytes_ = 0;
+    for (uint32_t i = chunks_.NextMember(0); i < chunks_.size(); i = chunks_.NextMember(i + 1)) {
+      *bytes_ += layout.ChunkLength(ChunkIndex(i));
+    }
+    return *bytes_;
+  }
+
+  void Remove(const ChunkSet& lost) {
+    chunks_.Remove(lost);
+    bytes_.reset();
+  }
   // For so many chunks: the catalog does not know how many there are.
   void Fit(uint32_t chunk_count) {
     ChunkSet fitting(chunk_count);
     fitting.AddBytes(ChunkIndex(0), chunks_.ToBytes());
     chunks_ = std::move(fitting);
+    bytes_.reset();
   }
 
  private:
@@ -38,6 +55,7 @@ class DurableChunks {
   explicit DurableChunks(ChunkSet chunks) : chunks_(std::move(chunks)) {}
 
   ChunkSet chunks_;
+  mutable absl::optional<uint64_t> bytes_;
   std::vector<std::pair<FileIndex, FileIdentity>> files_;
 };
 

@@ -196,15 +196,21 @@ absl::StatusOr<FileIdentity> FileChunkManager::IdentityOf(FileIndex file,
 }
 
 std::vector<FileIndex> FileChunkManager::ChangedFiles() {
+  std::vector<FileIndex> all(layout_->files().size());
+  for (uint32_t i = 0; i < all.size(); ++i) all[i] = FileIndex(i);
+  return ChangedAmong(all);
+}
+
+std::vector<FileIndex> FileChunkManager::ChangedAmong(const std::vector<FileIndex>& files) {
   const std::vector<FileIdentity> expected = identities();
   std::vector<FileIndex> changed;
   absl::ReaderMutexLock lock(&name_mutex_);
   const auto root = Root();
   DirectoryCursor cursor(root.ok() ? root->get() : nullptr);
-  for (uint32_t i = 0; i < expected.size(); ++i) {
+  for (const FileIndex file : files) {
     const absl::StatusOr<FileIdentity> current =
-        root.ok() ? CurrentIdentity(FileIndex(i), &cursor) : root.status();
-    if (!current.ok() || !(*current == expected[i])) changed.push_back(FileIndex(i));
+        root.ok() ? CurrentIdentity(file, &cursor) : root.status();
+    if (!current.ok() || !(*current == expected[file.value()])) changed.push_back(file);
   }
   return changed;
 }

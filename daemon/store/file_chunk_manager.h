@@ -136,6 +136,8 @@ class FileChunkManager {
 
   // Whether each file still is what it was: the indexes of files that changed or are gone.
   std::vector<FileIndex> ChangedFiles();
+  // The same for some files.
+  std::vector<FileIndex> ChangedAmong(const std::vector<FileIndex>& files);
   // Before a file is hashed again: what it is now, and that it is opened anew (VerifyChunks does it
   // by itself).
   absl::Status NoteIdentity(FileIndex file);
@@ -151,8 +153,8 @@ class FileChunkManager {
   ChunkSet PossiblyWritten();
 
   bool is_part() const { return is_part_.load(); }
-  // Of the directory that holds the content: for WorkerPool::SubmitForDisk.
-  uint64_t disk() const { return disk_; }
+  // Of the directory that holds the content: for WorkerPool::Submit.
+  DiskId disk() const { return DiskId(disk_); }
   const content::Layout& layout() const { return *layout_; }
   absl::StatusOr<uint64_t> FreeBytes();
   // Of an unfinished download: what the disk still has to give. Looks at each of its files.

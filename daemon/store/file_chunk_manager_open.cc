@@ -94,7 +94,7 @@ ByteCount FileChunkManager::ReservedBeside(FileSystem* files, const std::string&
   for (const Reservation& other : others) {
     if (other.store == nullptr) {
       reserved += other.bytes_left;
-    } else if (other.store->disk() == disk) {
+    } else if (other.store->disk() == DiskId(disk)) {
       reserved += std::min(other.bytes_left, other.store->BytesToAllocate());
     }
   }

@@ -59,6 +59,7 @@ class ShareHashing : public std::enable_shared_from_this<ShareHashing> {
     work.which = ChunkSet(share_.layout->chunk_count());
     work.which.AddAll();
     work.disk = DiskOf(share_.identities.front().device);
+    work.disk_id = DiskId(share_.identities.front().device);
     work.progress = progress_;
     work.visit = [self = shared_from_this()](auto chunks, auto buffer, const auto& visited) {
       return self->HashChunks(chunks, buffer, visited);
@@ -241,14 +242,14 @@ struct Verification {
 
 }  // namespace
 
-void HashShare(FileSystem* files, WorkerPool* pool, const std::string& path,
+void HashShare(FileSystem* files, WorkerPool* pool, DiskId disk, const std::string& path,
                const std::string& name, std::shared_ptr<WorkProgress> progress,
                std::function<void(ByteCount total_bytes)> scanned,
                std::function<void(absl::StatusOr<HashedShare>)> done) {
   auto hashing =
       std::make_shared<ShareHashing>(files, pool, path, name, std::move(progress), std::move(done));
-  pool->Submit(WorkerPool::Priority::kBulk,
-               [hashing, scanned = std::move(scanned)] { hashing->ScanAndStart(scanned); });
+  pool->SubmitSweep(disk,
+                    [hashing, scanned = std::move(scanned)] { hashing->ScanAndStart(scanned); });
 }
 
 void VerifyChunks(std::shared_ptr<FileChunkManager> store, WorkerPool* pool,
@@ -273,7 +274,8 @@ void VerifyChunks(std::shared_ptr<FileChunkManager> store, WorkerPool* pool,
   work.done = [verification, done = std::move(done)](const absl::Status& swept) {
     done(verification->Result(swept));
   };
-  pool->Submit(WorkerPool::Priority::kBulk, [verification, pool, work = std::move(work)]() mutable {
+  work.disk_id = verification->store->disk();
+  pool->SubmitSweep(work.disk_id, [verification, pool, work = std::move(work)]() mutable {
     verification->NoteIdentities(work.which);
     work.disk = verification->store->DiskOfContent();
     StartSweep(pool, std::move(work));

@@ -20,10 +20,10 @@ struct HashedShare {
   std::vector<FileIdentity> identities;                // unchanged over the hashing
 };
 
-// Scans and hashes `path` with all workers of `pool` (bulk priority). `done` runs on a worker. A
-// file that changes while it is hashed ends it with Aborted and advice. `scanned` runs once the
-// size is known.
-void HashShare(FileSystem* files, WorkerPool* pool, const std::string& path,
+// Scans and hashes `path`, which leads to `disk`, with all workers of `pool` (bulk priority).
+// `done` runs on a worker. A file that changes while it is hashed ends it with Aborted and advice.
+// `scanned` runs once the size is known.
+void HashShare(FileSystem* files, WorkerPool* pool, DiskId disk, const std::string& path,
                const std::string& name, std::shared_ptr<WorkProgress> progress,
                std::function<void(ByteCount total_bytes)> scanned,
                std::function<void(absl::StatusOr<HashedShare>)> done);
@@ -38,5 +38,14 @@ void VerifyChunks(std::shared_ptr<FileChunkManager> store, WorkerPool* pool,
                   std::shared_ptr<const content::Manifest> manifest,
                   std::shared_ptr<const content::ChunkHashes> hashes, ChunkSet which,
                   std::shared_ptr<WorkProgress> progress, std::function<void(VerifiedChunks)> done);
+
+// Copies the chunks of a whole content into an unfinished download of the same one. What is there is
+// kept in the ledger of `to`; what cannot be read, or is not what it was, is left out. `done` runs on
+// a worker.
+void CopyChunks(WorkerPool* pool, std::shared_ptr<FileChunkManager> from,
+                std::shared_ptr<FileChunkManager> to,
+                std::shared_ptr<const content::Manifest> manifest,
+                std::shared_ptr<const content::ChunkHashes> hashes,
+                std::shared_ptr<WorkProgress> progress, std::function<void()> done);
 
 }  // namespace p2p::store

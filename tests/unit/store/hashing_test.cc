@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "core/content/merkle.h"
@@ -103,10 +105,10 @@ TEST_F(HashingTest, UrgentJobsGetTheirTurnWhileASingleThreadHashes) {
   absl::Notification done;
   WorkerPool single(1, "one");
   HashShare(
-      SystemFiles(), &single, dir_ / "file", "file", progress,
+      SystemFiles(), &single, DiskId::kUnknown, dir_ / "file", "file", progress,
       [&](ByteCount) {
-        single.Submit(WorkerPool::Priority::kUrgent,
-                      [&] { done_when_urgent_ran = progress->bytes_done + 1; });
+        single.SubmitComputation(WorkerPool::Priority::kUrgent,
+                                 [&] { done_when_urgent_ran = progress->bytes_done + 1; });
       },
       [&](const absl::StatusOr<HashedShare>& hashed) {
         EXPECT_TRUE(hashed.ok());
@@ -115,6 +117,67 @@ TEST_F(HashingTest, UrgentJobsGetTheirTurnWhileASingleThreadHashes) {
   done.WaitForNotification();
   EXPECT_GT(done_when_urgent_ran, 0u);
   EXPECT_LT(done_when_urgent_ran, 64 * kChunk);
+}
+
+// Copies a share of `chunks` chunks into an unfinished download of it.
+class CopyingTest : public HashingTest {
+ protected:
+  void Prepare(uint32_t chunks) {
+    WriteFile(dir_ / "file", Pattern(chunks * kChunk - 5));
+    share_ = HashNow(SystemFiles(), &pool_, dir_ / "file", "file");
+    ASSERT_TRUE(share_.ok()) << share_.status();
+    const LayoutPtr layout(share_->manifest, &share_->manifest->layout());
+    from_ = *FileChunkManager::OpenWhole(SystemFiles(), dir_ / "file", layout, share_->identities);
+    to_ = *FileChunkManager::CreatePart(SystemFiles(), dir_ / "copy", layout, ByteCount(0));
+  }
+  ChunkSet CopyWith(WorkerPool* pool) {
+    absl::Notification done;
+    CopyChunks(pool, from_, to_, share_->manifest, share_->hashes, progress_,
+               [&] { done.Notify(); });
+    done.WaitForNotification();
+    return to_->ledger()->kept();
+  }
+
+  absl::StatusOr<HashedShare> share_ = absl::UnknownError("not hashed");
+  std::shared_ptr<FileChunkManager> from_;
+  std::shared_ptr<FileChunkManager> to_;
+  std::shared_ptr<WorkProgress> progress_ = std::make_shared<WorkProgress>();
+};
+
+TEST_F(CopyingTest, E14_CopiesWhatIsWhatItWas) {
+  Prepare(5);
+  std::vector<uint8_t> wrong(10, 1);
+  std::fstream(dir_ / "file", std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(static_cast<std::streamoff>(kChunk))
+      .write(reinterpret_cast<const char*>(wrong.data()), 10);
+  ChunkSet expected = AllChunks(share_->manifest->layout());
+  expected.Remove(ChunkIndex(1));
+  EXPECT_TRUE(CopyWith(&pool_) == expected);
+  EXPECT_EQ(progress_->bytes_done, 4 * kChunk - 5);
+  EXPECT_TRUE(VerifyNow(to_, &pool_, *share_, AllChunks(to_->layout())).good == expected);
+}
+
+TEST_F(CopyingTest, E14_OthersGetTheirTurnWhileASingleThreadCopies) {
+  Prepare(64);
+  std::atomic<uint64_t> done_when_urgent_ran{0};
+  WorkerPool single(1, "one");
+  // Each one that runs before the copying began makes way for another.
+  std::function<void()> look = [&] {
+    const uint64_t bytes = progress_->bytes_done;
+    if (bytes == 0) return single.SubmitComputation(WorkerPool::Priority::kBulk, [&] { look(); });
+    done_when_urgent_ran = bytes;
+  };
+  single.SubmitComputation(WorkerPool::Priority::kBulk, [&] { look(); });
+  EXPECT_TRUE(CopyWith(&single).All());
+  single.Stop();
+  EXPECT_GT(done_when_urgent_ran, 0u);
+  EXPECT_LT(done_when_urgent_ran, 64 * kChunk - 5);
+}
+
+TEST_F(CopyingTest, E14_EndsWhereItIsCancelled) {
+  Prepare(5);
+  progress_->cancelled = true;
+  EXPECT_TRUE(CopyWith(&pool_).None());
 }
 
 TEST_F(HashingTest, ScanErrorsAreTold) {
@@ -130,7 +193,7 @@ absl::Status HashWhileChanging(WorkerPool* pool, const std::string& path,
   absl::Status result;
   absl::Notification done;
   HashShare(
-      SystemFiles(), pool, path, "share", std::make_shared<WorkProgress>(),
+      SystemFiles(), pool, DiskId::kUnknown, path, "share", std::make_shared<WorkProgress>(),
       [&](ByteCount) { change(); },
       [&](const absl::StatusOr<HashedShare>& hashed) {
         result = hashed.status();
@@ -172,7 +235,7 @@ TEST_F(HashingTest, CancellingEndsItSoon) {
   absl::Status result;
   absl::Notification done;
   HashShare(
-      SystemFiles(), &pool_, dir_ / "file", "file", progress,
+      SystemFiles(), &pool_, DiskId::kUnknown, dir_ / "file", "file", progress,
       [&](ByteCount) { progress->cancelled = true; },
       [&](const absl::StatusOr<HashedShare>& hashed) {
         result = hashed.status();

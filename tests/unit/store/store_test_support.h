@@ -138,7 +138,7 @@ inline absl::StatusOr<HashedShare> HashNow(FileSystem* files, WorkerPool* pool,
   absl::StatusOr<HashedShare> result = absl::UnknownError("not done");
   absl::Notification done;
   HashShare(
-      files, pool, path, name, std::move(progress), [](ByteCount) {},
+      files, pool, DiskId::kUnknown, path, name, std::move(progress), [](ByteCount) {},
       [&](absl::StatusOr<HashedShare> hashed) {
         result = std::move(hashed);
         done.Notify();

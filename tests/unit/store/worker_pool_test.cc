@@ -22,7 +22,7 @@ TEST(WorkerPool, RunsWhatIsQueuedBeforeItIsGone) {
   {
     WorkerPool pool(3, "test");
     for (int i = 0; i < 1000; ++i) {
-      pool.Submit(i % 2 == 0 ? Priority::kBulk : Priority::kUrgent, [&] { ++ran; });
+      pool.SubmitComputation(i % 2 == 0 ? Priority::kBulk : Priority::kUrgent, [&] { ++ran; });
     }
   }
   EXPECT_EQ(ran, 1000);
@@ -32,9 +32,9 @@ TEST(WorkerPool, RunsWhatAJobQueuesWhileThePoolStops) {
   std::atomic<int> ran{0};
   {
     WorkerPool pool(2, "test");
-    pool.Submit(Priority::kBulk, [&] {
-      pool.Submit(Priority::kUrgent, [&] {
-        pool.Submit(Priority::kBulk, [&] { ++ran; });
+    pool.SubmitComputation(Priority::kBulk, [&] {
+      pool.SubmitComputation(Priority::kUrgent, [&] {
+        pool.SubmitComputation(Priority::kBulk, [&] { ++ran; });
         ++ran;
       });
     });
@@ -47,11 +47,11 @@ TEST(WorkerPool, StoppedItTakesJobsAndNeverRunsThem) {
   const auto token = std::make_shared<int>();
   {
     WorkerPool pool(2, "test");
-    pool.Submit(Priority::kBulk, [&] { ++runs; });
+    pool.SubmitComputation(Priority::kBulk, [&] { ++runs; });
     pool.Stop();
     EXPECT_EQ(runs, 1);
     EXPECT_EQ(pool.threads(), 2);
-    pool.Submit(Priority::kUrgent, [&, token] { ++runs; });
+    pool.SubmitComputation(Priority::kUrgent, [&, token] { ++runs; });
     pool.SubmitInTurn(7, [&, token] { ++runs; });
     pool.Stop();
   }
@@ -63,7 +63,7 @@ TEST(WorkerPool, HasAtLeastOneThread) {
   absl::Notification done;
   WorkerPool pool(0, "test");
   EXPECT_EQ(pool.threads(), 1);
-  pool.Submit(Priority::kBulk, [&] { done.Notify(); });
+  pool.SubmitComputation(Priority::kBulk, [&] { done.Notify(); });
   done.WaitForNotification();
 }
 
@@ -72,10 +72,10 @@ TEST(WorkerPool, ABulkJobHasItsTurnAmongUrgentJobsWithoutEnd) {
   std::function<void()> again;
   WorkerPool pool(1, "test");
   again = [&] {
-    if (!bulk_done.HasBeenNotified()) pool.Submit(Priority::kUrgent, [&] { again(); });
+    if (!bulk_done.HasBeenNotified()) pool.SubmitComputation(Priority::kUrgent, [&] { again(); });
   };
-  pool.Submit(Priority::kUrgent, [&] { again(); });
-  pool.Submit(Priority::kBulk, [&] { bulk_done.Notify(); });
+  pool.SubmitComputation(Priority::kUrgent, [&] { again(); });
+  pool.SubmitComputation(Priority::kBulk, [&] { bulk_done.Notify(); });
   bulk_done.WaitForNotification();
 }
 
@@ -83,8 +83,9 @@ TEST(WorkerPool, UrgentJobsRunWhileBulkJobsHoldEveryOtherThread) {
   absl::Notification release;
   absl::Notification urgent_done;
   WorkerPool pool(3, "test");
-  for (int i = 0; i < 10; ++i) pool.Submit(Priority::kBulk, [&] { release.WaitForNotification(); });
-  pool.Submit(Priority::kUrgent, [&] { urgent_done.Notify(); });
+  for (int i = 0; i < 10; ++i)
+    pool.SubmitComputation(Priority::kBulk, [&] { release.WaitForNotification(); });
+  pool.SubmitComputation(Priority::kUrgent, [&] { urgent_done.Notify(); });
   urgent_done.WaitForNotification();
   release.Notify();
 }
@@ -94,11 +95,11 @@ TEST(WorkerPool, WithOneThreadUrgentJobsOvertakeBulkJobs) {
   absl::BlockingCounter done(4);
   std::string order;
   WorkerPool pool(1, "test");
-  pool.Submit(Priority::kBulk, [&] { begin.WaitForNotification(); });
+  pool.SubmitComputation(Priority::kBulk, [&] { begin.WaitForNotification(); });
   for (const auto& [priority, letter] :
        {std::pair(Priority::kBulk, 'b'), std::pair(Priority::kBulk, 'b'),
         std::pair(Priority::kUrgent, 'u'), std::pair(Priority::kUrgent, 'u')}) {
-    pool.Submit(priority, [&, mark = letter] {
+    pool.SubmitComputation(priority, [&, mark = letter] {
       order += mark;
       done.DecrementCount();
     });
@@ -135,7 +136,7 @@ TEST(WorkerPool, WhoWaitsForATurnKeepsNoThread) {
   pool.SubmitInTurn(7, [&] { release.WaitForNotification(); });
   for (int i = 0; i < 10; ++i) pool.SubmitInTurn(7, [] {});
   pool.SubmitInTurn(8, [&] { others.DecrementCount(); });
-  pool.Submit(Priority::kBulk, [&] { others.DecrementCount(); });
+  pool.SubmitComputation(Priority::kBulk, [&] { others.DecrementCount(); });
   others.Wait();
   release.Notify();
 }
@@ -145,15 +146,95 @@ TEST(WorkerPool, S24_ADiskThatHangsLeavesAThreadToTheRest) {
   absl::BlockingCounter others(4);
   WorkerPool pool(3, "test");
   for (int i = 0; i < 10; ++i) {
-    pool.SubmitForDisk(i % 2 == 0 ? Priority::kUrgent : Priority::kBulk, 7,
-                       [&] { release.WaitForNotification(); });
+    pool.Submit(i % 2 == 0 ? Priority::kUrgent : Priority::kBulk, DiskId(7),
+                [&] { release.WaitForNotification(); });
   }
   for (const Priority priority : {Priority::kUrgent, Priority::kBulk}) {
-    pool.SubmitForDisk(priority, 8, [&] { others.DecrementCount(); });
-    pool.Submit(priority, [&] { others.DecrementCount(); });
+    pool.Submit(priority, DiskId(8), [&] { others.DecrementCount(); });
+    pool.SubmitComputation(priority, [&] { others.DecrementCount(); });
   }
   others.Wait();
   release.Notify();
+}
+
+// Whatever is stuck where: the only thread, all threads, the places of bulk jobs.
+TEST(WorkerPool, V12_OthersGetTheThreadsOfWhatIsStuck) {
+  for (const int threads : {1, 2, 3}) {
+    absl::Notification release;
+    absl::BlockingCounter others(3);
+    WorkerPool pool(threads, "test", absl::Milliseconds(5));
+    for (const uint64_t disk : {6, 7}) {
+      for (int i = 0; i < 10; ++i) {
+        pool.Submit(Priority::kUrgent, DiskId(disk), [&] { release.WaitForNotification(); });
+        pool.Submit(Priority::kBulk, DiskId(disk), [&] { release.WaitForNotification(); });
+        pool.SubmitSweep(DiskId(disk), [&] { release.WaitForNotification(); });
+      }
+      pool.SubmitInTurn(disk, [&] { release.WaitForNotification(); });
+    }
+    pool.Submit(Priority::kBulk, DiskId(8), [&] { others.DecrementCount(); });
+    pool.SubmitSweep(DiskId(8), [&] { others.DecrementCount(); });
+    pool.SubmitComputation(Priority::kBulk, [&] { others.DecrementCount(); });
+    others.Wait();
+    release.Notify();
+  }
+}
+
+TEST(WorkerPool, V12_OneDiskKeepsNoMoreThanItsShareOfThreads) {
+  constexpr int kMost = limits::kMaxStuckJobsPerDisk + 1;  // and one that counts as under way
+  absl::Notification release;
+  std::atomic<int> began{0};
+  absl::BlockingCounter all_that_may(kMost);
+  absl::Notification other;
+  {
+    WorkerPool pool(2, "test", absl::Milliseconds(1));
+    for (int i = 0; i < 2 * kMost; ++i) {
+      pool.Submit(Priority::kUrgent, DiskId(7), [&] {
+        if (++began <= kMost) all_that_may.DecrementCount();
+        release.WaitForNotification();
+      });
+    }
+    all_that_may.Wait();
+    pool.Submit(Priority::kUrgent, DiskId(8), [&] { other.Notify(); });
+    other.WaitForNotification();
+    EXPECT_EQ(began, kMost);
+    release.Notify();
+  }
+  EXPECT_EQ(began, 2 * kMost);
+}
+
+TEST(WorkerPool, V12_WhatWasStuckGoesOnAndItsStandInsGo) {
+  absl::Notification release;
+  std::atomic<int> inside{0};
+  WorkerPool pool(1, "test", absl::Milliseconds(1));
+  absl::Notification stood_in;
+  pool.Submit(Priority::kUrgent, DiskId(7), [&] { release.WaitForNotification(); });
+  pool.SubmitComputation(Priority::kUrgent, [&] { stood_in.Notify(); });
+  stood_in.WaitForNotification();
+  release.Notify();
+  // Stuck or not: from here on one thread does all the work again.
+  absl::BlockingCounter ran(100);
+  absl::Notification begin;
+  pool.Submit(Priority::kUrgent, DiskId(7), [&] { begin.Notify(); });
+  begin.WaitForNotification();
+  for (int i = 0; i < 100; ++i) {
+    pool.SubmitComputation(Priority::kUrgent, [&] {
+      EXPECT_EQ(++inside, 1);
+      --inside;
+      ran.DecrementCount();
+    });
+  }
+  ran.Wait();
+}
+
+TEST(WorkerPool, WithoutPatienceForNothingAPoolOfOneThreadRunsOneJobAtATime) {
+  std::string order;
+  {
+    WorkerPool pool(1, "test");
+    for (const char mark : {'a', 'b', 'c', 'd'}) {
+      pool.Submit(Priority::kUrgent, DiskId::kUnknown, [&order, mark] { order += mark; });
+    }
+  }
+  EXPECT_EQ(order, "abcd");
 }
 
 TEST(WorkerPool, JobsForADiskThatWaitForOthersRunBeforeThePoolIsGone) {
@@ -162,7 +243,7 @@ TEST(WorkerPool, JobsForADiskThatWaitForOthersRunBeforeThePoolIsGone) {
     {
       WorkerPool pool(threads, "test");
       for (int i = 0; i < 1000; ++i) {
-        pool.SubmitForDisk(i % 3 == 0 ? Priority::kBulk : Priority::kUrgent, 7, [&] { ++ran; });
+        pool.Submit(i % 3 == 0 ? Priority::kBulk : Priority::kUrgent, DiskId(7), [&] { ++ran; });
       }
     }
     EXPECT_EQ(ran, 1000);
@@ -173,7 +254,8 @@ TEST(WorkerPool, JobsMayOwnWhatCannotBeCopied) {
   std::atomic<int> seen{0};
   {
     WorkerPool pool(1, "test");
-    pool.Submit(Priority::kUrgent, [&, value = std::make_unique<int>(7)] { seen = *value; });
+    pool.SubmitComputation(Priority::kUrgent,
+                           [&, value = std::make_unique<int>(7)] { seen = *value; });
   }
   EXPECT_EQ(seen, 7);
 }
@@ -182,8 +264,8 @@ TEST(WorkerPool, ThreadsCarryTheNameAndANumber) {
   std::string name(32, '\0');
   {
     WorkerPool pool(1, "a-very-long-thread-name");
-    pool.Submit(Priority::kUrgent,
-                [&] { ::pthread_getname_np(::pthread_self(), &name[0], name.size()); });
+    pool.SubmitComputation(Priority::kUrgent,
+                           [&] { ::pthread_getname_np(::pthread_self(), &name[0], name.size()); });
   }
   EXPECT_STREQ(name.c_str(), "a-very-long-t-0");
 }
