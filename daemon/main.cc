@@ -1,42 +1,26 @@
-// p2pd: a peer that shares and fetches files. Flags and config -> control socket, engine, control
-// server -> run until a signal -> stop.
-#include <poll.h>
+// p2pd: a peer that shares and fetches files. Flags and config -> Daemon, which runs until a
+// signal.
 #include <unistd.h>
 
-#include <atomic>
 #include <csignal>
 #include <cstdlib>
-#include <initializer_list>
 #include <iostream>
-#include <memory>
 #include <new>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
-#include "absl/types/optional.h"
-#include "core/base/clock.h"
 #include "core/base/free_memory.h"
-#include "core/base/start_guard.h"
 #include "core/base/status.h"
-#include "core/base/text.h"
 #include "core/net/congestion_control.h"
 #include "core/net/descriptors.h"
 #include "daemon/config.h"
-#include "daemon/control/control_server.h"
 #include "daemon/control/control_socket.h"
-#include "daemon/control/engine_transfer_service.h"
-#include "daemon/engine/engine.h"
+#include "daemon/daemon.h"
 #include "daemon/logging.h"
-#include "daemon/service_notify.h"
-#include "daemon/store/catalog.h"
-#include "daemon/watchdog.h"
-#include "spdlog/spdlog.h"
 
 namespace p2p::daemon {
 namespace {
@@ -44,11 +28,6 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitConfig = 78;  // EX_CONFIG of sysexits.h
-// Left to the engine of the five seconds that a stop may take: the control server ends first.
-constexpr absl::Duration kEngineStopTimeout = absl::Seconds(3);
-// A stop that takes longer is cut off: what is committed is safe, the rest is checked at the next
-// start.
-constexpr unsigned kStopTimeoutSeconds = 5;
 
 struct CommandLine {
   std::string config_file;
@@ -145,18 +124,6 @@ absl::StatusOr<Config> LoadConfig(const CommandLine& line) {
   return Complete(Override(file, line.flags), Environment::OfThisProcess());
 }
 
-engine::EngineOptions EngineOptionsOf(const Config& config) {
-  engine::EngineOptions options;
-  options.state_dir = config.state_dir;
-  options.download_dir = config.download_dir;
-  options.listen = config.listen;
-  options.trackers = config.trackers;
-  options.congestion_control = config.congestion_control;
-  options.worker_threads = config.worker_threads;
-  options.allow_unverified = config.allow_unverified;
-  return options;
-}
-
 int ExitCodeOf(const absl::Status& failure) {
   return absl::IsInvalidArgument(failure) ? kExitConfig : kExitFailed;
 }
@@ -167,42 +134,6 @@ absl::Status CheckOnThisSystem(const Config& config) {
   return net::CheckCongestionControl(config.congestion_control);
 }
 
-// A place for downloads that is not there yet is made; where it cannot be, downloads with a path of
-// their own still work.
-void PrepareDownloadDir(const std::string& path) {
-  constexpr uint32_t kWhatTheUmaskAllows = 0777;
-  const absl::Status made = store::MakeDirectories(path, kWhatTheUmaskAllows);
-  if (!made.ok()) spdlog::warn("{}", std::string(made.message()));
-}
-
-// The signals that Daemon::Run waits for. Blocked before the first thread starts, so that no thread
-// is interrupted.
-sigset_t AwaitedSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, signal);
-  return signals;
-}
-
-// From here on SIGTERM, SIGINT or the time limit end the process at once.
-void LetSignalsEndTheProcess() {
-  struct sigaction end_at_once {};
-  end_at_once.sa_handler = [](int) {
-    constexpr char kMessage[] =
-        "p2pd: ended at once; what was not committed is checked at the next start\n";
-    // Where nobody reads it, it is not worth waiting for.
-    pollfd room{STDERR_FILENO, POLLOUT, 0};
-    if (poll(&room, 1, 0) != 0) (void)!write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
-    _exit(kExitFailed);
-  };
-  for (int signal : {SIGTERM, SIGINT, SIGALRM}) sigaction(signal, &end_at_once, nullptr);
-  sigset_t unblocked;
-  sigemptyset(&unblocked);
-  for (int signal : {SIGTERM, SIGINT, SIGALRM}) sigaddset(&unblocked, signal);
-  pthread_sigmask(SIG_UNBLOCK, &unblocked, nullptr);
-  alarm(kStopTimeoutSeconds);
-}
-
 // Not to go on with half of what was to be done: what is committed is safe, and a service manager
 // starts the daemon again.
 void EndForWantOfMemory() {
@@ -211,107 +142,6 @@ void EndForWantOfMemory() {
   (void)!write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
   _exit(kExitFailed);
 }
-
-// The running parts, and what signals do to them. One thread.
-class Daemon {
- public:
-  Daemon(CommandLine line, Config config) : line_(std::move(line)), config_(std::move(config)) {}
-
-  absl::Status Start() {
-    P2P_ASSIGN_OR_RETURN(socket_, control::ControlSocket::Claim({config_.socket, config_.group}));
-    PrepareDownloadDir(config_.download_dir);
-    P2P_ASSIGN_OR_RETURN(engine_, engine::Engine::Start(EngineOptionsOf(config_)));
-    transfers_ = std::make_unique<control::EngineTransferService>(engine_.get());
-    P2P_ASSIGN_OR_RETURN(server_, control::ControlServer::Serve(socket_.get(), transfers_.get(),
-                                                                [this] { StopAsIfSignalled(); }));
-    spdlog::info("p2pd {} listening on {}; control socket {}", P2P_VERSION,
-                 engine_->Daemon().listen, Printable(socket_->path()));
-    NotifyServiceManager("READY=1");
-    const auto watchdog_interval = WatchdogInterval();
-    if (watchdog_interval) watchdog_.emplace(engine_->Loops(), *watchdog_interval);
-    return absl::OkStatus();
-  }
-
-  // Returns after SIGTERM or SIGINT.
-  void Run() {
-    const sigset_t signals = AwaitedSignals();
-    for (;;) {
-      int signal = 0;
-      if (sigwait(&signals, &signal) != 0) continue;
-      if (signal == SIGHUP) {
-        Reload();
-      } else if (signal == SIGUSR1) {
-        LogFigures();
-      } else {
-        return;
-      }
-    }
-  }
-
-  void Stop() {
-    stopping_ = true;
-    NotifyServiceManager("STOPPING=1");
-    LetSignalsEndTheProcess();
-    spdlog::info("stopping");
-    watchdog_.reset();
-    engine_->EndWaits();
-    server_->Stop();
-    engine_->Stop(kEngineStopTimeout);
-    server_.reset();
-    transfers_.reset();
-    engine_.reset();
-    socket_.reset();
-  }
-
- private:
-  // From any thread. Only once: a second signal would end the process at once.
-  void StopAsIfSignalled() {
-    if (!stopping_.exchange(true)) kill(getpid(), SIGTERM);
-  }
-
-  void Reload() {
-    const int64_t now_us = absl::ToInt64Microseconds(MonotonicNow() - absl::UnixEpoch());
-    NotifyServiceManager(absl::StrCat("RELOADING=1\nMONOTONIC_USEC=", now_us));
-    auto config = LoadConfig(line_);
-    if (!config.ok()) {
-      const std::string reason(config.status().message());
-      spdlog::error("the configuration stays as it was: {}", reason);
-      NotifyServiceManager(absl::StrCat("READY=1\nSTATUS=configuration not reloaded: ", reason));
-      return;
-    }
-    if (config->socket != config_.socket || config->group != config_.group) {
-      spdlog::warn("a new socket or group is used from the next start on");
-    }
-    config_ = *std::move(config);
-    SetLogLevel(config_.log_level);
-    PrepareDownloadDir(config_.download_dir);
-    engine_->Reconfigure(EngineOptionsOf(config_));
-    spdlog::info("configuration reloaded");
-    NotifyServiceManager("READY=1\nSTATUS=");
-  }
-
-  // At most once a second: whoever sends a storm of signals gets no storm of lines.
-  void LogFigures() {
-    const absl::Time now = MonotonicNow();
-    if (now < next_figures_) return;
-    next_figures_ = now + absl::Seconds(1);
-    const engine::DaemonInfo info = engine_->Daemon();
-    spdlog::info("{} transfers, {} connections, received {} ({}/s), sent {} ({}/s)", info.transfers,
-                 info.connections, HumanBytes(info.bytes_down),
-                 HumanBytes(static_cast<uint64_t>(info.rate_down)), HumanBytes(info.bytes_up),
-                 HumanBytes(static_cast<uint64_t>(info.rate_up)));
-  }
-
-  const CommandLine line_;
-  Config config_;
-  std::atomic<bool> stopping_{false};
-  absl::Time next_figures_ = absl::InfinitePast();
-  std::unique_ptr<control::ControlSocket> socket_;
-  std::unique_ptr<engine::Engine> engine_;
-  std::unique_ptr<control::EngineTransferService> transfers_;
-  std::unique_ptr<control::ControlServer> server_;
-  absl::optional<Watchdog> watchdog_;
-};
 
 int Run(int argc, char** argv) {
   CommandLine line;
@@ -329,22 +159,11 @@ int Run(int argc, char** argv) {
   }
   const absl::Status descriptors = net::CheckDescriptorLimit();
   if (!descriptors.ok()) return Fail(kExitFailed, descriptors);
-  const sigset_t signals = AwaitedSignals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  BlockAwaitedSignals();
   StartLogging(config->log_level);
-  absl::optional<StartGuard> guard("p2pd");  // also while half of a start is taken down
-  Daemon daemon(std::move(line), *std::move(config));
-  absl::Status started;
-  try {
-    started = daemon.Start();
-  } catch (const std::system_error& error) {  // from Asio and std::thread
-    started = absl::UnavailableError(absl::StrCat("cannot start: ", error.what()));
-  }
-  if (!started.ok()) return Fail(ExitCodeOf(started), started);
-  guard.reset();
-  daemon.Run();
-  daemon.Stop();
-  return EXIT_SUCCESS;
+  Daemon daemon(*std::move(config), [line = std::move(line)] { return LoadConfig(line); });
+  const absl::Status started = daemon.Run();
+  return started.ok() ? EXIT_SUCCESS : Fail(ExitCodeOf(started), started);
 }
 
 }  // namespace

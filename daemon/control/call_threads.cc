@@ -1,8 +1,16 @@
 #include "daemon/control/call_threads.h"
 
+#include <system_error>
 #include <utility>
 
+#include "spdlog/spdlog.h"
+
 namespace p2p::control {
+
+CallThreads::CallThreads(int most) : most_(most) {
+  absl::MutexLock lock(&mutex_);
+  StartThread();
+}
 
 CallThreads::~CallThreads() {
   std::vector<std::thread> threads;
@@ -17,8 +25,13 @@ CallThreads::~CallThreads() {
 void CallThreads::Run(std::function<void()> call) {
   absl::MutexLock lock(&mutex_);
   calls_.push_back(std::move(call));
-  if (calls_.size() > static_cast<size_t>(idle_) && threads_.size() < static_cast<size_t>(most_)) {
-    threads_.emplace_back([this] { Work(); });
+  if (calls_.size() <= static_cast<size_t>(idle_) || threads_.size() >= static_cast<size_t>(most_))
+    return;
+  try {
+    StartThread();
+  } catch (const std::system_error& error) {
+    spdlog::warn("control: no further thread for calls: {}; they wait for one another",
+                 error.what());
   }
 }
 

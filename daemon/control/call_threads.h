@@ -1,5 +1,5 @@
-// Threads for calls that may wait for a disk. gRPC runs all calls on a few threads of its own: two
-// that wait there would hold up every other. Owned by ControlServer; thread-safe.
+// Threads for calls that may wait for the catalog. gRPC runs all calls on a few threads of its own:
+// two that wait there would hold up every other. Owned by ControlServer; thread-safe.
 #pragma once
 
 #include <deque>
@@ -14,8 +14,10 @@ namespace p2p::control {
 
 class CallThreads {
  public:
-  // At most `most` threads, each started when it is first needed.
-  explicit CallThreads(int most) : most_(most) {}
+  // At most `most` threads: the first one at once (std::system_error when there is none to be had),
+  // the others when they are first needed. Where the system gives no more of them, calls wait for
+  // those that there are.
+  explicit CallThreads(int most);
   // Runs what it was given, then joins.
   ~CallThreads();
   CallThreads(const CallThreads&) = delete;
@@ -26,6 +28,9 @@ class CallThreads {
 
  private:
   void Work();
+  void StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    threads_.emplace_back([this] { Work(); });
+  }
   bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_ || !calls_.empty(); }
 
   const int most_;

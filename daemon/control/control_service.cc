@@ -72,7 +72,7 @@ ControlService::ControlService(TransferService* transfers, WatchHub* hub, CallTh
                                std::function<void()> on_shutdown_request)
     : handlers_(transfers), hub_(hub), on_shutdown_request_(std::move(on_shutdown_request)) {
   ServeUnary("GetDaemon", &Handlers::GetDaemon);
-  ServeUnary("Share", &Handlers::Share, threads);
+  ServeShare(threads);
   ServeUnary("Download", &Handlers::Download, threads);
   ServeUnary("GetTransfer", &Handlers::GetTransfer);
   ServeUnary("ListTransfers", &Handlers::ListTransfers);
@@ -123,6 +123,32 @@ void ControlService::ServeUnary(absl::string_view method,
   ServeUnary<Request, Response>(
       method, [this, answer](const Request& request) { return (handlers_.*answer)(request); },
       threads);
+}
+
+void ControlService::ServeShare(CallThreads* threads) {
+  MarkMethodRawCallback(
+      MethodIndex("Share"),
+      new grpc::internal::CallbackUnaryHandler<grpc::ByteBuffer, grpc::ByteBuffer>(
+          [this, threads](grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+                          grpc::ByteBuffer* out) {
+            grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+            const auto finish = [=](const absl::StatusOr<TransferId>& shared) {
+              const absl::StatusOr<v1::ShareResponse> response = handlers_.EndShare(shared);
+              if (response.ok()) *out = ToByteBuffer(*response);
+              reactor->Finish(ToGrpcStatus(response.status()));
+            };
+            v1::ShareRequest request;
+            const absl::Status parsed = ParseRequest(*in, &request);
+            if (!parsed.ok()) {
+              finish(parsed);
+            } else {
+              handlers_.BeginShare(request,
+                                   [threads, finish](const absl::StatusOr<TransferId>& shared) {
+                                     threads->Run([finish, shared] { finish(shared); });
+                                   });
+            }
+            return reactor;
+          }));
 }
 
 void ControlService::ServeWatch() {

@@ -33,6 +33,8 @@ class ControlService final : public v1::Control::Service {
   void ServeUnary(absl::string_view method,
                   absl::StatusOr<Response> (Handlers::*answer)(const Request&),
                   CallThreads* threads = nullptr);
+  // No thread waits while the path is looked at.
+  void ServeShare(CallThreads* threads);
   void ServeWatch();
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Watch(const grpc::ByteBuffer& request_bytes);
 

@@ -1,10 +1,12 @@
 #include "daemon/control/engine_transfer_service.h"
 
+#include <utility>
+
 namespace p2p::control {
 
-absl::StatusOr<TransferId> EngineTransferService::Share(const std::string& path,
-                                                        const std::string& name) {
-  return engine_->Share(path, name);
+void EngineTransferService::Share(const std::string& path, const std::string& name,
+                                  std::function<void(absl::StatusOr<TransferId>)> done) {
+  engine_->Share(path, name, std::move(done));
 }
 absl::StatusOr<TransferId> EngineTransferService::Download(const std::string& source,
                                                            const std::string& output,
@@ -24,13 +26,14 @@ absl::StatusOr<TransferId> EngineTransferService::Find(const std::string& what) 
 absl::StatusOr<engine::TransferInfo> EngineTransferService::Transfer(TransferId id) {
   return engine_->Transfer(id);
 }
-std::vector<engine::TransferInfo> EngineTransferService::Transfers(TransferId after, size_t most) {
+absl::StatusOr<std::vector<engine::TransferInfo>> EngineTransferService::Transfers(TransferId after,
+                                                                                   size_t most) {
   return engine_->Transfers(after, most);
 }
 absl::StatusOr<std::vector<engine::PeerInfo>> EngineTransferService::Peers(TransferId id) {
   return engine_->Peers(id);
 }
-engine::DaemonInfo EngineTransferService::Daemon() { return engine_->Daemon(); }
+absl::StatusOr<engine::DaemonInfo> EngineTransferService::Daemon() { return engine_->Daemon(); }
 
 uint64_t EngineTransferService::Revision() const { return engine_->revision(); }
 uint64_t EngineTransferService::WaitForChange(uint64_t seen, absl::Duration timeout) {

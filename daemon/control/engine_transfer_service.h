@@ -2,6 +2,7 @@
 // thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,8 @@ class EngineTransferService final : public TransferService {
  public:
   explicit EngineTransferService(engine::Engine* engine) : engine_(engine) {}
 
-  absl::StatusOr<TransferId> Share(const std::string& path, const std::string& name) override;
+  void Share(const std::string& path, const std::string& name,
+             std::function<void(absl::StatusOr<TransferId>)> done) override;
   absl::StatusOr<TransferId> Download(const std::string& source, const std::string& output,
                                       bool allow_unverified) override;
   absl::Status Pause(TransferId id) override;
@@ -23,9 +25,10 @@ class EngineTransferService final : public TransferService {
 
   absl::StatusOr<TransferId> Find(const std::string& what) override;
   absl::StatusOr<engine::TransferInfo> Transfer(TransferId id) override;
-  std::vector<engine::TransferInfo> Transfers(TransferId after, size_t most) override;
+  absl::StatusOr<std::vector<engine::TransferInfo>> Transfers(TransferId after,
+                                                              size_t most) override;
   absl::StatusOr<std::vector<engine::PeerInfo>> Peers(TransferId id) override;
-  engine::DaemonInfo Daemon() override;
+  absl::StatusOr<engine::DaemonInfo> Daemon() override;
 
   uint64_t Revision() const override;
   uint64_t WaitForChange(uint64_t seen, absl::Duration timeout) override;

@@ -74,19 +74,26 @@ absl::StatusOr<v1::Transfer> Handlers::Current(TransferId id) {
 
 absl::StatusOr<v1::GetDaemonResponse> Handlers::GetDaemon(const v1::GetDaemonRequest&) {
   v1::GetDaemonResponse response;
-  *response.mutable_daemon() = ToProto(transfers_->Daemon());
+  P2P_ASSIGN_OR_RETURN(const engine::DaemonInfo info, transfers_->Daemon());
+  *response.mutable_daemon() = ToProto(info);
   return response;
 }
 
-absl::StatusOr<v1::ShareResponse> Handlers::Share(const v1::ShareRequest& request) {
-  P2P_RETURN_IF_ERROR(CheckPath("path", request.path()));
+void Handlers::BeginShare(const v1::ShareRequest& request,
+                          std::function<void(absl::StatusOr<TransferId>)> done) {
+  const absl::Status path = CheckPath("path", request.path());
+  if (!path.ok()) return done(path);
   if (!request.name().empty()) {
     const absl::Status name = CheckName(request.name());
-    if (!name.ok()) return BadField("name", name.message());
+    if (!name.ok()) return done(BadField("name", name.message()));
   }
-  P2P_ASSIGN_OR_RETURN(const TransferId id, transfers_->Share(request.path(), request.name()));
+  transfers_->Share(request.path(), request.name(), std::move(done));
+}
+
+absl::StatusOr<v1::ShareResponse> Handlers::EndShare(const absl::StatusOr<TransferId>& shared) {
+  P2P_RETURN_IF_ERROR(shared.status());
   v1::ShareResponse response;
-  P2P_ASSIGN_OR_RETURN(*response.mutable_transfer(), Current(id));
+  P2P_ASSIGN_OR_RETURN(*response.mutable_transfer(), Current(*shared));
   return response;
 }
 
@@ -115,7 +122,8 @@ absl::StatusOr<v1::ListTransfersResponse> Handlers::ListTransfers(
   P2P_ASSIGN_OR_RETURN(const size_t items, PageItems(request.page_size()));
   P2P_ASSIGN_OR_RETURN(const uint64_t after, ParseToken(request.page_token()));
   // One more than asked for tells whether there is a next page.
-  std::vector<engine::TransferInfo> found = transfers_->Transfers(TransferId(after), items + 1);
+  P2P_ASSIGN_OR_RETURN(const std::vector<engine::TransferInfo> found,
+                       transfers_->Transfers(TransferId(after), items + 1));
   v1::ListTransfersResponse response;
   size_t bytes = 0;
   size_t given = 0;

@@ -3,6 +3,8 @@
 // reads: they name the field or say what to do.
 #pragma once
 
+#include <functional>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "daemon/control/transfer_service.h"
@@ -15,7 +17,11 @@ class Handlers {
   explicit Handlers(TransferService* transfers) : transfers_(transfers) {}
 
   absl::StatusOr<v1::GetDaemonResponse> GetDaemon(const v1::GetDaemonRequest& request);
-  absl::StatusOr<v1::ShareResponse> Share(const v1::ShareRequest& request);
+  // In two steps: the path is looked at between them, which takes as long as its disk does. `done`
+  // must not wait; EndShare() may.
+  void BeginShare(const v1::ShareRequest& request,
+                  std::function<void(absl::StatusOr<TransferId>)> done);
+  absl::StatusOr<v1::ShareResponse> EndShare(const absl::StatusOr<TransferId>& shared);
   absl::StatusOr<v1::DownloadResponse> Download(const v1::DownloadRequest& request);
   absl::StatusOr<v1::GetTransferResponse> GetTransfer(const v1::GetTransferRequest& request);
   absl::StatusOr<v1::ListTransfersResponse> ListTransfers(const v1::ListTransfersRequest& request);

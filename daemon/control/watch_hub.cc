@@ -5,6 +5,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/limits.h"
+#include "core/base/status.h"
 
 namespace p2p::control {
 namespace {
@@ -39,7 +40,12 @@ absl::Status WatchHub::Add(std::shared_ptr<Watcher> watcher) {
     watchers_.push_back(watcher);
   }
   // Added first, so that no change falls between this picture and the hub's next one.
-  watcher->Offer(TakePicture({watcher}));
+  const absl::StatusOr<std::shared_ptr<const Picture>> picture = TakePicture({watcher});
+  if (!picture.ok()) {
+    Remove(watcher.get());
+    return picture.status();
+  }
+  watcher->Offer(*picture);
   return absl::OkStatus();
 }
 
@@ -59,6 +65,7 @@ void WatchHub::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    changed_.SignalAll();
     ending.swap(watchers_);
   }
   for (const std::shared_ptr<Watcher>& watcher : ending) watcher->End(StoppingStatus());
@@ -77,7 +84,8 @@ WatchHub::Watchers WatchHub::AwaitWatchers() {
 
 bool WatchHub::Sleep(absl::Duration duration) {
   absl::MutexLock lock(&mutex_);
-  return !mutex_.AwaitWithTimeout(absl::Condition(&stopping_), duration);
+  return !changed_.WaitFor(&mutex_, duration,
+                           [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return stopping_; });
 }
 
 void WatchHub::Run() {
@@ -86,17 +94,21 @@ void WatchHub::Run() {
     if (watchers.empty()) return;
     const absl::Time begun = MonotonicNow();
     const uint64_t seen = transfers_->Revision();
-    const std::shared_ptr<const Picture> picture = TakePicture(watchers);
-    for (const std::shared_ptr<Watcher>& watcher : watchers) watcher->Offer(picture);
-    const absl::Duration pause = std::max(kLeastPause, kPauseFactor * (MonotonicNow() - begun));
+    // Without one nothing is known to be other than it was told last.
+    const absl::StatusOr<std::shared_ptr<const Picture>> picture = TakePicture(watchers);
+    if (picture.ok()) {
+      for (const std::shared_ptr<Watcher>& watcher : watchers) watcher->Offer(*picture);
+    }
+    const absl::Duration cost = picture.ok() ? MonotonicNow() - begun : absl::ZeroDuration();
+    const absl::Duration pause = std::max(kLeastPause, kPauseFactor * cost);
     if (!Sleep(pause)) return;
     const absl::Duration interval =
-        picture->AnyActive() ? limits::kControlProgressInterval : kIdleInterval;
+        picture.ok() && (*picture)->AnyActive() ? limits::kControlProgressInterval : kIdleInterval;
     transfers_->WaitForChange(seen, std::max(absl::ZeroDuration(), interval - pause));
   }
 }
 
-std::shared_ptr<const Picture> WatchHub::TakePicture(const Watchers& watchers) {
+absl::StatusOr<std::shared_ptr<const Picture>> WatchHub::TakePicture(const Watchers& watchers) {
   auto picture = std::make_shared<Picture>();
   picture->number = next_picture_.fetch_add(1);
   picture->all = std::any_of(watchers.begin(), watchers.end(),
@@ -107,14 +119,18 @@ std::shared_ptr<const Picture> WatchHub::TakePicture(const Watchers& watchers) {
       const auto [entry, is_new] = picture->transfers.emplace(id.value(), absl::nullopt);
       if (!is_new) continue;
       const absl::StatusOr<engine::TransferInfo> info = transfers_->Transfer(id);
-      if (info.ok()) entry->second = MakeEntry(*info);
+      if (info.ok()) {
+        entry->second = MakeEntry(*info);
+      } else if (!absl::IsNotFound(info.status())) {
+        return info.status();
+      }
     }
     return picture;
   }
   TransferId last(0);
   for (;;) {
-    const std::vector<engine::TransferInfo> page =
-        transfers_->Transfers(last, limits::kMaxControlPageItems);
+    P2P_ASSIGN_OR_RETURN(const std::vector<engine::TransferInfo> page,
+                         transfers_->Transfers(last, limits::kMaxControlPageItems));
     if (page.empty()) return picture;
     for (const engine::TransferInfo& info : page) {
       picture->transfers.emplace(info.id.value(), MakeEntry(info));

@@ -12,9 +12,11 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "core/base/timed_wait.h"
 #include "daemon/control/transfer_service.h"
 #include "daemon/control/watch_state.h"
 
@@ -37,7 +39,7 @@ class WatchHub {
   ~WatchHub();  // Stop()
 
   // Offers the current picture before it returns, later ones as things change. On an error (too
-  // many watchers, or stopping) the watcher was not added.
+  // many watchers, stopping, or no picture to be had) the watcher was not added.
   absl::Status Add(std::shared_ptr<Watcher> watcher);
   // Without effect for one that is not there.
   void Remove(Watcher* watcher);
@@ -52,13 +54,16 @@ class WatchHub {
   Watchers AwaitWatchers();
   // False when stopping.
   bool Sleep(absl::Duration duration);
-  std::shared_ptr<const Picture> TakePicture(const Watchers& watchers);
+  // An error when the service does not answer: that something is not there is only known when it
+  // says so.
+  absl::StatusOr<std::shared_ptr<const Picture>> TakePicture(const Watchers& watchers);
 
   TransferService* const transfers_;
   std::atomic<uint64_t> next_picture_{1};
   absl::Mutex mutex_;
   Watchers watchers_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  TimedCondition changed_;  // stopping_
   std::thread thread_;
 };
 

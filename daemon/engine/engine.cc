@@ -13,6 +13,14 @@
 #include "spdlog/spdlog.h"
 
 namespace p2p::engine {
+namespace {
+
+// What a stop waits for trackers.
+constexpr absl::Duration kTellPatience = absl::Seconds(2);
+// And at least for connections to be closed in good order.
+constexpr absl::Duration kClosePatience = absl::Milliseconds(200);
+
+}  // namespace
 
 absl::Status Engine::Impl::OpenState() {
   const std::string& dir = runtime.options.state_dir;
@@ -31,10 +39,9 @@ absl::Status Engine::Impl::StartLoops() {
   const int io_threads = options.io_threads > 0 ? options.io_threads : std::min(cores, 8);
   const int worker_threads =
       options.worker_threads > 0 ? options.worker_threads : std::min(cores + 1, 32);
-  runtime.download_device_type = store::DeviceTypeOf(options.download_dir);
   runtime.pool = ChunkPool::Create(limits::kChunkPoolBytes);
-  runtime.workers = std::make_unique<store::WorkerPool>(worker_threads, "p2pd-work",
-                                                        net::LowerPriorityOfThisThread);
+  runtime.workers = std::make_unique<store::WorkerPool>(
+      worker_threads, "p2pd-work", limits::kJobPatience, net::LowerPriorityOfThisThread);
   runtime.catalog_worker = std::make_unique<store::WorkerPool>(1, "p2pd-catalog");
   for (int i = 0; i < io_threads; ++i) {
     runtime.io_loops.push_back(std::make_unique<net::EventLoop>(absl::StrCat("p2pd-io-", i)));
@@ -57,9 +64,26 @@ absl::Status Engine::Impl::StartLoops() {
 
 void Engine::Impl::GiveMemoryBack() {
   memory_timer->Arm(MonotonicNow() + kFreeMemoryInterval, [this] {
-    runtime.workers->Submit(store::WorkerPool::Priority::kBulk, GiveFreeMemoryBack);
+    runtime.workers->SubmitComputation(store::WorkerPool::Priority::kBulk, GiveFreeMemoryBack);
     GiveMemoryBack();
   });
+}
+
+void Engine::Impl::PrepareDownloadDir(std::function<void()> done) {
+  constexpr uint32_t kWhatTheUmaskAllows = 0777;
+  const std::string& dir = runtime.options.download_dir;
+  runtime.RunOnDisk(
+      store::WorkerPool::Priority::kBulk, runtime.DiskAt(dir),
+      [dir] {
+        // Where it cannot be made, downloads with a path of their own still work.
+        const absl::Status made = store::MakeDirectories(dir, kWhatTheUmaskAllows);
+        if (!made.ok()) spdlog::warn("{}", std::string(made.message()));
+        return store::DeviceTypeOf(dir);
+      },
+      [this, done = std::move(done)](store::DeviceType type) {
+        runtime.download_device_type = type;
+        done();
+      });
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(EngineOptions options) {
@@ -79,33 +103,38 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(EngineOptions options) {
     impl->table->Load(records, unclean);
     impl->GiveMemoryBack();
   });
-  auto loaded = std::make_shared<absl::Notification>();
-  runtime.engine_loop.Post([impl = impl.get(), loaded] {
+  auto loaded = std::make_shared<TimedNotification>();
+  auto prepared = std::make_shared<TimedNotification>();
+  runtime.engine_loop.Post([impl = impl.get(), loaded, prepared] {
+    impl->PrepareDownloadDir([prepared] { prepared->Notify(); });
     impl->runtime.RunOnCatalog([](store::Catalog&) { return absl::OkStatus(); },
                                [loaded](const absl::Status&) { loaded->Notify(); });
   });
   runtime.engine_loop.Start();
   // Until then a transfer that has bytes shows none.
-  loaded->WaitForNotificationWithTimeout(limits::kLoadWait);
+  loaded->WaitFor(limits::kLoadWait);
+  prepared->WaitFor(limits::kJobPatience);
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Engine::~Engine() {
-  Stop(absl::Seconds(5));
+Engine::~Engine() { Stop(absl::Seconds(5)); }
+
+Engine::Impl::~Impl() {
   // Jobs first: what they post then goes nowhere; what lives on a loop goes after the loop. The
   // pools stay: until its end the engine loop submits to them.
-  Runtime& runtime = impl_->runtime;
-  runtime.workers->Stop();
-  runtime.catalog_worker->Stop();
+  if (runtime.workers != nullptr) runtime.workers->Stop();
+  if (runtime.catalog_worker != nullptr) runtime.catalog_worker->Stop();
   for (auto& loop : runtime.io_loops) loop->Stop();
   runtime.engine_loop.Stop();
-  impl_->memory_timer.reset();
-  impl_->table.reset();
-  impl_->trackers.reset();
-  impl_->links.reset();
+  memory_timer.reset();
+  table.reset();
+  trackers.reset();
+  links.reset();
 }
+
+const std::string& Engine::listen() const { return impl_->listen; }
 
 std::vector<LoopHandle> Engine::Loops() {
   Runtime& runtime = impl_->runtime;
@@ -116,17 +145,14 @@ std::vector<LoopHandle> Engine::Loops() {
   return loops;
 }
 
-void Engine::EndWaits() {
-  absl::MutexLock lock(&impl_->commit_mutex);
-  impl_->waits_ended = true;
-}
-
-void Engine::Stop(absl::Duration deadline) {
-  if (impl_->stopped.exchange(true)) return;
+bool Engine::Stop(absl::Duration deadline) {
+  if (impl_->stopped.exchange(true)) return true;
   const absl::Time until = MonotonicNow() + deadline;
+  impl_->pending.End(StoppingStatus());
+  impl_->runtime.changes.Changed();
   impl_->links->StopListening();
-  auto committed = std::make_shared<absl::Notification>();
-  auto told = std::make_shared<absl::Notification>();
+  auto committed = std::make_shared<TimedNotification>();
+  auto told = std::make_shared<TimedNotification>();
   impl_->runtime.engine_loop.Post([impl = impl_.get(), committed, told] {
     impl->trackers->Leave([told] { told->Notify(); });
     auto open = std::make_shared<size_t>(1);
@@ -141,10 +167,15 @@ void Engine::Stop(absl::Duration deadline) {
     }
     one_less();
   });
-  committed->WaitForNotificationWithTimeout(until - MonotonicNow());
-  told->WaitForNotificationWithTimeout(std::min(until - MonotonicNow(), absl::Seconds(2)));
-  impl_->runtime.engine_loop.RunAndWait(
-      [impl = impl_.get()] { impl->links->CloseAll("the daemon stops"); });
+  const bool all = committed->WaitFor(until - MonotonicNow());
+  told->WaitFor(std::min(until - MonotonicNow(), kTellPatience));
+  auto closed = std::make_shared<TimedNotification>();
+  impl_->runtime.engine_loop.Post([impl = impl_.get(), closed] {
+    impl->links->CloseAll("the daemon stops");
+    closed->Notify();
+  });
+  closed->WaitFor(std::max(until - MonotonicNow(), kClosePatience));
+  return all;
 }
 
 const char* StateName(TransferState state) {

@@ -1,7 +1,7 @@
 // The engine: owns transfers, swarms and all decisions, and is the only part that knows both
 // network and disk. Everything public here may be called from any thread: calls are posted to the
-// engine loop and, where they answer, wait for it. Nothing here blocks on a name service or a
-// peer, and on a disk only where it says so.
+// engine loop and, where they answer, wait for it: DeadlineExceeded when it stands still. Nothing
+// here blocks on a name service or a peer, and on a disk only where it says so.
 #pragma once
 
 #include <cstdint>
@@ -122,16 +122,16 @@ class Engine {
   // Stop() if it was not called.
   ~Engine();
 
-  // Calls that wait for a commit are answered at once, now and from now on. Before Stop, which
-  // commits all the same.
-  void EndWaits();
-  // Commits everything, tells the trackers, closes. Gives up waiting for others at `deadline` (a
-  // duration).
-  void Stop(absl::Duration deadline);
+  // Every call is answered at once, now and from now on (Unavailable, or OK where only the commit
+  // was waited for). Then commits everything, tells the trackers, closes. Gives up waiting for
+  // others at `deadline` (a duration). Whether everything was committed.
+  bool Stop(absl::Duration deadline);
 
-  // `path` absolute. The same unchanged path again gives the same transfer. Returns at once;
-  // hashing goes on.
-  absl::StatusOr<TransferId> Share(const std::string& path, const std::string& name);
+  // `path` absolute. The same unchanged path again gives the same transfer. Returns at once; `done`
+  // runs on some thread, and must not wait there, when the path was looked at, which takes as long
+  // as its disk does. Hashing goes on after that.
+  void Share(const std::string& path, const std::string& name,
+             std::function<void(absl::StatusOr<TransferId>)> done);
   // `source`: a name, a content id or a magnet link. `output` absolute or "" for the download
   // directory; a directory that exists, or a trailing '/', means: into it. `allow_unverified`: also
   // from peers of the original protocol, which have no hashes.
@@ -151,9 +151,11 @@ class Engine {
 
   absl::StatusOr<TransferInfo> Transfer(TransferId id);
   // Those with an id above `after`, in id order, at most `most`.
-  std::vector<TransferInfo> Transfers(TransferId after, size_t most);
+  absl::StatusOr<std::vector<TransferInfo>> Transfers(TransferId after, size_t most);
   absl::StatusOr<std::vector<PeerInfo>> Peers(TransferId id);
-  DaemonInfo Daemon();
+  absl::StatusOr<DaemonInfo> Daemon();
+  // Where peers reach it: "HOST:PORT".
+  const std::string& listen() const;
   // Every loop that must never wait long. Workers are not among them: a disk may be slow.
   std::vector<LoopHandle> Loops();
 

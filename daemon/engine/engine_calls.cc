@@ -16,9 +16,6 @@
 namespace p2p::engine {
 namespace {
 
-// Listing a directory of a million files on a slow disk takes its time.
-constexpr absl::Duration kScanTimeout = absl::Minutes(10);
-
 absl::StatusOr<store::TransferRecord> DownloadRecord(const std::string& source,
                                                      const std::string& output,
                                                      bool allow_unverified) {
@@ -102,39 +99,40 @@ void Engine::Impl::AddDownload(store::TransferRecord record,
   });
 }
 
-absl::StatusOr<TransferId> Engine::Share(const std::string& path, const std::string& name) {
+void Engine::Impl::OnScanned(const std::string& path, const std::string& name,
+                             const absl::StatusOr<store::ScannedShare>& scanned,
+                             std::function<void(absl::StatusOr<TransferId>)> reply) {
+  if (!scanned.ok()) return reply(scanned.status());
+  if (pending.ended()) return;  // `reply` was told; nothing is begun any more
+  AddInTurn([this, path, name, identities = scanned->identities, reply = std::move(reply)] {
+    AddShare(path, name, identities, reply);
+  });
+}
+
+void Engine::Share(const std::string& path, const std::string& name,
+                   std::function<void(absl::StatusOr<TransferId>)> done) {
   if (path.empty() || path.front() != '/')
-    return absl::InvalidArgumentError("the path to share must be absolute");
+    return done(absl::InvalidArgumentError("the path to share must be absolute"));
   std::string clean = path;
   while (clean.size() > 1 && clean.back() == '/') clean.pop_back();
   const std::string share_name = name.empty() ? clean.substr(clean.rfind('/') + 1) : name;
-  P2P_RETURN_IF_ERROR(
+  const absl::Status usable =
       Annotate(CheckNameComponent(share_name),
                absl::StrCat("\"", Printable(share_name),
-                            "\" cannot be the name of a share; choose another with --name")));
+                            "\" cannot be the name of a share; choose another with --name"));
+  if (!usable.ok()) return done(usable);
+  const auto reply = impl_->pending.Add<absl::StatusOr<TransferId>>(std::move(done));
   // Looked at before there is a transfer: a wrong path leaves nothing behind.
-  using Scanned = absl::StatusOr<store::ScannedShare>;
-  Runtime& runtime = impl_->runtime;
-  absl::StatusOr<Scanned> scanned = impl_->Call<Scanned>(
-      [&runtime, clean, share_name](auto reply) {
-        runtime.RunOnWorker(
-            store::WorkerPool::Priority::kUrgent,
-            [files = runtime.files, clean, share_name] {
-              return store::ScanShare(files, clean, share_name);
-            },
-            reply);
-      },
-      kScanTimeout);
-  if (!scanned.ok()) return scanned.status();
-  if (!scanned->ok()) return scanned->status();
-  using Id = absl::StatusOr<TransferId>;
-  absl::StatusOr<Id> id =
-      impl_->Call<Id>([impl = impl_.get(), clean, share_name, scanned](auto reply) {
-        impl->AddInTurn([impl, clean, share_name, scanned, reply] {
-          impl->AddShare(clean, share_name, (*scanned)->identities, reply);
+  impl_->runtime.engine_loop.Post([impl = impl_.get(), clean, share_name, reply] {
+    impl->runtime.RunOnDisk(
+        store::WorkerPool::Priority::kUrgent, impl->runtime.DiskAt(clean),
+        [files = impl->runtime.files, clean, share_name] {
+          return store::ScanShare(files, clean, share_name);
+        },
+        [impl, clean, share_name, reply](const absl::StatusOr<store::ScannedShare>& scanned) {
+          impl->OnScanned(clean, share_name, scanned, reply);
         });
-      });
-  return id.ok() ? *id : id.status();
+  });
 }
 
 absl::StatusOr<TransferId> Engine::Download(const std::string& source, const std::string& output,
@@ -142,16 +140,14 @@ absl::StatusOr<TransferId> Engine::Download(const std::string& source, const std
   if (!output.empty() && output.front() != '/')
     return absl::InvalidArgumentError("the output path must be absolute");
   using Id = absl::StatusOr<TransferId>;
-  absl::StatusOr<Id> id =
-      impl_->Call<Id>([impl = impl_.get(), source, output, allow_unverified](auto reply) {
-        absl::StatusOr<store::TransferRecord> record = DownloadRecord(
-            source, output.empty() ? impl->runtime.options.download_dir + "/" : output,
-            allow_unverified);
-        if (!record.ok()) return reply(record.status());
-        impl->AddInTurn(
-            [impl, record = *std::move(record), reply] { impl->AddDownload(record, reply); });
-      });
-  return id.ok() ? *id : id.status();
+  return impl_->Call<Id>([impl = impl_.get(), source, output, allow_unverified](auto reply) {
+    absl::StatusOr<store::TransferRecord> record =
+        DownloadRecord(source, output.empty() ? impl->runtime.options.download_dir + "/" : output,
+                       allow_unverified);
+    if (!record.ok()) return reply(record.status());
+    impl->AddInTurn(
+        [impl, record = *std::move(record), reply] { impl->AddDownload(record, reply); });
+  });
 }
 
 absl::Status Engine::Pause(TransferId id) {
@@ -167,11 +163,9 @@ absl::Status Engine::Resume(TransferId id) {
 }
 
 absl::Status Engine::Remove(TransferId id, bool with_data) {
-  absl::StatusOr<absl::Status> status =
-      impl_->Call<absl::Status>([impl = impl_.get(), id, with_data](auto reply) {
-        impl->table->Remove(id, with_data, reply);
-      });
-  return status.ok() ? *status : status.status();
+  return impl_->Call<absl::Status>([impl = impl_.get(), id, with_data](auto reply) {
+    impl->table->Remove(id, with_data, reply);
+  });
 }
 
 absl::Status Engine::Verify(TransferId id) {
@@ -180,9 +174,8 @@ absl::Status Engine::Verify(TransferId id) {
 
 absl::StatusOr<TransferId> Engine::Find(const std::string& what) {
   using Id = absl::StatusOr<TransferId>;
-  absl::StatusOr<Id> id = impl_->Call<Id>(
+  return impl_->Call<Id>(
       [impl = impl_.get(), what](auto reply) { reply(impl->table->FindByText(what)); });
-  return id.ok() ? *id : id.status();
 }
 
 absl::StatusOr<TransferInfo> Engine::Transfer(TransferId id) {
@@ -190,18 +183,16 @@ absl::StatusOr<TransferInfo> Engine::Transfer(TransferId id) {
       id, [](TransferObject& transfer) { return transfer.Info(); });
 }
 
-std::vector<TransferInfo> Engine::Transfers(TransferId after, size_t most) {
+absl::StatusOr<std::vector<TransferInfo>> Engine::Transfers(TransferId after, size_t most) {
   using Infos = std::vector<TransferInfo>;
-  return impl_
-      ->Call<Infos>([impl = impl_.get(), after, most](auto reply) {
-        Infos infos;
-        const auto& all = impl->table->all();
-        for (auto it = all.upper_bound(after); it != all.end() && infos.size() < most; ++it) {
-          infos.push_back(it->second->Info());
-        }
-        reply(std::move(infos));
-      })
-      .value_or(Infos());
+  return impl_->Call<absl::StatusOr<Infos>>([impl = impl_.get(), after, most](auto reply) {
+    Infos infos;
+    const auto& all = impl->table->all();
+    for (auto it = all.upper_bound(after); it != all.end() && infos.size() < most; ++it) {
+      infos.push_back(it->second->Info());
+    }
+    reply(std::move(infos));
+  });
 }
 
 absl::StatusOr<std::vector<PeerInfo>> Engine::Peers(TransferId id) {
@@ -209,38 +200,35 @@ absl::StatusOr<std::vector<PeerInfo>> Engine::Peers(TransferId id) {
       id, [](TransferObject& transfer) { return transfer.Peers(); });
 }
 
-DaemonInfo Engine::Daemon() {
-  return impl_
-      ->Call<DaemonInfo>([impl = impl_.get()](auto reply) {
-        const Runtime& runtime = impl->runtime;
-        const absl::Time now = MonotonicNow();
-        DaemonInfo info;
-        info.version = P2P_VERSION;
-        info.peer_id = runtime.self.Hex();
-        info.listen = impl->listen;
-        info.trackers = impl->trackers->Info();
-        info.state_dir = runtime.options.state_dir;
-        info.download_dir = runtime.options.download_dir;
-        info.transfers = impl->table->all().size();
-        info.connections = impl->links->size();
-        info.bytes_down = runtime.down.total_bytes();
-        info.bytes_up = runtime.up.total_bytes();
-        info.rate_down = runtime.down.Rate(now);
-        info.rate_up = runtime.up.Rate(now);
-        info.uptime_seconds = absl::ToInt64Seconds(now - impl->started);
-        info.io_threads = static_cast<int>(runtime.io_loops.size());
-        info.worker_threads = runtime.workers->threads();
-        info.hash_threads = runtime.download_device_type == store::DeviceType::kRotational
-                                ? 1
-                                : runtime.workers->bulk_threads();
-        info.download_device_type = store::DeviceTypeName(runtime.download_device_type);
-        info.hash_implementation = content::BestHashImplementation().name;
-        info.congestion_control =
-            net::DescribeCongestionControl(runtime.options.congestion_control);
-        info.allow_unverified = runtime.options.allow_unverified;
-        reply(std::move(info));
-      })
-      .value_or(DaemonInfo());
+absl::StatusOr<DaemonInfo> Engine::Daemon() {
+  return impl_->Call<absl::StatusOr<DaemonInfo>>([impl = impl_.get()](auto reply) {
+    const Runtime& runtime = impl->runtime;
+    const absl::Time now = MonotonicNow();
+    DaemonInfo info;
+    info.version = P2P_VERSION;
+    info.peer_id = runtime.self.Hex();
+    info.listen = impl->listen;
+    info.trackers = impl->trackers->Info();
+    info.state_dir = runtime.options.state_dir;
+    info.download_dir = runtime.options.download_dir;
+    info.transfers = impl->table->all().size();
+    info.connections = impl->links->size();
+    info.bytes_down = runtime.down.total_bytes();
+    info.bytes_up = runtime.up.total_bytes();
+    info.rate_down = runtime.down.Rate(now);
+    info.rate_up = runtime.up.Rate(now);
+    info.uptime_seconds = absl::ToInt64Seconds(now - impl->started);
+    info.io_threads = static_cast<int>(runtime.io_loops.size());
+    info.worker_threads = runtime.workers->threads();
+    info.hash_threads = runtime.download_device_type == store::DeviceType::kRotational
+                            ? 1
+                            : runtime.workers->bulk_threads();
+    info.download_device_type = store::DeviceTypeName(runtime.download_device_type);
+    info.hash_implementation = content::BestHashImplementation().name;
+    info.congestion_control = net::DescribeCongestionControl(runtime.options.congestion_control);
+    info.allow_unverified = runtime.options.allow_unverified;
+    reply(std::move(info));
+  });
 }
 
 uint64_t Engine::revision() const { return impl_->runtime.changes.revision(); }
@@ -251,6 +239,7 @@ uint64_t Engine::WaitForChange(uint64_t seen, absl::Duration timeout) {
 
 void Engine::Reconfigure(const EngineOptions& options) {
   impl_->runtime.engine_loop.Post([impl = impl_.get(), options] {
+    if (impl->pending.ended()) return;
     EngineOptions& current = impl->runtime.options;
     if (options.listen != current.listen || options.state_dir != current.state_dir ||
         options.worker_threads != current.worker_threads) {
@@ -259,10 +248,7 @@ void Engine::Reconfigure(const EngineOptions& options) {
     }
     current.download_dir = options.download_dir;
     current.allow_unverified = options.allow_unverified;
-    impl->runtime.RunOnWorker(
-        store::WorkerPool::Priority::kBulk,
-        [dir = options.download_dir] { return store::DeviceTypeOf(dir); },
-        [impl](store::DeviceType type) { impl->runtime.download_device_type = type; });
+    impl->PrepareDownloadDir([] {});
     current.trackers = options.trackers;
     const absl::Status usable = net::CheckCongestionControl(options.congestion_control);
     if (usable.ok()) {

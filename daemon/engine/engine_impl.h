@@ -10,16 +10,15 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "absl/types/optional.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
+#include "core/base/timed_wait.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/links.h"
+#include "daemon/engine/pending_calls.h"
 #include "daemon/engine/runtime.h"
 #include "daemon/engine/trackers.h"
 #include "daemon/engine/transfer.h"
@@ -36,14 +35,14 @@ inline absl::Status Stuck() {
   return absl::DeadlineExceededError("the daemon did not answer in time; look at its log");
 }
 
-// The answer to a call, waited for by one thread and given by another, which may come too late.
-template <typename T>
-struct Answer {
-  absl::Notification given;
-  absl::optional<T> value;
-};
+inline absl::Status StoppingStatus() {
+  return absl::UnavailableError("the daemon is stopping; try again when it runs again");
+}
 
 struct Engine::Impl {
+  // Ends all threads before what they use; also of a start that failed half-way.
+  ~Impl();
+
   Runtime runtime;
   std::unique_ptr<store::StateDirLock> lock;
   std::unique_ptr<TransferTable> table;
@@ -53,57 +52,62 @@ struct Engine::Impl {
   std::string listen;
   absl::Time started;
   std::atomic<bool> stopped{false};
-  absl::Mutex commit_mutex;
-  bool waits_ended ABSL_GUARDED_BY(commit_mutex) = false;
+  PendingCalls pending;
 
-  // Runs `call` on the engine loop; it gets a function to answer with, now or later.
-  template <typename T>
-  absl::StatusOr<T> Call(std::function<void(std::function<void(T)>)> call,
-                         absl::Duration timeout = kCallTimeout) {
-    auto answer = std::make_shared<Answer<T>>();
-    runtime.engine_loop.Post([answer, call = std::move(call)] {
-      call([answer](T value) {
-        answer->value = std::move(value);
-        answer->given.Notify();
-      });
+  // Runs `call` on the engine loop and waits for its answer, an absl::Status or StatusOr; it gets a
+  // function to answer with, now or later. An error when the loop does not answer in time, or the
+  // engine stops.
+  template <typename Answer>
+  Answer Call(std::function<void(std::function<void(Answer)>)> call) {
+    struct Given {
+      TimedNotification is_here;
+      absl::optional<Answer> answer;
+    };
+    // Shared: the answer may come too late.
+    auto given = std::make_shared<Given>();
+    const std::function<void(Answer)> reply = pending.Add<Answer>([given](Answer answer) {
+      given->answer.emplace(std::move(answer));
+      given->is_here.Notify();
     });
-    if (!answer->given.WaitForNotificationWithTimeout(timeout)) return Stuck();
-    return std::move(*answer->value);
+    if (!given->is_here.HasBeenNotified()) {
+      runtime.engine_loop.Post([call = std::move(call), reply] { call(reply); });
+    }
+    if (!given->is_here.WaitFor(kCallTimeout)) {
+      reply(Stuck());
+      given->is_here.WaitFor(
+          absl::InfiniteDuration());  // another one may be just about to be given
+    }
+    return *std::move(given->answer);
   }
 
   // What `ask` gives for the transfer (a StatusOr or Status), or the reason why there is none.
   // `ask` may run after the caller has given up: it owns what it needs.
   template <typename T>
   T With(TransferId id, std::function<T(TransferObject&)> ask) {
-    absl::StatusOr<T> answer = Call<T>([this, id, ask = std::move(ask)](auto reply) {
+    return Call<T>([this, id, ask = std::move(ask)](auto reply) {
       const std::shared_ptr<TransferObject> transfer = table->Find(id);
       reply(transfer != nullptr
                 ? ask(*transfer)
-                : absl::NotFoundError(absl::StrCat("there is no transfer ", id.value(),
-                                                   "; p2pctl list shows those there are")));
+                : T(absl::NotFoundError(absl::StrCat("there is no transfer ", id.value(),
+                                                     "; p2pctl list shows those there are"))));
     });
-    return answer.ok() ? *std::move(answer) : answer.status();
   }
 
   // The same for what the catalog must know: `act` gets a function to call when it does. Waits for
   // that, too, but not longer than limits::kCommitWait.
   absl::Status WithCommit(TransferId id,
                           std::function<void(TransferObject&, std::function<void()>)> act) {
-    auto committed = std::make_shared<bool>(false);  // under commit_mutex
-    P2P_RETURN_IF_ERROR(
-        With<absl::Status>(id, [this, act = std::move(act), committed](TransferObject& transfer) {
-          act(transfer, [this, committed] {
-            absl::MutexLock commit_lock(&commit_mutex);
-            *committed = true;
-          });
+    auto committed = std::make_shared<TimedNotification>();
+    const std::function<void(absl::Status)> commit =
+        pending.Add<absl::Status>([committed](const absl::Status&) { committed->Notify(); });
+    const absl::Status done = With<absl::Status>(
+        id, [act = std::move(act), commit](TransferObject& transfer) -> absl::Status {
+          act(transfer, [commit] { commit(absl::OkStatus()); });
           return absl::OkStatus();
-        }));
-    const auto over = [this, &committed]() ABSL_SHARED_LOCKS_REQUIRED(commit_mutex) {
-      return *committed || waits_ended;
-    };
-    absl::MutexLock commit_lock(&commit_mutex);
-    commit_mutex.AwaitWithTimeout(absl::Condition(&over), limits::kCommitWait);
-    return absl::OkStatus();
+        });
+    if (done.ok()) committed->WaitFor(limits::kCommitWait);
+    commit(absl::OkStatus());  // nobody waits any longer
+    return done;
   }
 
   // Runs `addition` when those before it have called EndAddition: it looks for a transfer that is
@@ -114,11 +118,17 @@ struct Engine::Impl {
 
   absl::Status OpenState();
   absl::Status StartLoops();
+  // Makes the directory for downloads where it is missing, and sees what kind of device it is on;
+  // `done` runs when that is known. It may be on a disk that hangs.
+  void PrepareDownloadDir(std::function<void()> done);
   // Now and then, on a worker.
   void GiveMemoryBack();
   void AddShare(const std::string& path, const std::string& name,
                 const std::vector<store::FileIdentity>& identities,
                 std::function<void(absl::StatusOr<TransferId>)> reply);
+  void OnScanned(const std::string& path, const std::string& name,
+                 const absl::StatusOr<store::ScannedShare>& scanned,
+                 std::function<void(absl::StatusOr<TransferId>)> reply);
   void AddDownload(store::TransferRecord record,
                    std::function<void(absl::StatusOr<TransferId>)> reply);
 };

@@ -1,6 +1,7 @@
 // A TransferService that holds what a test puts into it. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -45,6 +46,13 @@ class FakeTransferService final : public control::TransferService {
     absl::MutexLock lock(&mutex_);
     daemon_ = std::move(daemon);
   }
+  // What every question about transfers and the daemon is answered with while it is not OK: as an
+  // engine does that stands still.
+  void AnswerQuestionsWith(absl::Status silence) {
+    absl::MutexLock lock(&mutex_);
+    silence_ = std::move(silence);
+    ++revision_;
+  }
   // From now on until LetPausesGo, Pause waits, as it does for a slow disk.
   void HoldPauses() {
     absl::MutexLock lock(&mutex_);
@@ -72,8 +80,9 @@ class FakeTransferService final : public control::TransferService {
     return looks_;
   }
 
-  absl::StatusOr<TransferId> Share(const std::string& path, const std::string& name) override {
-    return Record(absl::StrCat("share ", path, " ", name));
+  void Share(const std::string& path, const std::string& name,
+             std::function<void(absl::StatusOr<TransferId>)> done) override {
+    done(Record(absl::StrCat("share ", path, " ", name)));
   }
   absl::StatusOr<TransferId> Download(const std::string& source, const std::string& output,
                                       bool allow_unverified) override {
@@ -106,13 +115,16 @@ class FakeTransferService final : public control::TransferService {
   absl::StatusOr<engine::TransferInfo> Transfer(TransferId id) override {
     absl::MutexLock lock(&mutex_);
     ++looks_;
+    if (!silence_.ok()) return silence_;
     const auto found = transfers_.find(id.value());
     if (found == transfers_.end()) return absl::NotFoundError("it is gone");
     return found->second;
   }
-  std::vector<engine::TransferInfo> Transfers(TransferId after, size_t most) override {
+  absl::StatusOr<std::vector<engine::TransferInfo>> Transfers(TransferId after,
+                                                              size_t most) override {
     absl::MutexLock lock(&mutex_);
     ++looks_;
+    if (!silence_.ok()) return silence_;
     std::vector<engine::TransferInfo> out;
     for (auto it = transfers_.upper_bound(after.value());
          it != transfers_.end() && out.size() < most; ++it) {
@@ -124,8 +136,9 @@ class FakeTransferService final : public control::TransferService {
     absl::MutexLock lock(&mutex_);
     return peers_;
   }
-  engine::DaemonInfo Daemon() override {
+  absl::StatusOr<engine::DaemonInfo> Daemon() override {
     absl::MutexLock lock(&mutex_);
+    if (!silence_.ok()) return silence_;
     return daemon_;
   }
 
@@ -161,6 +174,7 @@ class FakeTransferService final : public control::TransferService {
   engine::DaemonInfo daemon_ ABSL_GUARDED_BY(mutex_);
   absl::StatusOr<TransferId> answer_ ABSL_GUARDED_BY(mutex_) = TransferId(1);
   std::vector<std::string> calls_ ABSL_GUARDED_BY(mutex_);
+  absl::Status silence_ ABSL_GUARDED_BY(mutex_);
   uint64_t revision_ ABSL_GUARDED_BY(mutex_) = 1;
   bool hold_ ABSL_GUARDED_BY(mutex_) = false;
   int held_ ABSL_GUARDED_BY(mutex_) = 0;

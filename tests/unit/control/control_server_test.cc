@@ -268,6 +268,40 @@ TEST_F(ControlServerTest, WatchOfAllTellsWhatCameAndWhatWent) {
   EXPECT_THAT(message.removed_ids(), ::testing::ElementsAre(4));
 }
 
+// What comes next after an engine stood still is what changed, and nothing was told meanwhile.
+TEST_F(ControlServerTest, V15_WatchersAreNotToldThatAnythingWasRemovedByAnEngineThatStandsStill) {
+  for (const std::string watched : {"", "1"}) {
+    auto info = MakeTransfer(1, TransferState::kDownloading, TransferKind::kDownload, "file");
+    transfers_.Put(info);
+    grpc::ClientContext context;
+    const auto stream = Watch(&context, watched, false);
+    v1::WatchTransfersResponse message;
+    ASSERT_TRUE(stream->Read(&message));
+    transfers_.AnswerQuestionsWith(absl::DeadlineExceededError("it did not answer"));
+    const int looks = transfers_.looks();
+    while (transfers_.looks() < looks + 3) std::this_thread::yield();
+    info.bytes_done = 2'000'000;
+    transfers_.Put(info);
+    transfers_.AnswerQuestionsWith(absl::OkStatus());
+    ASSERT_TRUE(stream->Read(&message));
+    EXPECT_EQ(message.removed_ids_size(), 0);
+    ASSERT_EQ(message.transfers_size(), 1);
+    EXPECT_EQ(message.transfers(0).bytes_done(), 2'000'000u);
+    context.TryCancel();
+    stream->Finish();
+  }
+}
+
+TEST_F(ControlServerTest, V15_AWatchThatBeginsWhileTheEngineStandsStillIsTold) {
+  transfers_.Put(MakeTransfer(1, TransferState::kDownloading, TransferKind::kDownload, "file"));
+  transfers_.AnswerQuestionsWith(absl::DeadlineExceededError("it did not answer"));
+  grpc::ClientContext context;
+  const auto stream = Watch(&context, "", false);
+  v1::WatchTransfersResponse message;
+  EXPECT_FALSE(stream->Read(&message));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
 TEST_F(ControlServerTest, WatchOfAnUnknownTransferIsNotFound) {
   grpc::ClientContext context;
   const auto stream = Watch(&context, "nobody", false);

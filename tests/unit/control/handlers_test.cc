@@ -23,6 +23,12 @@ class HandlersTest : public ::testing::Test {
   }
   static std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
+  absl::StatusOr<v1::ShareResponse> Share(const v1::ShareRequest& request) {
+    absl::StatusOr<TransferId> shared = absl::UnknownError("not answered");
+    handlers_.BeginShare(request, [&](absl::StatusOr<TransferId> id) { shared = std::move(id); });
+    return handlers_.EndShare(shared);
+  }
+
   FakeTransferService transfers_;
   Handlers handlers_{&transfers_};
 };
@@ -31,7 +37,7 @@ TEST_F(HandlersTest, ShareAnswersWithTheTransferAsItIs) {
   v1::ShareRequest request;
   request.set_path("/srv/one");
   request.set_name("uno");
-  const auto response = handlers_.Share(request);
+  const auto response = Share(request);
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->transfer().id(), 1u);
   EXPECT_EQ(response->transfer().state(), v1::TRANSFER_STATE_HASHING);
@@ -39,7 +45,7 @@ TEST_F(HandlersTest, ShareAnswersWithTheTransferAsItIs) {
 }
 
 TEST_F(HandlersTest, G10_AnEmptyFieldIsNamed) {
-  EXPECT_THAT(Text(handlers_.Share({}).status()), StartsWith("path: "));
+  EXPECT_THAT(Text(Share({}).status()), StartsWith("path: "));
   EXPECT_THAT(Text(handlers_.Download({}).status()), StartsWith("source: "));
   EXPECT_THAT(Text(handlers_.GetTransfer({}).status()), StartsWith("transfer: "));
   EXPECT_THAT(Text(handlers_.ListPeers({}).status()), StartsWith("transfer: "));
@@ -54,7 +60,7 @@ TEST_F(HandlersTest, G10_AnEmptyFieldIsNamed) {
 TEST_F(HandlersTest, G04_ARelativePathIsRefused) {
   v1::ShareRequest share;
   share.set_path("srv/one");
-  EXPECT_TRUE(absl::IsInvalidArgument(handlers_.Share(share).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(Share(share).status()));
   v1::DownloadRequest download;
   download.set_source("one");
   download.set_output("../x");
@@ -66,18 +72,18 @@ TEST_F(HandlersTest, G04_APathIsTakenUpToTheSystemsLimit) {
   v1::ShareRequest request;
   for (const size_t length : {limits::kMaxLocalPathBytes - 1, limits::kMaxLocalPathBytes}) {
     request.set_path("/" + std::string(length - 1, 'x'));
-    EXPECT_TRUE(handlers_.Share(request).ok()) << length;
+    EXPECT_TRUE(Share(request).ok()) << length;
   }
   request.set_path("/" + std::string(limits::kMaxLocalPathBytes, 'x'));
-  EXPECT_TRUE(absl::IsInvalidArgument(handlers_.Share(request).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(Share(request).status()));
 }
 
 TEST_F(HandlersTest, APathMayHoldAnyBytesButNul) {
   v1::ShareRequest request;
   request.set_path("/srv/\xff\n");
-  EXPECT_TRUE(handlers_.Share(request).ok());
+  EXPECT_TRUE(Share(request).ok());
   request.set_path(std::string("/srv/a\0b", 8));
-  EXPECT_THAT(Text(handlers_.Share(request).status()), HasSubstr("NUL"));
+  EXPECT_THAT(Text(Share(request).status()), HasSubstr("NUL"));
 }
 
 TEST_F(HandlersTest, ANameThatNobodyCouldAskForIsRefused) {
@@ -85,7 +91,7 @@ TEST_F(HandlersTest, ANameThatNobodyCouldAskForIsRefused) {
   request.set_path("/srv/one");
   for (const char* name : {"a\nb", "../x", "/x", "a//b", "\xE2\x80\xAEgpj.exe"}) {
     request.set_name(name);
-    EXPECT_THAT(Text(handlers_.Share(request).status()), StartsWith("name: ")) << name;
+    EXPECT_THAT(Text(Share(request).status()), StartsWith("name: ")) << name;
   }
   EXPECT_THAT(transfers_.calls(), ElementsAre());
 }
@@ -103,6 +109,12 @@ TEST_F(HandlersTest, ErrorsOfTheEngineComeThroughAsTheyAre) {
   v1::DownloadRequest request;
   request.set_source("one");
   EXPECT_EQ(handlers_.Download(request).status(), absl::AlreadyExistsError("/x exists"));
+}
+
+TEST_F(HandlersTest, V15_AnEngineThatStandsStillIsNoEmptyList) {
+  transfers_.AnswerQuestionsWith(absl::DeadlineExceededError("it did not answer"));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(handlers_.ListTransfers({}).status()));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(handlers_.GetDaemon({}).status()));
 }
 
 TEST_F(HandlersTest, RemoveAnswersWithWhatWasRemoved) {
