@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/types/optional.h"
 #include "daemon/swarm/swarm_impl.h"
 
 namespace p2p::swarm {
@@ -31,7 +32,7 @@ bool Swarm::Impl::OnReceived(Link& link, uint32_t unit, absl::Time now) {
   if (entry.checking) return false;
   entry.checking = true;
   entry.from_link = link.id;
-  entry.from_peer = link.traits.peer;
+  entry.from = link.traits;
   ++link.checking;
   CancelHolders(unit);
   Refresh(unit);
@@ -58,7 +59,7 @@ void Swarm::Impl::OnVerified(LinkId id, UnitGrid::Units units) {
   for (uint32_t unit = units.first; unit < units.end(); ++unit) {
     const auto it = asked.find(unit);
     if (it != asked.end()) {
-      if (it->second.checking && it->second.from_link == id) Prove(it->second.from_peer);
+      if (it->second.checking && it->second.from_link == id) Prove(id, it->second.from);
       CancelHolders(unit);
     }
     SetHere(unit, true);
@@ -66,23 +67,29 @@ void Swarm::Impl::OnVerified(LinkId id, UnitGrid::Units units) {
   }
 }
 
-void Swarm::Impl::Prove(uint64_t peer) {
-  proven_peers.insert(peer);
+void Swarm::Impl::Prove(LinkId id, const LinkTraits& traits) {
+  if (traits.accepted) {
+    if (Link* link = Find(id)) link->proven = link->was_proven = true;
+    return;
+  }
+  proven_peers.insert(traits.peer);
   for (const auto& link : links) {
-    if (link->traits.peer == peer) link->proven = true;
+    if (link->traits.peer == traits.peer) link->proven = true;
   }
 }
 
 void Swarm::Impl::OnFailed(LinkId id, UnitGrid::Units units) {
-  Link* link = Find(id);
-  // The link may be gone by now; its peer is to blame all the same.
+  const Link* link = Find(id);
+  absl::optional<LinkTraits> to_blame;
+  if (link != nullptr) to_blame = link->traits;
+  // The link may be gone by now; it is to blame all the same.
   for (uint32_t unit = units.first; unit < units.end(); ++unit) {
     const auto it = asked.find(unit);
     if (it == asked.end() || !it->second.checking || it->second.from_link != id) continue;
-    Ban(it->second.from_peer);
+    to_blame = it->second.from;
     EndCheck(id, unit);
   }
-  if (link != nullptr) Ban(link->traits.peer);
+  if (to_blame.has_value()) Ban(id, *to_blame);
 }
 
 void Swarm::Impl::RemoveHolder(uint32_t unit, Link* link) {

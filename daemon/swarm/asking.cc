@@ -38,7 +38,19 @@ absl::Time Swarm::Impl::NextWake() const {
 bool Swarm::Impl::CanTake(const Link& link) const {
   const uint32_t pickable = link.complete ? rarity.wanted_count() : link.pickable;
   return pickable > 0 && !link.dropped && link.HasRoom(crowded) &&
-         link.refused.size() < limits::kMaxRejectedChunks;
+         link.refused.size() < limits::kMaxRejectedChunks && !WaitsForProbation(link);
+}
+
+bool Swarm::Impl::WaitsForProbation(const Link& link) const {
+  if (link.proven || !link.traits.accepted) return false;
+  const bool by_network = lying_networks.contains(link.traits.network);
+  return std::any_of(links.begin(), links.end(), [&](const auto& other) {
+    if (other.get() == &link || other->proven || !other->traits.accepted) return false;
+    const bool shares = by_network ? other->traits.network == link.traits.network
+                                   : other->traits.peer == link.traits.peer;
+    // One that stalls holds up nobody.
+    return shares && (other->checking > 0 || (!other->requests.empty() && !other->snubbed));
+  });
 }
 
 void Swarm::Impl::AskAll(absl::Time now) {

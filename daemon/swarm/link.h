@@ -69,7 +69,8 @@ class Link {
 
   const LinkId id;
   const LinkTraits traits;
-  // Was told to close; only waits for RemoveLink.
+  // Nothing is asked of it and nothing that it says counts: it was told to close, or is only
+  // served.
   bool dropped = false;
 
   // Has everything; `has` is then empty.
@@ -88,6 +89,8 @@ class Link {
   // A unit of this peer was good. Until then one unit is asked of it, and no other before that one
   // is checked: a liar costs one unit.
   bool proven = false;
+  // An accepted one was good before another link of its host did wrong.
+  bool was_proven = false;
   // Units of this link that are being checked.
   uint32_t checking = 0;
   bool snubbed = false;

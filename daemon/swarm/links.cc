@@ -12,8 +12,8 @@ void Swarm::Impl::Add(LinkId id, const LinkTraits& traits) {
   link_by_id[id] = &link;
   link.proven = proven_peers.contains(traits.peer);
   if (banned_peers.contains(traits.peer)) {
-    Drop(link, "this peer sent wrong bytes before");
-    return;
+    if (traits.accepted) return LeaveAlone(link);
+    return Drop(link, "this peer sent wrong bytes before");
   }
   if (traits.original) MakeComplete(link);
 }
@@ -125,18 +125,30 @@ void Swarm::Impl::FreeRequests(Link& link) {
   }
 }
 
-void Swarm::Impl::Drop(Link& link, const char* reason) {
-  if (link.dropped) return;
+void Swarm::Impl::LeaveAlone(Link& link) {
   link.dropped = true;
   FreeRequests(link);
   ForgetHave(link);
+}
+
+void Swarm::Impl::Drop(Link& link, const char* reason) {
+  if (link.dropped) return;
+  LeaveAlone(link);
   pending.drops.push_back({link.id, reason});
 }
 
-void Swarm::Impl::Ban(uint64_t peer) {
-  banned_peers.insert(peer);
+void Swarm::Impl::Ban(LinkId id, const LinkTraits& traits) {
+  banned_peers.insert(traits.peer);
+  if (traits.accepted) lying_networks.insert(traits.network);
   for (const auto& link : links) {
-    if (link->traits.peer == peer) Drop(*link, "sent a chunk with wrong bytes");
+    if (link->traits.peer != traits.peer) continue;
+    if (link->id == id || !traits.accepted) {
+      Drop(*link, "sent a chunk with wrong bytes");
+    } else if (link->was_proven) {
+      link->proven = false;  // it may do so again
+    } else {
+      LeaveAlone(*link);
+    }
   }
 }
 

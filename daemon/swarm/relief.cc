@@ -47,7 +47,7 @@ bool Swarm::Impl::MayRelieve(const Link& link) const {
   const uint32_t useful = link.complete ? unit_count() - here.count() : link.useful;
   const uint32_t pickable = link.complete ? rarity.wanted_count() : link.pickable;
   if (useful == 0 || link.dropped || link.snubbed || link.OnProbation()) return false;
-  if (link.refused.size() >= limits::kMaxRejectedChunks) return false;
+  if (link.refused.size() >= limits::kMaxRejectedChunks || WaitsForProbation(link)) return false;
   // With what may be asked for there is nothing to take over.
   if (pickable > 0) return link.requests.empty() && rarity.wanted_count() == 0;
   return link.requests.empty() || (link.proven && !link.traits.original &&

@@ -251,6 +251,11 @@ bool Swarm::Complete() const { return impl_->have.All(); }
 
 bool Swarm::IsBanned(uint64_t peer) const { return impl_->banned_peers.contains(peer); }
 
+bool Swarm::IsComplete(LinkId link) const {
+  const Link* found = impl_->Find(link);
+  return found != nullptr && found->complete;
+}
+
 int Swarm::useful_links() const {
   return static_cast<int>(std::count_if(
       impl_->links.begin(), impl_->links.end(),

@@ -23,8 +23,13 @@ struct LinkTraits {
   bool original = false;
   // May be asked for some of a chunk's leaves.
   bool leaves = false;
-  // A name for the peer behind the link (its address or peer id): links of one peer share blame.
+  // Dialled by the other side.
+  bool accepted = false;
+  // What blame goes by, beside the link itself: the address that was dialled, or the host that an
+  // accepted one came from. Nothing that the other side merely says.
   uint64_t peer = 0;
+  // The network that an accepted one came from: whoever has it has many hosts.
+  uint64_t network = 0;
 };
 
 // What Decide() wants done.
@@ -114,8 +119,12 @@ class Swarm {
   // told of them before the chunk is whole.
   bool IsCommon(const ChunkPart& part) const;
   bool Complete() const;
-  // The peer sent wrong bytes. Its links are dropped, also those that are added later.
+  // The peer sent wrong bytes. Of a dialled one all links are dropped, also those that are added
+  // later. Others may be behind the host of an accepted one: of its links those that brought good
+  // bytes stay and are asked for one unit again, and nothing is asked of the rest.
   bool IsBanned(uint64_t peer) const;
+  // The peer has everything, as it says.
+  bool IsComplete(LinkId link) const;
   // Links that have something that we still want.
   int useful_links() const;
   double rate_down(LinkId link) const;  // bytes a second, smoothed

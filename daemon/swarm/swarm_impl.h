@@ -29,7 +29,7 @@ struct Swarm::Impl {
     bool checking = false;
     // Where the unit that is being checked came from.
     LinkId from_link;
-    uint64_t from_peer = 0;
+    LinkTraits from;
   };
   struct Run {
     uint32_t first = 0;
@@ -64,8 +64,10 @@ struct Swarm::Impl {
   void MakePartial(Link& link);
   void ForgetHave(Link& link);
   void FreeRequests(Link& link);
+  // Nothing is asked of it, and what it says counts for nothing, while it goes on being served.
+  void LeaveAlone(Link& link);
   void Drop(Link& link, const char* reason);
-  void Ban(uint64_t peer);
+  void Ban(LinkId id, const LinkTraits& traits);
 
   // --- answers.cc: what became of requests ---
   void OnProgress(Link& link, ByteCount bytes, absl::Time now);
@@ -82,7 +84,7 @@ struct Swarm::Impl {
   // The link's copy of the unit is not being checked any more. Whatever became of other copies, a
   // link is judged by its own.
   void EndCheck(LinkId id, uint32_t unit);
-  void Prove(uint64_t peer);
+  void Prove(LinkId id, const LinkTraits& traits);
   void SetSnubbed(Link& link, bool snubbed);
 
   // --- asking.cc: what to ask of whom ---
@@ -90,6 +92,10 @@ struct Swarm::Impl {
   absl::Time NextWake() const;
   void AskAll(absl::Time now);
   bool CanTake(const Link& link) const;
+  // Another accepted link of the same host, which has not proven itself either, is being tried: a
+  // host costs one unit, however many connections it has. Where one of its network lied, that goes
+  // for the network.
+  bool WaitsForProbation(const Link& link) const;
   void Fill(Link& link, uint32_t most_units, absl::Time now);
   void Ask(Link& link, const Run& run, absl::Time now);
   // The unit is asked of the link, or comes from it unasked.
@@ -141,6 +147,8 @@ struct Swarm::Impl {
   std::vector<std::unique_ptr<Link>> links;
   absl::flat_hash_map<LinkId, Link*> link_by_id;
   absl::flat_hash_set<uint64_t> banned_peers;
+  absl::flat_hash_set<uint64_t> lying_networks;  // of accepted links
+  // That were dialled: an accepted link proves itself alone.
   absl::flat_hash_set<uint64_t> proven_peers;
   std::mt19937_64 random;
   // Who is asked first moves on with each Decide().

@@ -55,6 +55,91 @@ TEST(SwarmFaults, C04_BlamesAPeerThatLeftBeforeItsChunkWasChecked) {
   EXPECT_FALSE(h.swarm.IsBanned(78));
 }
 
+TEST(SwarmFaults, V01_AHostCostsOneChunkHoweverOftenItComesBack) {
+  Harness h(OneFileOfChunks(100));
+  int bad = 0;
+  for (uint64_t link = 1; link <= 50; ++link) {
+    h.AddAcceptedSeed(link, /*host=*/77);
+    h.AddAcceptedSeed(1'000 + link, /*host=*/77);
+    h.Decide();
+    for (const uint64_t one : {link, 1'000 + link}) {
+      while (!h.queue[one].empty()) {
+        const uint32_t chunk = h.queue[one].front().chunk.value();
+        if (!h.Receive(one)) continue;
+        h.swarm.OnFailed(LinkId(one), ChunkIndex(chunk));
+        ++bad;
+      }
+    }
+    h.Decide();
+  }
+  EXPECT_EQ(bad, 1);
+  EXPECT_EQ(h.dropped.size(), 1u) << "the others are served";
+  EXPECT_EQ(h.swarm.useful_links(), 0);
+}
+
+TEST(SwarmFaults, V01_ManyConnectionsOfOneHostAreTriedOneAfterTheOther) {
+  Harness h(OneFileOfChunks(100));
+  for (uint64_t link = 1; link <= 10; ++link) h.AddAcceptedSeed(link, /*host=*/77);
+  std::set<uint64_t> proven;
+  for (int tried = 1; tried <= 10; ++tried) {
+    h.Decide();
+    std::vector<uint64_t> asked;
+    for (uint64_t link = 1; link <= 10; ++link) {
+      if (proven.count(link) == 0 && !h.queue[link].empty()) asked.push_back(link);
+    }
+    ASSERT_EQ(asked.size(), 1u);
+    ASSERT_EQ(h.queue[asked[0]].size(), 1u);
+    h.Deliver(asked[0]);
+    proven.insert(asked[0]);
+  }
+}
+
+TEST(SwarmFaults, V01_OneThatStallsHoldsUpTheOthersOfItsHostForAShortTime) {
+  Harness h(OneFileOfChunks(100));
+  for (uint64_t link = 1; link <= 2; ++link) h.AddAcceptedSeed(link, /*host=*/77);
+  h.Decide();
+  ASSERT_EQ(h.queue[1].size() + h.queue[2].size(), 1u);
+  const uint64_t other = h.queue[1].empty() ? 1 : 2;
+  h.Pass(limits::kSnubTimeout);
+  h.Decide();
+  EXPECT_EQ(h.queue[other].size(), 1u);
+}
+
+TEST(SwarmFaults, V01_WhoHasBroughtGoodChunksIsNotBlamedForAnotherOfItsHost) {
+  Harness h(OneFileOfChunks(100));
+  h.AddAcceptedSeed(1, /*host=*/77);
+  h.Decide();
+  h.Deliver(1);
+  h.AddAcceptedSeed(2, /*host=*/77);
+  h.Decide();
+  const uint32_t bad = h.queue[2].front().chunk.value();
+  ASSERT_TRUE(h.Receive(2));
+  h.swarm.OnFailed(LinkId(2), ChunkIndex(bad));
+  h.Decide();
+  EXPECT_EQ(h.dropped.count(2), 1u);
+  EXPECT_EQ(h.dropped.count(1), 0u);
+  while (!h.swarm.Complete()) {
+    h.Deliver(1);
+    h.Decide();
+  }
+}
+
+TEST(SwarmFaults, V01_ANetworkThatLiedIsTriedOneHostAfterTheOther) {
+  Harness h(OneFileOfChunks(100));
+  h.AddAcceptedSeed(1, /*host=*/1);
+  h.Decide();
+  const uint32_t bad = h.Asked(1)[0];
+  ASSERT_TRUE(h.Receive(1));
+  h.swarm.OnFailed(LinkId(1), ChunkIndex(bad));
+  for (uint64_t link = 2; link <= 9; ++link) h.AddAcceptedSeed(link, /*host=*/link);
+  h.AddAcceptedSeed(10, /*host=*/10, /*network=*/2);
+  h.Decide();
+  size_t asked = 0;
+  for (uint64_t link = 2; link <= 9; ++link) asked += h.queue[link].size();
+  EXPECT_EQ(asked, 1u) << "and none of them is banned";
+  EXPECT_EQ(h.queue[10].size(), 1u);
+}
+
 TEST(SwarmFaults, C04_TakesNothingMoreFromADroppedLink) {
   Harness h(OneFileOfChunks(20));
   h.AddSeed(1);

@@ -63,6 +63,16 @@ class Harness {
     Add(link, peer);
     Have(link, 0, layout->chunk_count());
   }
+  // One that the peer dialled, from a host of a network.
+  void AddAcceptedSeed(uint64_t link, uint64_t host, uint64_t network = 1) {
+    LinkTraits traits;
+    traits.accepted = true;
+    traits.peer = host;
+    traits.network = network;
+    traits.leaves = links_know_leaves;
+    swarm.AddLink(LinkId(link), traits, now);
+    Have(link, 0, layout->chunk_count());
+  }
   void AddOriginal(uint64_t link) {
     LinkTraits traits;
     traits.original = true;
