@@ -121,9 +121,16 @@ inline constexpr int kAddressesPerSite = 16;
 inline constexpr int kMaxConnectionsPerAddress = 64;
 inline constexpr int kMaxNewConnectionsPerSecond = 100;
 // Accepted connections about one content. Peers dial 15 to 30 each (daemon/engine/peer_search.cc),
-// so that this is reached only by one that the whole swarm asks. Beyond it OPEN is refused (503)
-// with the addresses of others; beyond half of it, further ones of a peer that has two.
+// so that this is reached only by one that the whole swarm asks. Beyond it one of a network (then
+// of a host) that has more of them than the newcomer's goes, of these the one that is sent least;
+// where there is none, OPEN is refused (503) with the addresses of others.
 inline constexpr int kMaxAcceptedLinks = 64;
+// An accepted connection that has opened a content and asked for nothing and offered nothing by
+// then closes: it holds a place that others want.
+inline constexpr absl::Duration kUnusedOpenTimeout = absl::Seconds(10);
+// With all places of a content taken, a connection that was sent nothing for so long goes for a
+// newcomer whose network, or host, has as many.
+inline constexpr absl::Duration kIdlePlaceTime = absl::Seconds(60);
 // Connections of one listener, of all addresses. Beyond it the newcomer is told so (503) and
 // closed.
 inline constexpr int kMaxConnections = 100'000;
@@ -179,6 +186,19 @@ inline constexpr int kWantedPeers = 24;
 // With more than so many it lets go of one that it dialled: all then have about as many, and the
 // same share of each other's uplinks.
 inline constexpr int kMostPeers = 32;
+// So many of them it dials itself, however many peers have dialled it: whom others send here does
+// not choose whom it knows.
+inline constexpr int kLeastDialledPeers = 8;
+// Addresses at which a download may find peers. Beyond it one that nothing is known of goes, of
+// whoever has told most; where nobody has told more than the newcomer's teller, that one is refused.
+inline constexpr size_t kMaxKnownPeers = 1'000;
+// Of these, addresses of one host, and those that one network (or one tracker) has told. Beyond
+// them likewise. What the user names is not counted.
+inline constexpr int kMaxKnownPeersPerHost = 32;
+inline constexpr int kMaxKnownPeersPerTeller = 200;
+// Addresses that were refused, with the reason, that a download remembers for who looks at its
+// peers. The oldest go.
+inline constexpr size_t kMaxRefusedAddresses = 64;
 
 // Addresses of peers remembered as speaking the extension. Beyond it the oldest is forgotten.
 inline constexpr size_t kMaxKnownSpeakers = 16'384;

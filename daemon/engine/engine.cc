@@ -59,6 +59,7 @@ absl::Status Engine::Impl::StartLoops() {
   P2P_RETURN_IF_ERROR(links->Listen(at));
   listen = net::FormatEndpoint(links->listen_endpoint());
   runtime.listen_port = links->listen_endpoint().port();
+  runtime.own.listen = links->listen_endpoint();
   return absl::OkStatus();
 }
 

@@ -16,11 +16,6 @@ namespace {
 // Of what a peer says of its chunks before the manifest is known here.
 constexpr size_t kMaxEarlyHaveBytes = 1 << 20;
 
-uint64_t PeerKey(const Link& link) {
-  return link.hello.has_value() ? absl::HashOf(link.hello->peer_id)
-                                : absl::HashOf(absl::string_view(link.address));
-}
-
 // Behind the last chunk that an event about a peer's have-set names; 0: it is no such event.
 uint64_t EndOfHave(const session::PeerEvent& event) {
   if (const auto* have = absl::get_if<session::HaveReceived>(&event)) {
@@ -51,8 +46,8 @@ Fetch::Fetch(Runtime* runtime, Links* links, Trackers* trackers, TransferId id,
       host_(host),
       source_(std::move(source)),
       random_(std::random_device{}()),
-      search_(std::make_shared<PeerSearch>(runtime, links, trackers, content, source_.original_name,
-                                           this)),
+      search_(std::make_shared<PeerSearch>(runtime, links, trackers, id, content,
+                                           source_.original_name, this)),
       pump_timer_(&runtime->engine_loop),
       manifest_timer_(&runtime->engine_loop),
       hashes_timer_(&runtime->engine_loop) {}
@@ -60,8 +55,7 @@ Fetch::Fetch(Runtime* runtime, Links* links, Trackers* trackers, TransferId id,
 Fetch::~Fetch() { search_->Stop(); }
 
 void Fetch::Start() {
-  search_->Add(source_.user_peers, /*keep=*/true);
-  search_->Add(source_.peers, /*keep=*/false);
+  for (const ToldPeers& told : source_.peers) search_->Add(told);
   if (content_->manifest != nullptr && !content_->hashes->Complete()) AskForHashes();
   search_->Start();
 }
@@ -96,19 +90,19 @@ void Fetch::Greet(Link& link) {
 }
 
 void Fetch::OnPeerHello(Link& link) {
-  if (swarm_ != nullptr && swarm_->IsBanned(PeerKey(link)))
-    return link.io->Close("it sent wrong data before");
+  if (link.dialled && Avoids(link)) return link.io->Close("it did wrong before");
   search_->OnHello(link);
 }
 
 void Fetch::OnAccepted(Link& link) {
+  search_->OnOpened(link);
+  if (Avoids(link)) return LeaveAlone(link);
   if (content_->manifest == nullptr) {
     AskForManifest();
   } else if (swarm_ != nullptr) {
     Join(link);
     AddToSwarm(link);
   }
-  search_->OnOpened(link);
 }
 
 void Fetch::Join(Link& link) {
@@ -122,16 +116,19 @@ void Fetch::Join(Link& link) {
 }
 
 void Fetch::AddToSwarm(Link& link) {
-  if (swarm_ == nullptr || !link.opened) return;
+  if (swarm_ == nullptr || !link.opened || Avoids(link)) return;
   swarm::LinkTraits traits;
   traits.original = link.original;
   traits.leaves = link.hello.has_value() && link.hello->leaves;
-  traits.peer = PeerKey(link);
+  traits.accepted = !link.dialled;
+  traits.peer = absl::HashOf(link.BlameName());
+  traits.network = link.origin().network;
   swarm_->AddLink(link.id(), traits, MonotonicNow());
   SchedulePump();
 }
 
 void Fetch::OnHave(Link& link, session::PeerEvent& event) {
+  if (Avoids(link)) return;
   if (swarm_ == nullptr) {
     // It follows the manifest, which is still being checked.
     EarlyHaves& early = early_haves_[link.id()];
@@ -191,8 +188,7 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
   } else if (auto* hashes = absl::get_if<session::HashesReceived>(&event)) {
     OnHashes(link, hashes->file, hashes->range);
   } else if (const auto* no_hashes = absl::get_if<session::HashesRefused>(&event)) {
-    hashes_asked_.erase({no_hashes->file, no_hashes->first});
-    link.io->Close("it has no chunk hashes yet");
+    OnNoHashes(link, no_hashes->file, no_hashes->first);
   } else if (const auto* opened = absl::get_if<session::OpenAnswered>(&event)) {
     if (opened->accepted) {
       link.opened = true;
@@ -240,6 +236,26 @@ void Fetch::Ban(Link& link, const std::string& reason) {
     runtime_->LogPeerFault(absl::StrCat("peer ", link.address, ": dropped: ", reason));
   }
   link.io->Close(reason);
+  blamed_.insert(link.BlameName());
+  links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& other) {
+    if (other.banned || other.BlameName() != link.BlameName()) return;
+    if (other.dialled) {
+      other.banned = true;
+      other.io->Close(reason);
+    } else if (Avoids(other)) {
+      LeaveAlone(other);
+    }
+  });
+}
+
+bool Fetch::Avoids(const Link& link) const {
+  // What it brought itself speaks for it: others may be behind its host.
+  return blamed_.contains(link.BlameName()) && (link.dialled || link.chunks_down == 0);
+}
+
+void Fetch::LeaveAlone(const Link& link) {
+  if (swarm_ != nullptr) swarm_->RemoveLink(link.id(), MonotonicNow());
+  search_->OnLeftAlone(link);
 }
 
 uint64_t Fetch::bytes_have() const { return swarm_ == nullptr ? 0 : swarm_->bytes_have().value(); }
@@ -258,7 +274,7 @@ std::string Fetch::Waiting() const {
     if (!candidate.problem.empty()) problem = absl::StrCat(address, ": ", candidate.problem);
   }
   if (!any) {
-    if (!trackers_->HasAny())
+    if (!trackers_->HasAnyFor(id_))
       return "no peer known: no tracker is configured and the link names none";
     return "no peer found yet; asking the tracker again and again";
   }

@@ -45,8 +45,7 @@ class FetchHost {
 struct FetchSource {
   // Original peers only: the name to ask them for. Empty: by content id.
   std::string original_name;
-  std::vector<std::string> user_peers;  // that the user named
-  std::vector<std::string> peers;       // others that are known from the start
+  std::vector<ToldPeers> peers;  // that are known from the start
 };
 
 class Fetch : public std::enable_shared_from_this<Fetch>,
@@ -143,14 +142,21 @@ class Fetch : public std::enable_shared_from_this<Fetch>,
   void AddToSwarm(Link& link);
   void OnHave(Link& link, session::PeerEvent& event);
   void TakeEarlyHaves();
+  // It did wrong: it is closed, and so are others to the address that was dialled. An accepted one
+  // costs its host's other connections their use, but for those that have brought something good.
   void Ban(Link& link, const std::string& reason);
+  // Nothing is asked of it.
+  bool Avoids(const Link& link) const;
+  void LeaveAlone(const Link& link);
 
   // Manifest and hashes.
   void OnManifestReceived(Link& link, std::string info);
   void OnHashes(Link& link, FileIndex file, const content::HashRange& range);
   void TakeHashes(Link* link, FileIndex file, const content::HashRange& range);
   void AskForHashes();
+  void AskForHashesLater();
   void OnHashesLate();
+  void OnNoHashes(const Link& link, FileIndex file, uint32_t first);
   void MakeSwarm(ChunkSet have);
 
   // Chunks.
@@ -194,9 +200,10 @@ class Fetch : public std::enable_shared_from_this<Fetch>,
   std::vector<std::pair<FileIndex, content::HashRange>> early_hashes_;
   absl::flat_hash_map<LinkId, EarlyHaves> early_haves_;
   absl::flat_hash_map<std::pair<FileIndex, uint32_t>, LinkId> hashes_asked_;
-  absl::flat_hash_set<LinkId> slow_with_hashes_;
+  absl::flat_hash_set<LinkId> slow_with_hashes_;  // or that have none yet
   net::Timer hashes_timer_;
 
+  absl::flat_hash_set<std::string> blamed_;  // Link::BlameName of those that did wrong
   std::unique_ptr<swarm::Swarm> swarm_;
   std::shared_ptr<HaveJournal> journal_;
   bool store_ready_ = false;

@@ -35,7 +35,7 @@ void Fetch::AskForManifest() {
   if (links_->Find(manifest_from_) != nullptr) return;
   Link* best = nullptr;
   links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
-    if (link.original || manifest_refused_.contains(link.id())) return;
+    if (link.original || Avoids(link) || manifest_refused_.contains(link.id())) return;
     if (best == nullptr || (link.opened && !best->opened)) best = &link;
   });
   if (best == nullptr) {
@@ -126,18 +126,17 @@ void Fetch::TakeHashes(Link* link, FileIndex file, const content::HashRange& ran
 
 void Fetch::AskForHashes() {
   if (stopped_ || content_->manifest == nullptr || content_->hashes->Complete()) return;
-  std::vector<Link*> open;
-  links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
-    if (link.opened && !link.original) open.push_back(&link);
-  });
-  if (open.empty()) return;
   std::vector<Link*> quick;
-  std::copy_if(open.begin(), open.end(), std::back_inserter(quick),
-               [this](Link* link) { return !slow_with_hashes_.contains(link->id()); });
-  if (quick.empty()) {
-    slow_with_hashes_.clear();
-    quick = open;
-  }
+  std::vector<Link*> complete;  // of these
+  links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
+    if (!link.opened || link.original || Avoids(link)) return;
+    if (slow_with_hashes_.contains(link.id())) return;
+    quick.push_back(&link);
+    if (swarm_ != nullptr && swarm_->IsComplete(link.id())) complete.push_back(&link);
+  });
+  // Who has everything has all hashes; others may have none yet.
+  if (!complete.empty()) quick = std::move(complete);
+  if (quick.empty()) return AskForHashesLater();
   for (const auto& wanted : content_->hashes->Missing(kHashRunsAhead)) {
     const auto key = std::make_pair(wanted.file, wanted.first);
     if (hashes_asked_.contains(key)) continue;
@@ -145,13 +144,28 @@ void Fetch::AskForHashes() {
     hashes_asked_[key] = link->id();
     link->io->Do([wanted](session::PeerSession& s) { s.AskHashes(wanted.file, wanted.first); });
   }
-  if (hashes_asked_.empty() || hashes_timer_.due() != absl::InfiniteFuture()) return;
+  if (!hashes_asked_.empty()) AskForHashesLater();
+}
+
+void Fetch::AskForHashesLater() {
+  if (hashes_timer_.due() != absl::InfiniteFuture()) return;
   hashes_timer_.Arm(MonotonicNow() + kHashesPatience, [this] { OnHashesLate(); });
 }
 
 void Fetch::OnHashesLate() {
   hashes_timer_.Disarm();
+  // Those that were slow before may be quick by now.
+  slow_with_hashes_.clear();
   for (const auto& [range, link] : std::exchange(hashes_asked_, {})) slow_with_hashes_.insert(link);
+  AskForHashes();
+}
+
+// It is fetching, too: it may have them later, and is of use meanwhile.
+void Fetch::OnNoHashes(const Link& link, FileIndex file, uint32_t first) {
+  const auto asked = hashes_asked_.find({file, first});
+  if (asked == hashes_asked_.end() || asked->second != link.id()) return;
+  hashes_asked_.erase(asked);
+  slow_with_hashes_.insert(link.id());
   AskForHashes();
 }
 
@@ -170,7 +184,7 @@ void Fetch::MakeSwarm(ChunkSet have) {
     }
   }
   links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
-    if (!link.original) Join(link);
+    if (!link.original && !Avoids(link)) Join(link);
     AddToSwarm(link);
   });
   TakeEarlyHaves();

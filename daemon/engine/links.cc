@@ -19,10 +19,23 @@ namespace {
 constexpr int kDialledPart = 4;
 // The code of an ERROR for want of room.
 constexpr int kNoRoom = 503;
+constexpr char kNotReady[] = "not ready yet: it is being looked through";
+
+// It asks for something, or offers or brings something.
+bool IsUse(const session::PeerEvent& event) {
+  return !absl::holds_alternative<session::PeerHello>(event) &&
+         !absl::holds_alternative<session::OpenAsked>(event) &&
+         !absl::holds_alternative<session::ManifestRefused>(event) &&
+         !absl::holds_alternative<session::HashesRefused>(event) &&
+         !absl::holds_alternative<session::ChunkRejected>(event) &&
+         !absl::holds_alternative<session::LostReceived>(event) &&
+         !absl::holds_alternative<session::SessionEnded>(event);
+}
 
 }  // namespace
 
-Links::Links(Runtime* runtime, LinkRouter* router) : runtime_(runtime), router_(router) {}
+Links::Links(Runtime* runtime, LinkRouter* router)
+    : runtime_(runtime), router_(router), unused_timer_(&runtime->engine_loop) {}
 
 Links::~Links() = default;
 
@@ -77,6 +90,7 @@ void Links::OnAccepted(net::EventLoop* loop, asio::ip::tcp::socket socket,
   if (error) return;  // gone already
   const LinkId id(next_link_id_++);
   auto link = std::make_unique<Link>();
+  link->remote = net::Unmapped(remote);
   link->address = net::FormatEndpoint(remote);
   link->io = std::make_shared<PeerLink>(
       id, loop, SessionOptions(/*dialled=*/false, /*original=*/false, link->address),
@@ -87,25 +101,25 @@ void Links::OnAccepted(net::EventLoop* loop, asio::ip::tcp::socket socket,
   io->Adopt(std::move(socket), std::move(admission));
 }
 
-Link* Links::Dial(const std::string& address, bool original,
+Link* Links::Dial(const PeerBook::Candidate& to, bool original,
                   const std::shared_ptr<Transfer>& transfer) {
-  const absl::StatusOr<net::Endpoint> to = net::ParseEndpoint(address);
-  if (!to.ok() || dialled_ >= net::DescriptorLimit() / kDialledPart) return nullptr;
+  if (dialled_ >= net::DescriptorLimit() / kDialledPart) return nullptr;
   ++dialled_;
   const LinkId id(next_link_id_++);
   auto link = std::make_unique<Link>();
   link->io = std::make_shared<PeerLink>(id, runtime_->PickIoLoop(),
                                         SessionOptions(true, original, address),
                                         ConnectionOptions(), runtime_->pool, &runtime_->up, this);
-  link->address = address;
-  link->listen_address = address;
+  link->remote = to.endpoint;
+  link->address = to.address;
+  link->listen_address = to.address;
   link->since = MonotonicNow();
   link->dialled = true;
   link->original = original;
   link->transfer = transfer;
   Link* result = link.get();
   links_[id] = std::move(link);
-  result->io->Dial(*to);
+  result->io->Dial(to.endpoint);
   return result;
 }
 
@@ -151,6 +165,7 @@ void Links::OnLinkClosed(LinkId id, std::string reason) {
 }
 
 void Links::OnEvent(Link& link, session::PeerEvent& event) {
+  if (IsUse(event)) link.last_use = MonotonicNow();
   if (const auto* hello = absl::get_if<session::PeerHello>(&event)) return OnHello(link, *hello);
   if (const auto* open = absl::get_if<session::OpenAsked>(&event))
     return OnOpenAsked(link, open->content_id);
@@ -183,9 +198,8 @@ void Links::OnHello(Link& link, const session::PeerHello& hello) {
   if (link.dialled) runtime_->extension_peers.Add(link.address);
   if (!link.dialled && hello.listen_port != 0) {
     // Its host is what the connection came from: no peer speaks for another one.
-    if (const auto from = net::ParseEndpoint(link.address); from.ok()) {
-      link.listen_address = net::FormatEndpoint(net::Endpoint(from->address(), hello.listen_port));
-    }
+    link.listen_address =
+        net::FormatEndpoint(net::Endpoint(link.remote.address(), hello.listen_port));
   }
   if (const auto transfer = link.transfer.lock()) transfer->OnPeerHello(link);
 }
@@ -193,11 +207,27 @@ void Links::OnHello(Link& link, const session::PeerHello& hello) {
 void Links::OnOpenAsked(Link& link, const ContentId& content_id) {
   const std::shared_ptr<Transfer> transfer = router_->FindContent(content_id);
   if (transfer == nullptr) {
-    link.io->Do([](session::PeerSession& s) { s.RefuseOpen(404, "no such content here"); });
+    const bool coming = router_->IsContentComing(content_id);
+    link.io->Do([coming](session::PeerSession& s) {
+      if (coming) return s.RefuseOpen(503, kNotReady);
+      s.RefuseOpen(404, "no such content here");
+    });
     return;
   }
   link.transfer = transfer;
+  link.last_use = absl::InfinitePast();
   transfer->OnAccepted(link);
+  to_use_.emplace_back(MonotonicNow() + limits::kUnusedOpenTimeout, link.id());
+  if (to_use_.size() == 1) unused_timer_.Arm(to_use_.front().first, [this] { CloseUnused(); });
+}
+
+void Links::CloseUnused() {
+  for (; !to_use_.empty() && to_use_.front().first <= MonotonicNow(); to_use_.pop_front()) {
+    const Link* link = Find(to_use_.front().second);
+    if (link == nullptr || !link->opened || link->last_use != absl::InfinitePast()) continue;
+    link->io->Close("it opened a content and made no use of it");
+  }
+  if (!to_use_.empty()) unused_timer_.Arm(to_use_.front().first, [this] { CloseUnused(); });
 }
 
 void Links::OnServeOriginal(Link& link, const session::ServeOriginalChunk& asked) {
@@ -205,7 +235,11 @@ void Links::OnServeOriginal(Link& link, const session::ServeOriginalChunk& asked
   FileIndex file;
   const std::shared_ptr<Transfer> transfer = router_->FindOriginalName(asked.name, &file);
   if (transfer == nullptr) {
-    link.io->Do([](session::PeerSession& s) { s.SendOriginalError(404, "no such file here"); });
+    const bool coming = router_->IsOriginalNameComing(asked.name);
+    link.io->Do([coming](session::PeerSession& s) {
+      if (coming) return s.SendOriginalError(503, kNotReady);
+      s.SendOriginalError(404, "no such file here");
+    });
     return;
   }
   link.transfer = transfer;

@@ -1,6 +1,7 @@
 #include "daemon/engine/name_answers.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,24 +11,30 @@
 namespace p2p::engine {
 namespace {
 
-// For the other trackers, once one knew the name: several round trips around the world. Peers that
-// only they know are found later; another content of the same name must be known now.
-constexpr absl::Duration kPatienceWithOthers = absl::Milliseconds(500);
+// For the other trackers, once one knew the name. Peers that only they know are found later;
+// another content of the same name must be known now, so that who answers first does not choose it.
+constexpr absl::Duration kPatienceWithOthers = absl::Seconds(3);
 
 }  // namespace
+
+size_t NameAnswer::Version::CountPeers() const {
+  size_t count = 0;
+  for (const ToldPeers& told : peers) count += told.addresses.size();
+  return count;
+}
 
 NameAnswers::NameAnswers(net::EventLoop* engine_loop, int asked, NameAnswer so_far,
                          std::function<void(NameAnswer)> ready)
     : timer_(engine_loop), open_(asked), answer_(std::move(so_far)), ready_(std::move(ready)) {}
 
 void NameAnswers::OnAnswer(const std::string& tracker, const std::string& tracker_problem,
-                           const session::TrackerEvent* event) {
+                           const Teller& teller, const session::TrackerEvent* event) {
   if (ready_ == nullptr) return;
   if (event == nullptr) {
     answer_.problem = absl::StrCat("tracker ", tracker, " is not reached: ", tracker_problem);
   } else if (const auto* found = absl::get_if<session::NameFound>(event)) {
     ++answer_.answered;
-    Merge(*found);
+    Merge(teller, *found);
   } else if (const auto* refused = absl::get_if<session::TrackerRefused>(event)) {
     if (refused->code == 404) {
       ++answer_.answered;
@@ -41,23 +48,18 @@ void NameAnswers::OnAnswer(const std::string& tracker, const std::string& tracke
   }
 }
 
-void NameAnswers::Merge(const session::NameFound& found) {
+void NameAnswers::Merge(const Teller& teller, const session::NameFound& found) {
   for (const auto& version : found.versions) {
-    const auto known =
-        std::find_if(answer_.versions.begin(), answer_.versions.end(),
-                     [&](const auto& v) { return v.content_id == version.content_id; });
+    auto known = std::find_if(answer_.versions.begin(), answer_.versions.end(),
+                              [&](const auto& v) { return v.content_id == version.content_id; });
     if (known == answer_.versions.end()) {
-      answer_.versions.push_back(version);
-    } else {
-      known->peers.insert(known->peers.end(), version.peers.begin(), version.peers.end());
+      answer_.versions.push_back({version.content_id, version.total_bytes, {}});
+      known = std::prev(answer_.versions.end());
     }
+    known->peers.push_back({teller, version.peers});
   }
-  if (!found.originals.has_value()) return;
-  if (!answer_.originals.has_value()) {
-    answer_.originals = found.originals;
-  } else if (answer_.originals->total_bytes == found.originals->total_bytes) {
-    answer_.originals->peers.insert(answer_.originals->peers.end(), found.originals->peers.begin(),
-                                    found.originals->peers.end());
+  if (found.originals.has_value() && !found.originals->peers.empty()) {
+    answer_.originals.push_back({found.originals->total_bytes, {teller, found.originals->peers}});
   }
 }
 

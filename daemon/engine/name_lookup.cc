@@ -1,6 +1,7 @@
 #include "daemon/engine/name_lookup.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "core/base/clock.h"
@@ -9,22 +10,25 @@
 namespace p2p::engine {
 namespace {
 
-constexpr size_t kPeersAsked = 8;
+constexpr int kPeersAsked = 8;
 // Longer than the longest wait of a daemon before it tries a lost tracker again.
 constexpr absl::Duration kOutagePatience = absl::Seconds(45);
 constexpr absl::Duration kPeerPatience = absl::Seconds(6);
 
 }  // namespace
 
-NameLookup::NameLookup(Runtime* runtime, Links* links, Trackers* trackers, std::string name,
-                       std::shared_ptr<Transfer> transfer, std::function<void(Result)> done)
+NameLookup::NameLookup(Runtime* runtime, Links* links, Trackers* trackers, TransferId id,
+                       std::string name, std::shared_ptr<Transfer> transfer,
+                       std::function<void(Result)> done)
     : runtime_(runtime),
       links_(links),
       trackers_(trackers),
+      id_(id),
       name_(std::move(name)),
       transfer_(transfer),
       done_(std::move(done)),
       random_(std::random_device{}()),
+      book_(random_(), &runtime->own),
       backoff_(absl::Seconds(1), absl::Seconds(15)),
       timer_(&runtime->engine_loop) {}
 
@@ -32,7 +36,7 @@ NameLookup::~NameLookup() = default;
 
 void NameLookup::Start() {
   if (finished_) return;
-  trackers_->FindName(name_, [weak = weak_from_this()](NameAnswer answer) {
+  trackers_->FindName(id_, name_, [weak = weak_from_this()](NameAnswer answer) {
     if (const auto self = weak.lock()) self->OnAnswer(std::move(answer));
   });
 }
@@ -40,13 +44,10 @@ void NameLookup::Start() {
 void NameLookup::OnAnswer(NameAnswer answer) {
   if (finished_) return;
   problem_ = answer.problem;
-  if (!answer.versions.empty()) {
-    result_.versions = std::move(answer.versions);
-    return Finish(std::move(result_));
-  }
-  if (answer.originals.has_value() && !answer.originals->peers.empty()) {
-    return AskPeers(*answer.originals);
-  }
+  result_.versions = std::move(answer.versions);
+  result_.originals = std::move(answer.originals);
+  if (!result_.versions.empty()) return Finish(std::move(result_));
+  if (!result_.originals.empty()) return AskPeers();
   const absl::Time now = MonotonicNow();
   if (answer.answered > 0 && now >= give_up_) return Finish(Result());
   if (answer.answered == 0) {
@@ -57,13 +58,19 @@ void NameLookup::OnAnswer(NameAnswer answer) {
   timer_.Arm(MonotonicNow() + backoff_.Next(&random_), [this] { Start(); });
 }
 
-void NameLookup::AskPeers(const session::NameFound::Original& originals) {
-  // The tracker knows no content id, but the peers may be of ours.
-  result_.originals = originals;
+// The tracker knows no content id, but the peers may be of ours.
+void NameLookup::AskPeers() {
+  const absl::Time now = MonotonicNow();
+  for (const NameAnswer::Original& original : result_.originals) {
+    for (const std::string& address : original.peers.addresses) {
+      book_.Add(address, original.peers.teller, now);
+    }
+  }
   const auto transfer = transfer_.lock();
-  for (const std::string& address : originals.peers) {
-    if (asked_.size() >= kPeersAsked) break;
-    if (Link* link = links_->Dial(address, /*original=*/false, transfer)) {
+  const std::vector<PeerBook::Candidate*> peers = book_.Due(now, /*links_each=*/1, kPeersAsked);
+  for (const PeerBook::Candidate* peer : peers) {
+    one_host_ = one_host_ && peer->origin.host == peers.front()->origin.host;
+    if (Link* link = links_->Dial(*peer, /*original=*/false, transfer)) {
       asked_[link->id()] = false;
       link->io->Do([name = name_](session::PeerSession& s) { s.AskWhich(name); });
     }
@@ -72,23 +79,43 @@ void NameLookup::AskPeers(const session::NameFound::Original& originals) {
   timer_.Arm(MonotonicNow() + kPeerPatience, [this] { Finish(std::move(result_)); });
 }
 
+void NameLookup::OnContents(const Link& link, const std::vector<ContentId>& content_ids) {
+  result_.by_peers = true;
+  voters_.insert(VoterOf(link));
+  result_.votes = voters_.size();
+  for (const ContentId& id : content_ids) {
+    auto known = std::find_if(result_.versions.begin(), result_.versions.end(),
+                              [&](const auto& v) { return v.content_id == id; });
+    if (known == result_.versions.end()) {
+      result_.versions.push_back({id, result_.originals.front().total_bytes, {}});
+      known = std::prev(result_.versions.end());
+    }
+    // As who told its address did.
+    for (const NameAnswer::Original& original : result_.originals) {
+      const auto& told = original.peers.addresses;
+      if (std::find(told.begin(), told.end(), link.address) == told.end()) continue;
+      known->total_bytes = original.total_bytes;
+      known->peers.push_back({original.peers.teller, {link.address}});
+      break;
+    }
+  }
+}
+
+std::string NameLookup::VoterOf(const Link& link) const {
+  return one_host_ ? link.address : net::FormatHost(link.remote);
+}
+
 bool NameLookup::OnLinkEvent(Link& link, session::PeerEvent& event) {
   if (finished_) return false;
   if (const auto* which = absl::get_if<session::WhichAnswered>(&event)) {
-    for (const ContentId& id : which->content_ids) {
-      auto known = std::find_if(result_.versions.begin(), result_.versions.end(),
-                                [&](const auto& v) { return v.content_id == id; });
-      if (known == result_.versions.end()) {
-        result_.versions.push_back({id, result_.originals->total_bytes, {}});
-        known = std::prev(result_.versions.end());
-      }
-      known->peers.push_back(link.address);
-    }
+    if (!which->content_ids.empty()) OnContents(link, which->content_ids);
     OnPeerDone(link.id());
     return true;
   }
   if (absl::holds_alternative<session::PeerIsOriginal>(event)) {
     if (runtime_->extension_peers.Has(link.address)) result_.disbelieved = true;
+    silent_voters_.insert(VoterOf(link));
+    result_.silent_votes = silent_voters_.size();
     OnPeerDone(link.id());
     return true;
   }
@@ -109,14 +136,18 @@ void NameLookup::OnPeerDone(LinkId link) {
 // What a peer that speaks the extension does not know by its content id, it is not asked for
 // without hashes.
 void NameLookup::ForgetSpeakers(Result* result) {
-  if (!result->originals.has_value()) return;
-  std::vector<std::string>& peers = result->originals->peers;
-  peers.erase(std::remove_if(peers.begin(), peers.end(),
-                             [this](const std::string& address) {
-                               return runtime_->extension_peers.Has(address);
-                             }),
-              peers.end());
-  if (peers.empty()) result->originals.reset();
+  for (NameAnswer::Original& original : result->originals) {
+    std::vector<std::string>& peers = original.peers.addresses;
+    peers.erase(std::remove_if(peers.begin(), peers.end(),
+                               [this](const std::string& address) {
+                                 return runtime_->extension_peers.Has(address);
+                               }),
+                peers.end());
+  }
+  result->originals.erase(
+      std::remove_if(result->originals.begin(), result->originals.end(),
+                     [](const auto& original) { return original.peers.addresses.empty(); }),
+      result->originals.end());
 }
 
 void NameLookup::Finish(Result result) {

@@ -1,23 +1,49 @@
 // The addresses at which one transfer may find peers, and when each may be tried next. Belongs to
 // the engine loop.
+//
+// The one door for addresses: only what Add() took is a Candidate, and only a Candidate can be
+// dialled (Links::Dial). What it refuses it remembers, with the reason.
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core/net/address.h"
+#include "daemon/engine/address_rules.h"
 #include "daemon/engine/backoff.h"
+#include "daemon/engine/fair_share.h"
+#include "daemon/engine/origin.h"
 
 namespace p2p::engine {
 
 class PeerBook {
+  // Keeps others from making candidates.
+  struct Admitted {
+    explicit Admitted(int) {}
+  };
+
  public:
   struct Candidate {
-    std::string address;
+    Candidate(Admitted, const net::Endpoint& at, std::string told_by)
+        : endpoint(at),
+          address(net::FormatEndpoint(at)),
+          origin(Origin::Of(at)),
+          teller(std::move(told_by)) {}
+
+    const net::Endpoint endpoint;
+    const std::string address;
+    const Origin origin;
+    const std::string teller;  // Teller::name of who told it first
+
     bool original = false;     // known to speak only the original protocol
     bool self = false;         // this daemon's own address: not tried again
     bool banned = false;       // it sent wrong data: not tried again
@@ -39,17 +65,24 @@ class PeerBook {
     kSurplus,     // there is another one to the same peer
     kAccepted,    // it was the other side's: nothing is known of what dialling would bring
   };
+  struct Refused {
+    std::string address;
+    std::string reason;
+  };
 
-  explicit PeerBook(uint64_t random_seed) : random_(random_seed) {}
+  // `own` outlives the book.
+  PeerBook(uint64_t random_seed, const OwnPlace* own) : random_(random_seed), own_(own) {}
 
-  // True when it was not known. Ignores what is no address to connect to (a name, port 0,
-  // multicast, ...) and what comes when the book is full. A known address that is named again is
-  // not forgotten for a while, and not tried sooner either.
-  bool Add(const std::string& address, bool keep = false);
+  // True when it was not known. Refuses what may not be dialled on the teller's word, and more than
+  // its host or its teller may have here. What a tracker or the user names again is not forgotten
+  // for a while, and not tried sooner either; a peer's word does not bring back what was forgotten.
+  bool Add(const std::string& address, const Teller& teller, absl::Time now);
   Candidate* Find(absl::string_view address);
-  // Those that may be tried now and have fewer than `links_each` connections, in random order;
-  // those that the user named come first. Only so many that no more than `most_peers` are connected
-  // in all.
+  // Those that may be tried now and have fewer than `links_each` connections: first those that the
+  // user named, then fairly by network and host, otherwise in random order. Only so many that no
+  // more than `most_peers` are connected in all; but the least that are dialled from here
+  // (limits::kLeastDialledPeers), and somewhat more where a network waits that has less than
+  // another.
   std::vector<Candidate*> Due(absl::Time now, int links_each, int most_peers);
   absl::Time NextDue(int links_each, int most_peers) const;
   // Peers to which a connection stands or is on its way, whoever dialled.
@@ -64,10 +97,24 @@ class PeerBook {
   // Candidates that may be tried sooner or later.
   size_t usable_size() const;
   const std::map<std::string, Candidate, std::less<>>& all() const { return candidates_; }
+  // The latest, none twice.
+  const std::deque<Refused>& refused() const { return refused_; }
 
  private:
+  class Room;
+
+  void Refuse(std::string address, std::string reason);
+  // Makes room where that is needed. The reason when there is none, or "".
+  std::string TakeRoom(const Origin& origin, const Teller& teller);
+  // Lets go of one of those that `may_go` is true for and nothing is known of: of whoever has told
+  // most of them, if that is more than `teller` would then have told, or one that is not reached.
+  bool Displace(const std::string& teller, const std::function<bool(const Candidate&)>& may_go);
+
   std::map<std::string, Candidate, std::less<>> candidates_;
+  std::deque<Refused> refused_;
+  absl::flat_hash_map<std::string, absl::Time> forgotten_;  // and when
   std::mt19937_64 random_;
+  const OwnPlace* const own_;
 };
 
 }  // namespace p2p::engine

@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "core/base/limits.h"
+#include "daemon/engine/fair_share.h"
 
 namespace p2p::engine {
 namespace {
@@ -25,18 +26,23 @@ std::vector<std::string> PeerExchange::Answer(const std::vector<Contact>& connec
                                               absl::Time now) {
   if (now >= forget_) remembered_.clear();
   std::vector<std::string> answer;
+  FairShare share;
   absl::flat_hash_set<std::string> seen{asker.address};
   const auto add_some_of = [&](const std::vector<Contact>& contacts) {
-    const size_t before = answer.size();
+    std::vector<Contact> may_be_told;
     for (const Contact& contact : contacts) {
       if (contact.peer_id == asker.peer_id || contact.address.empty() ||
           IsOfNoUse(book, contact.address) || !seen.insert(contact.address).second) {
         continue;
       }
-      answer.push_back(contact.address);
+      may_be_told.push_back(contact);
     }
-    std::shuffle(answer.begin() + static_cast<std::ptrdiff_t>(before), answer.end(), random_);
-    if (answer.size() > limits::kMaxPeersPerAnswer) answer.resize(limits::kMaxPeersPerAnswer);
+    std::shuffle(may_be_told.begin(), may_be_told.end(), random_);
+    std::vector<Origin> origins;
+    for (const Contact& contact : may_be_told) origins.push_back(contact.origin);
+    for (size_t i : share.Next(origins, limits::kMaxPeersPerAnswer - answer.size())) {
+      answer.push_back(may_be_told[i].address);
+    }
   };
   add_some_of(connected);
   add_some_of(remembered_);

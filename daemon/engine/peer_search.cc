@@ -8,7 +8,6 @@
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/text.h"
-#include "core/net/address.h"
 #include "daemon/engine/crossed_links.h"
 #include "daemon/engine/transfer.h"
 
@@ -29,15 +28,21 @@ constexpr absl::Duration kCalmWait = absl::Seconds(20);
 constexpr absl::Duration kShortestHuntWait = absl::Seconds(1);
 // The code of REFUSED by a peer that has as many connections as it may.
 constexpr int kNoRoom = 503;
-constexpr uint16_t kLastPrivilegedPort = 1'023;
 // Where this daemon has no descriptor for another connection.
 constexpr absl::Duration kNoRoomWait = absl::Seconds(5);
 // A connection that stood for so long was of use, whatever it brought.
 constexpr absl::Duration kLongLife = absl::Minutes(1);
 
-bool HasPrivilegedPort(const std::string& address) {
-  const absl::StatusOr<net::Endpoint> endpoint = net::ParseEndpoint(address);
-  return endpoint.ok() && endpoint->port() <= kLastPrivilegedPort;
+// An accepted connection that has brought nothing by then may be of another peer than it says.
+// Longer than a connection must stand for the other side to keep it and close a new one.
+constexpr absl::Duration kDoubtTime = absl::Seconds(25);
+
+// A peer that is connected already says so at once.
+constexpr absl::Duration kAnswerTime = absl::Seconds(10);
+
+// What several connections to one peer have in common, as far as can be told.
+const std::string& PeerAddress(const Link& link) {
+  return link.listen_address.empty() ? link.address : link.listen_address;
 }
 
 PeerBook::End EndOf(const Link& link, absl::Time now) {
@@ -52,16 +57,17 @@ PeerBook::End EndOf(const Link& link, absl::Time now) {
 
 }  // namespace
 
-PeerSearch::PeerSearch(Runtime* runtime, Links* links, Trackers* trackers,
+PeerSearch::PeerSearch(Runtime* runtime, Links* links, Trackers* trackers, TransferId transfer,
                        const ContentState* content, std::string original_name, PeerSearchHost* host)
     : runtime_(runtime),
       links_(links),
       trackers_(trackers),
+      transfer_(transfer),
       content_(content),
       original_name_(std::move(original_name)),
       host_(host),
       random_(std::random_device{}()),
-      book_(random_()),
+      book_(random_(), &runtime->own),
       hunt_timer_(&runtime->engine_loop),
       exchange_timer_(&runtime->engine_loop),
       dial_timer_(&runtime->engine_loop),
@@ -83,8 +89,7 @@ void PeerSearch::ForEachLink(const std::function<void(Link&)>& visit) {
 size_t PeerSearch::CountOpenPeers() {
   absl::flat_hash_set<std::string> peers;
   ForEachLink([&peers](Link& link) {
-    if (link.opened)
-      peers.insert(link.hello.has_value() ? link.hello->peer_id.Hex() : link.address);
+    if (link.opened) peers.insert(PeerAddress(link));
   });
   return peers.size();
 }
@@ -129,21 +134,24 @@ void PeerSearch::HuntSoon() {
 
 void PeerSearch::AskTrackers() {
   if (!by_original()) {
-    return trackers_->FindPeers(*content_->id,
-                                [weak = weak_from_this()](const session::PeersFound& answer) {
+    return trackers_->FindPeers(transfer_, *content_->id,
+                                [weak = weak_from_this()](const ToldPeers& told) {
                                   const auto self = weak.lock();
-                                  if (self != nullptr) self->OnFound(answer.peers);
+                                  if (self != nullptr) self->OnFound(told);
                                 });
   }
-  trackers_->FindName(original_name_, [weak = weak_from_this()](const NameAnswer& answer) {
-    const auto self = weak.lock();
-    if (self != nullptr && answer.originals.has_value()) self->OnFound(answer.originals->peers);
-  });
+  trackers_->FindName(transfer_, original_name_,
+                      [weak = weak_from_this()](const NameAnswer& answer) {
+                        const auto self = weak.lock();
+                        if (self == nullptr) return;
+                        for (const NameAnswer::Original& original : answer.originals)
+                          self->OnFound(original.peers);
+                      });
 }
 
-void PeerSearch::OnFound(const std::vector<std::string>& addresses) {
+void PeerSearch::OnFound(const ToldPeers& told) {
   if (stopped_) return;
-  Add(addresses, /*keep=*/false);
+  Add(told);
   DialMore();
 }
 
@@ -167,19 +175,16 @@ void PeerSearch::ArmExchangeTimer() {
   if (when < exchange_timer_.due()) exchange_timer_.Arm(when, [this] { AskAPeer(); });
 }
 
-void PeerSearch::Add(const std::vector<std::string>& addresses, bool keep) {
-  for (const std::string& address : addresses) {
-    if (runtime_->own_addresses.contains(address)) continue;
-    // Others' word alone does not make this daemon knock at mail or web servers.
-    if (!keep && HasPrivilegedPort(address)) continue;
+void PeerSearch::Add(const ToldPeers& told) {
+  for (const std::string& address : told.addresses) {
     // Where there is one more, there may be others.
-    if (book_.Add(address, keep)) exchange_backoff_.Reset();
+    if (book_.Add(address, told.teller, MonotonicNow())) exchange_backoff_.Reset();
   }
 }
 
 void PeerSearch::OnPeersTold(Link& link, const std::vector<std::string>& addresses) {
   if (!link.refusal.empty()) link.io->Close(link.refusal);
-  Add(addresses, /*keep=*/false);
+  Add({Teller::Peer(link.remote), addresses});
   DialMore();
 }
 
@@ -203,10 +208,11 @@ void PeerSearch::AdjustMostPeers() {
 
 void PeerSearch::DialMore() {
   if (stopped_) return;
+  const absl::Time next_doubt = DoubtAccepted();
   for (PeerBook::Candidate* candidate : book_.Due(MonotonicNow(), LinksEach(), most_peers_)) {
     Dial(candidate);
   }
-  const absl::Time next = book_.NextDue(LinksEach(), most_peers_);
+  const absl::Time next = std::min(next_doubt, book_.NextDue(LinksEach(), most_peers_));
   dial_timer_.Arm(std::max(next, MonotonicNow() + absl::Milliseconds(50)), [this] { DialMore(); });
 }
 
@@ -217,7 +223,7 @@ void PeerSearch::Dial(PeerBook::Candidate* candidate) {
     candidate->next_try = absl::InfiniteFuture();
     return;
   }
-  Link* const link = links_->Dial(candidate->address, original, host_->SelfAsTransfer());
+  Link* const link = links_->Dial(*candidate, original, host_->SelfAsTransfer());
   if (link == nullptr) {
     candidate->next_try = MonotonicNow() + kNoRoomWait;
     return;
@@ -228,46 +234,93 @@ void PeerSearch::Dial(PeerBook::Candidate* candidate) {
   host_->OnDialled(*link);
 }
 
-void PeerSearch::OnHello(Link& link) { CloseSurplus(link.hello->peer_id); }
+void PeerSearch::OnHello(Link& link) {
+  if (link.dialled) CloseSurplus(link);
+}
 
 void PeerSearch::OnOpened(Link& link) {
-  if (!link.dialled && !link.listen_address.empty()) {
-    // It is connected: not to be dialled, too.
-    Add({link.listen_address}, /*keep=*/false);
-    if (PeerBook::Candidate* candidate = book_.Find(link.listen_address)) {
-      ++candidate->links;
-      counted_[link.id()] = candidate->address;
+  if (!link.dialled) {
+    if (!link.listen_address.empty()) {
+      Add({Teller::Peer(link.remote), {link.listen_address}});
+      CountAccepted(link);
     }
+    CloseSurplus(link);
   }
-  if (!link.dialled && link.hello.has_value()) CloseSurplus(link.hello->peer_id);
-  if (!link.dialled) ShedOne();
+  ShedOne();
   exchange_backoff_.Reset();
   ArmExchangeTimer();
 }
 
-void PeerSearch::CloseSurplus(const PeerId& peer) {
-  std::vector<PairLink> pair;
-  ForEachLink([&](Link& link) {
-    if (!link.hello.has_value() || link.hello->peer_id != peer) return;
-    if (link.surplus) return;
-    pair.push_back({link.id(), link.dialled, link.since, link.chunks_down});
+void PeerSearch::CountAccepted(const Link& link) {
+  PeerBook::Candidate* candidate = book_.Find(link.listen_address);
+  if (candidate == nullptr || !counted_.try_emplace(link.id(), candidate->address).second) return;
+  ++candidate->links;
+}
+
+void PeerSearch::Uncount(LinkId id) {
+  const auto counted = counted_.find(id);
+  if (counted == counted_.end()) return;
+  if (PeerBook::Candidate* candidate = book_.Find(counted->second)) {
+    book_.OnLinkGone(candidate, MonotonicNow(), PeerBook::End::kAccepted, "");
+  }
+  counted_.erase(counted);
+}
+
+absl::Time PeerSearch::DoubtAccepted() {
+  absl::Time next = absl::InfiniteFuture();
+  ForEachLink([this, &next, now = MonotonicNow()](Link& link) {
+    if (link.dialled || link.chunks_down > 0 || believed_.contains(link.id())) return;
+    if (!counted_.contains(link.id())) return;
+    if (now < link.since + kDoubtTime) {
+      next = std::min(next, link.since + kDoubtTime);
+    } else {
+      Uncount(link.id());
+    }
   });
-  for (LinkId id :
-       SurplusLinks(runtime_->self, peer, std::move(pair), LinksEach(), MonotonicNow())) {
-    Link* link = links_->Find(id);
-    link->surplus = true;
-    link->io->Close("there is another connection to this peer");
+  return next;
+}
+
+void PeerSearch::BelieveAccepted(const Link& closed) {
+  if (!closed.dialled || !closed.hello.has_value() || closed.surplus || closed.banned) return;
+  if (!closed.refusal.empty() || MonotonicNow() - closed.since > kAnswerTime) return;
+  ForEachLink([&](Link& link) {
+    if (link.dialled || !link.opened || link.listen_address != closed.address) return;
+    if (!link.hello.has_value() || link.hello->peer_id != closed.hello->peer_id) return;
+    believed_.insert(link.id());
+    CountAccepted(link);
+  });
+}
+
+void PeerSearch::CloseSurplus(const Link& link) {
+  if (!link.hello.has_value()) return;
+  std::vector<PairLink> pair;
+  ForEachLink([&](Link& other) {
+    if (!other.hello.has_value() || other.hello->peer_id != link.hello->peer_id) return;
+    if (other.surplus || other.listen_address != link.listen_address) return;
+    pair.push_back({other.id(), other.dialled, other.since, other.chunks_down});
+  });
+  for (LinkId id : SurplusLinks(runtime_->self, link.hello->peer_id, std::move(pair), LinksEach(),
+                                MonotonicNow())) {
+    Link* surplus = links_->Find(id);
+    surplus->surplus = true;
+    surplus->io->Close("there is another connection to this peer");
   }
 }
 
 void PeerSearch::ShedOne() {
   if (CountOpenPeers() <= static_cast<size_t>(limits::kMostPeers)) return;
+  FairShare share;
   std::vector<Link*> dialled;
-  ForEachLink([&dialled](Link& link) {
-    if (link.dialled && link.opened && !link.surplus) dialled.push_back(&link);
+  ForEachLink([&](Link& link) {
+    if (!link.opened || link.surplus) return;
+    share.Add(link.origin());
+    if (link.dialled) dialled.push_back(&link);
   });
-  if (dialled.empty()) return;
-  Link* const one = dialled[random_() % dialled.size()];
+  if (dialled.size() <= static_cast<size_t>(limits::kLeastDialledPeers)) return;
+  std::shuffle(dialled.begin(), dialled.end(), random_);
+  Link* const one = *std::max_element(dialled.begin(), dialled.end(), [&](Link* a, Link* b) {
+    return share.LoadOf(a->origin()) < share.LoadOf(b->origin());
+  });
   one->surplus = true;
   one->io->Close("this daemon has peers enough");
 }
@@ -287,14 +340,14 @@ void PeerSearch::OnOriginal(Link& link) {
 }
 
 bool PeerSearch::OnBanned(Link& link, const std::string& reason) {
-  PeerBook::Candidate* candidate = book_.Find(link.address);
+  PeerBook::Candidate* candidate = link.dialled ? book_.Find(link.address) : nullptr;
   if (candidate == nullptr) return true;
   candidate->problem = reason;
   return !std::exchange(candidate->banned, true);
 }
 
 void PeerSearch::OnSelfDialled(const std::string& address) {
-  runtime_->own_addresses.insert(address);
+  runtime_->own.reached.insert(address);
   if (PeerBook::Candidate* candidate = book_.Find(address)) candidate->self = true;
 }
 
@@ -307,7 +360,9 @@ void PeerSearch::OnLinkClosed(Link& link, const std::string& reason) {
     }
     counted_.erase(counted);
   }
+  believed_.erase(link.id());
   if (stopped_) return;
+  BelieveAccepted(link);
   // Not at the next tick: by then the rest may be gone, too.
   if (link.opened && !link.surplus && IsShortOfPeers()) HuntSoon();
   DialMore();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "daemon/engine/backoff.h"
 #include "daemon/engine/content_state.h"
 #include "daemon/engine/links.h"
@@ -36,10 +37,10 @@ class PeerSearchHost {
 class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
  public:
   // `original_name`: only peers of the original protocol are wanted, which are asked for that name.
-  PeerSearch(Runtime* runtime, Links* links, Trackers* trackers, const ContentState* content,
-             std::string original_name, PeerSearchHost* host);
+  PeerSearch(Runtime* runtime, Links* links, Trackers* trackers, TransferId transfer,
+             const ContentState* content, std::string original_name, PeerSearchHost* host);
 
-  void Add(const std::vector<std::string>& addresses, bool keep);
+  void Add(const ToldPeers& told);
   void Start() { Hunt(); }
   // Nothing is asked or dialled any more.
   void Stop();
@@ -53,8 +54,11 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void OnRefused(Link& link, const session::OpenAnswered& refusal);
   void OnPeersTold(Link& link, const std::vector<std::string>& addresses);
   void OnOriginal(Link& link);
-  // False where its peer was banned before, by another link.
+  // The address that was dialled is not dialled again. False where it was banned before, by another
+  // link.
   bool OnBanned(Link& link, const std::string& reason);
+  // Nothing is asked of it: the address where it says that it takes connections is dialled.
+  void OnLeftAlone(const Link& link) { Uncount(link.id()); }
   void OnSelfDialled(const std::string& address);
   void OnLinkClosed(Link& link, const std::string& reason);
 
@@ -71,15 +75,25 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   void Hunt();
   void HuntSoon();
   void AskTrackers();
-  void OnFound(const std::vector<std::string>& addresses);
+  void OnFound(const ToldPeers& told);
   void AskAPeer();
   void ArmExchangeTimer();
   void Dial(PeerBook::Candidate* candidate);
   // More peers are dialled while those at hand have little of use, one step each time.
   void AdjustMostPeers();
-  void CloseSurplus(const PeerId& peer);
-  // With more peers than one needs, lets go of one that was dialled from here, at random: those
-  // that come later are then linked with those that came early, and all have about as many.
+  // An accepted link stands for the address where its peer says that it takes connections: that is
+  // not dialled, too.
+  void CountAccepted(const Link& link);
+  void Uncount(LinkId id);
+  // Its host is certain, the port is not: where such a link brings nothing, the address is dialled
+  // all the same. If it is the same peer, that closes the second connection, and is believed.
+  absl::Time DoubtAccepted();  // when to look again
+  void BelieveAccepted(const Link& closed);
+  // Of what was dialled to an address and accepted from who says that it is there.
+  void CloseSurplus(const Link& link);
+  // With more peers than one needs, lets go of one that was dialled from here, of a network and
+  // host that has most, otherwise at random: those that come later are then linked with those that
+  // came early, and all have about as many.
   void ShedOne();
   int LinksEach() const;
   absl::Duration AboutTwentySeconds();
@@ -87,6 +101,7 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   Runtime* const runtime_;
   Links* const links_;
   Trackers* const trackers_;
+  const TransferId transfer_;
   const ContentState* const content_;
   const std::string original_name_;
   PeerSearchHost* const host_;
@@ -95,6 +110,7 @@ class PeerSearch : public std::enable_shared_from_this<PeerSearch> {
   PeerBook book_;
   // Links that count as connections of an address in the book.
   absl::flat_hash_map<LinkId, std::string> counted_;
+  absl::flat_hash_set<LinkId> believed_;  // accepted ones
   net::Timer hunt_timer_;
   net::Timer exchange_timer_;
   net::Timer dial_timer_;

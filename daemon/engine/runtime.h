@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "core/base/buffers.h"
 #include "core/base/clock.h"
@@ -18,6 +17,7 @@
 #include "core/base/limits.h"
 #include "core/base/line_limit.h"
 #include "core/net/event_loop.h"
+#include "daemon/engine/address_rules.h"
 #include "daemon/engine/change_feed.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/known_speakers.h"
@@ -37,7 +37,7 @@ struct Runtime {
   std::string agent;  // "p2pd/0.1.0"
   uint16_t listen_port = 0;
   store::DeviceType download_device_type = store::DeviceType::kUnknown;
-  absl::flat_hash_set<std::string> own_addresses;  // at which this daemon was found to reach itself
+  OwnPlace own;
 
   KnownSpeakers extension_peers;
 

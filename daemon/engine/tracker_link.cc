@@ -51,7 +51,7 @@ void TrackerLink::Begin(asio::ip::tcp::socket socket) {
   const net::Endpoint self_address(connection_->local().address(), listen_port_);
   session_ = std::make_unique<session::TrackerSession>(net::FormatEndpoint(self_address),
                                                        MonotonicNow(), known_);
-  observer_->OnTrackerConnected(id_);
+  observer_->OnTrackerConnected(id_, connection_->remote());
   for (auto& command : std::exchange(early_commands_, {})) command(*session_);
   connection_->Start();
   Pump();

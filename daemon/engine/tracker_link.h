@@ -21,7 +21,7 @@ namespace p2p::engine {
 class TrackerLinkObserver {
  public:
   virtual ~TrackerLinkObserver() = default;
-  virtual void OnTrackerConnected(uint64_t link) = 0;
+  virtual void OnTrackerConnected(uint64_t link, net::Endpoint remote) = 0;
   // What is known now of the protocol that the tracker speaks.
   virtual void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
                                session::TrackerProtocol protocol) = 0;

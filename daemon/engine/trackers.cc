@@ -39,47 +39,83 @@ Trackers::Trackers(Runtime* runtime) : runtime_(runtime), random_(std::random_de
 Trackers::~Trackers() = default;
 
 void Trackers::Configure(const std::vector<std::string>& addresses) {
-  for (size_t i = entries_.size(); i-- > 0;) {
-    Entry* entry = entries_[i].get();
-    if (entry->extra || std::count(addresses.begin(), addresses.end(), entry->address) > 0)
-      continue;
-    Drop(entry);
-    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
-  }
-  for (const std::string& address : addresses) Add(address, /*extra=*/false);
-}
-
-void Trackers::AddExtra(const std::vector<std::string>& addresses) {
-  for (const std::string& address : addresses) Add(address, /*extra=*/true);
-}
-
-void Trackers::Add(const std::string& address, bool extra) {
   for (auto& entry : entries_) {
-    if (entry->address == address) {
-      entry->extra = entry->extra && extra;
-      return;
-    }
-  }
-  auto entry = std::make_unique<Entry>();
-  entry->address = address;
-  entry->extra = extra;
-  entry->retry_timer = std::make_unique<net::Timer>(&runtime_->engine_loop);
-  entry->renew_timer = std::make_unique<net::Timer>(&runtime_->engine_loop);
-  entries_.push_back(std::move(entry));
-  Connect(entries_.back().get(), /*now_please=*/true);
-}
-
-void Trackers::Drop(Entry* entry) {
-  if (entry->link != nullptr) {
-    if (!announcements_.empty()) {
+    if (!entry->own || std::count(addresses.begin(), addresses.end(), entry->address) > 0) continue;
+    entry->own = false;
+    if (entry->link != nullptr && !announcements_.empty()) {
       entry->link->Do([token = next_id_++](session::TrackerSession& s) {
         s.WithdrawAll(token, MonotonicNow());
       });
     }
+    // What remains is announced on a new connection.
+    Drop(entry.get());
+    if (!entry->transfers.empty()) Connect(entry.get(), /*now_please=*/true);
+  }
+  DropUnused();
+  for (const std::string& address : addresses) {
+    Entry* entry = Add(address);
+    if (std::exchange(entry->own, true)) continue;
+    if (entry->link == nullptr) {
+      Connect(entry, /*now_please=*/true);  // announces everything
+    } else {
+      AnnounceAll(entry);
+    }
+  }
+}
+
+void Trackers::Use(TransferId transfer, const std::vector<std::string>& addresses) {
+  for (const std::string& address : addresses) {
+    Entry* entry = Add(address);
+    entry->transfers.insert(transfer);
+    Connect(entry, /*now_please=*/true);
+  }
+}
+
+void Trackers::Release(TransferId transfer) {
+  for (auto& entry : entries_) entry->transfers.erase(transfer);
+  // Not at once: it may be the answer to a question that ends the transfer.
+  runtime_->engine_loop.Post([this] { DropUnused(); });
+}
+
+bool Trackers::HasAnyFor(TransferId transfer) const {
+  return std::any_of(entries_.begin(), entries_.end(),
+                     [&](const auto& entry) { return Serves(*entry, transfer); });
+}
+
+Trackers::Entry* Trackers::Add(const std::string& address) {
+  for (auto& entry : entries_) {
+    if (entry->address == address) return entry.get();
+  }
+  auto entry = std::make_unique<Entry>();
+  entry->address = address;
+  entry->retry_timer = std::make_unique<net::Timer>(&runtime_->engine_loop);
+  entry->renew_timer = std::make_unique<net::Timer>(&runtime_->engine_loop);
+  entries_.push_back(std::move(entry));
+  return entries_.back().get();
+}
+
+void Trackers::Drop(Entry* entry) {
+  entry->retry_timer->Disarm();
+  entry->renew_timer->Disarm();
+  entry->connected = false;
+  if (entry->link != nullptr) {
     entry->link->Finish();
-    leaving_[entry->link_id] = std::move(entry->link);
+    leaving_[entry->link_id] = std::exchange(entry->link, nullptr);
   }
   for (auto& [token, answer] : std::exchange(entry->questions, {})) answer(nullptr);
+}
+
+void Trackers::DropUnused() {
+  for (size_t i = entries_.size(); i-- > 0;) {
+    if (entries_[i]->own || !entries_[i]->transfers.empty()) continue;
+    Drop(entries_[i].get());
+    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+Teller Trackers::TellerOf(const Entry& entry) {
+  return {entry.own ? Teller::Kind::kOwnTracker : Teller::Kind::kLinkTracker,
+          absl::StrCat("tracker ", entry.address), entry.at};
 }
 
 bool Trackers::CanBeAsked(const Entry& entry) {
@@ -112,9 +148,11 @@ void Trackers::Ask(Entry* entry, std::function<void(session::TrackerSession&, ui
       [token, question = std::move(question)](session::TrackerSession& s) { question(s, token); });
 }
 
-void Trackers::FindName(const std::string& name, std::function<void(NameAnswer)> done) {
+void Trackers::FindName(TransferId transfer, const std::string& name,
+                        std::function<void(NameAnswer)> done) {
   std::vector<std::string> reachable, others;
   for (const auto& entry : entries_) {
+    if (!Serves(*entry, transfer)) continue;
     (CanBeAsked(*entry) ? reachable : others).push_back(entry->address);
   }
   // One that failed a moment ago is tried when nobody else knows the name: it may be back.
@@ -141,23 +179,25 @@ void Trackers::AskForName(const std::string& name, const std::vector<std::string
           s.FindName(token, name, MonotonicNow());
         },
         [answers, entry](const session::TrackerEvent* event) {
-          answers->OnAnswer(entry->address, entry->problem, event);
+          answers->OnAnswer(entry->address, entry->problem, TellerOf(*entry), event);
         });
   }
 }
 
-void Trackers::FindPeers(const ContentId& content_id,
-                         std::function<void(const session::PeersFound&)> found) {
+void Trackers::FindPeers(TransferId transfer, const ContentId& content_id,
+                         std::function<void(const ToldPeers&)> found) {
   for (auto& entry : entries_) {
-    if (!CanBeAsked(*entry)) continue;
+    if (!Serves(*entry, transfer) || !CanBeAsked(*entry)) continue;
     Ask(
         entry.get(),
         [content_id](session::TrackerSession& s, uint64_t token) {
           s.FindPeers(token, content_id, MonotonicNow());
         },
-        [found](const session::TrackerEvent* event) {
+        [found, entry = entry.get()](const session::TrackerEvent* event) {
           if (event == nullptr) return;
-          if (const auto* peers = absl::get_if<session::PeersFound>(event)) found(*peers);
+          if (const auto* peers = absl::get_if<session::PeersFound>(event)) {
+            found({TellerOf(*entry), peers->peers});
+          }
         });
   }
 }
@@ -188,9 +228,10 @@ Trackers::Entry* Trackers::FindByLink(uint64_t link) {
   return nullptr;
 }
 
-void Trackers::OnTrackerConnected(uint64_t link) {
-  runtime_->engine_loop.Post([this, link] {
+void Trackers::OnTrackerConnected(uint64_t link, net::Endpoint remote) {
+  runtime_->engine_loop.Post([this, link, remote] {
     if (Entry* entry = FindByLink(link)) {
+      entry->at = remote;
       entry->connected = true;
       // "ok" before the first answer: nothing may have been asked. A refusal or a close says
       // otherwise.
@@ -271,7 +312,7 @@ void Trackers::OnClosedHere(Entry* entry, const std::string& reason,
   entry->protocol = was_original && !had_connected ? session::TrackerProtocol::kUnknown : protocol;
   // An original tracker may close after each answer and is well; one of ours that closes has gone
   // away.
-  if (!had_connected || entry->announcing || (!was_original && !announcements_.empty())) {
+  if (!had_connected || entry->announcing || (!was_original && !AnnouncementsFor(*entry).empty())) {
     if (!had_connected) {
       entry->ok = false;
       entry->problem = reason;

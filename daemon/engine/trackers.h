@@ -1,6 +1,10 @@
 // All trackers of the daemon: what is announced to them, what is asked of them, and how each of
 // them fares. Belongs to the engine loop.
 //
+// A tracker of the configuration is told of all shares and asked for everything. One that a magnet
+// link named is told and asked about the transfers of such links alone, and goes with the last of
+// them.
+//
 // A tracker is connected to when there is something to tell or to ask, and again with growing waits
 // after a failure; whatever is announced is announced anew on every connection and renewed before
 // its ttl is over.
@@ -33,19 +37,21 @@ class Trackers : public TrackerLinkObserver {
 
   // The configured trackers, replacing the former ones.
   void Configure(const std::vector<std::string>& addresses);
-  // Trackers that magnet links named; kept until the daemon stops.
-  void AddExtra(const std::vector<std::string>& addresses);
-  bool HasAny() const { return !entries_.empty(); }
+  // Those that the link of `transfer` named, until Release.
+  void Use(TransferId transfer, const std::vector<std::string>& addresses);
+  // After Withdraw.
+  void Release(TransferId transfer);
+  bool HasAnyFor(TransferId transfer) const;
 
   // What this daemon shares: one announcement for each transfer that has something to offer.
   void Announce(TransferId transfer, session::Announcement announcement);
   void Withdraw(TransferId transfer);
 
   // Asks all trackers that can be reached, and the others when none of those knows the name.
-  void FindName(const std::string& name, std::function<void(NameAnswer)> done);
+  void FindName(TransferId transfer, const std::string& name, std::function<void(NameAnswer)> done);
   // `found` runs for each tracker that knows peers of the content.
-  void FindPeers(const ContentId& content_id,
-                 std::function<void(const session::PeersFound&)> found);
+  void FindPeers(TransferId transfer, const ContentId& content_id,
+                 std::function<void(const ToldPeers&)> found);
 
   // Withdraws everything; `done` runs once every reached tracker answered.
   void Leave(std::function<void()> done);
@@ -60,7 +66,9 @@ class Trackers : public TrackerLinkObserver {
     bool original() const { return protocol == session::TrackerProtocol::kOriginal; }
 
     std::string address;
-    bool extra = false;
+    bool own = false;                  // of the configuration
+    std::set<TransferId> transfers;    // whose links named it
+    absl::optional<net::Endpoint> at;  // where it was reached last
     session::TrackerProtocol protocol = session::TrackerProtocol::kUnknown;
     std::shared_ptr<TrackerLink> link;  // while there is one
     uint64_t link_id = 0;
@@ -81,15 +89,23 @@ class Trackers : public TrackerLinkObserver {
     std::map<uint64_t, std::function<void(const session::TrackerEvent*)>> questions;
   };
 
-  void OnTrackerConnected(uint64_t link) override;
+  void OnTrackerConnected(uint64_t link, net::Endpoint remote) override;
   void OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent> events,
                        session::TrackerProtocol protocol) override;
   void OnTrackerClosed(uint64_t link, std::string reason,
                        session::TrackerProtocol protocol) override;
 
   Entry* FindByLink(uint64_t link);
-  void Add(const std::string& address, bool extra);
+  Entry* Add(const std::string& address);
   void Drop(Entry* entry);
+  // Lets go of those that nobody names any more.
+  void DropUnused();
+  static bool Serves(const Entry& entry, TransferId transfer) {
+    return entry.own || entry.transfers.count(transfer) > 0;
+  }
+  static Teller TellerOf(const Entry& entry);
+  // What the tracker is to be told.
+  std::vector<session::Announcement> AnnouncementsFor(const Entry& entry) const;
   void AskForName(const std::string& name, const std::vector<std::string>& addresses,
                   NameAnswer so_far, std::function<void(NameAnswer)> done);
   // Whether it is connected, or may be connected to now: no back-off runs.

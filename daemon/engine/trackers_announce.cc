@@ -17,16 +17,21 @@ std::pair<std::string, absl::optional<ContentId>> KeyOf(const session::Announcem
 
 void Trackers::AnnounceAll(Entry* entry) {
   entry->refused.clear();
+  AnnounceTo(entry, AnnouncementsFor(*entry));
+}
+
+std::vector<session::Announcement> Trackers::AnnouncementsFor(const Entry& entry) const {
   std::vector<session::Announcement> all;
-  all.reserve(announcements_.size());
-  for (const auto& [id, announcement] : announcements_) all.push_back(announcement);
-  AnnounceTo(entry, std::move(all));
+  for (const auto& [id, announcement] : announcements_) {
+    if (Serves(entry, id)) all.push_back(announcement);
+  }
+  return all;
 }
 
 void Trackers::AnnounceRefused(Entry* entry) {
   const std::set<RegistrationKey> refused = std::exchange(entry->refused, {});
   std::vector<session::Announcement> again;
-  for (const auto& [id, announcement] : announcements_) {
+  for (const session::Announcement& announcement : AnnouncementsFor(*entry)) {
     if (refused.count(KeyOf(announcement)) > 0) again.push_back(announcement);
   }
   AnnounceTo(entry, std::move(again));
@@ -44,6 +49,7 @@ void Trackers::AnnounceTo(Entry* entry, std::vector<session::Announcement> annou
 void Trackers::Announce(TransferId transfer, session::Announcement announcement) {
   announcements_[transfer] = announcement;
   for (auto& entry : entries_) {
+    if (!Serves(*entry, transfer)) continue;
     if (entry->link == nullptr) {
       Connect(entry.get(), /*now_please=*/false);  // announces everything
     } else {
@@ -57,12 +63,14 @@ void Trackers::Withdraw(TransferId transfer) {
   if (it == announcements_.end()) return;
   const absl::optional<ContentId> content_id = it->second.content_id;
   announcements_.erase(it);
-  for (const auto& [id, announcement] : announcements_) {
-    if (announcement.content_id == content_id) return;  // another transfer still offers it
-  }
   if (!content_id.has_value()) return;
   for (auto& entry : entries_) {
-    if (entry->link == nullptr) continue;
+    if (entry->link == nullptr || !Serves(*entry, transfer)) continue;
+    const std::vector<session::Announcement> others = AnnouncementsFor(*entry);
+    if (std::any_of(others.begin(), others.end(),
+                    [&](const auto& other) { return other.content_id == content_id; })) {
+      continue;  // another transfer still offers it
+    }
     entry->link->Do([token = next_id_++, id = *content_id](session::TrackerSession& s) {
       s.Withdraw(token, id, MonotonicNow());
     });
@@ -83,7 +91,7 @@ void Trackers::OnAnnounced(Entry* entry, absl::Duration ttl) {
   if (entry->renew_timer->due() <= MonotonicNow() + wait) return;
   entry->renew_timer->Arm(MonotonicNow() + wait, [this, entry] {
     entry->renew_timer->Disarm();
-    if (announcements_.empty()) return;
+    if (AnnouncementsFor(*entry).empty()) return;
     if (entry->link == nullptr) {
       Connect(entry, /*now_please=*/true);  // announces everything
     } else {
@@ -111,7 +119,7 @@ void Trackers::Renew(Entry* entry) {
 
 uint64_t Trackers::RegistrationCount(const Entry& entry) const {
   std::set<RegistrationKey> distinct;
-  for (const auto& [id, announcement] : announcements_) {
+  for (const session::Announcement& announcement : AnnouncementsFor(entry)) {
     RegistrationKey key = KeyOf(announcement);
     if (entry.refused.count(key) == 0) distinct.insert(std::move(key));
   }

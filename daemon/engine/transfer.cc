@@ -39,12 +39,12 @@ struct Transfer::Loaded {
 
 void Transfer::StartNew() {
   loaded_ = true;
-  if (!record_.trackers.empty()) trackers_->AddExtra(record_.trackers);
+  trackers_->Use(record_.id, record_.trackers);
   Continue();
 }
 
 void Transfer::Load() {
-  if (!record_.trackers.empty()) trackers_->AddExtra(record_.trackers);
+  if (!record_.paused) trackers_->Use(record_.id, record_.trackers);
   state_ = record_.paused ? TransferState::kPaused : TransferState::kQueued;
   LoadContent();
 }
@@ -225,6 +225,7 @@ void Transfer::Pause(std::function<void()> committed) {
   record_.paused = true;
   SaveRecord();
   StopWork(when_stopped);
+  trackers_->Release(record_.id);
   SetState(TransferState::kPaused);
 }
 
@@ -241,6 +242,7 @@ void Transfer::GoOn() {
                            (record_.kind == store::TransferKind::kShare || record_.finished);
   ++epoch_;
   record_.paused = false;
+  trackers_->Use(record_.id, record_.trackers);
   record_.error.clear();
   SaveRecord();
   SetState(TransferState::kQueued);
@@ -303,6 +305,7 @@ void Transfer::Remove(bool with_data, std::function<void(absl::Status)> done) {
   StopWork([this, keep = shared_from_this(), remove = std::move(remove)]() mutable {
     AfterPlacing(std::move(remove));
   });
+  trackers_->Release(record_.id);
 }
 
 bool Transfer::IsActive() const {
@@ -311,6 +314,11 @@ bool Transfer::IsActive() const {
   return content_.whole &&
          (state_ == TransferState::kSeeding || state_ == TransferState::kComplete ||
           state_ == TransferState::kChecking);
+}
+
+bool Transfer::IsComing() const {
+  return !record_.paused && record_.verified && !IsActive() && !IsDamaged() &&
+         state_ != TransferState::kError && state_ != TransferState::kPaused;
 }
 
 uint64_t Transfer::bytes_to_write() const {

@@ -72,6 +72,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   uint64_t bytes_to_write() const;
   // Takes part in the swarm of its content: may be opened by peers.
   bool IsActive() const;
+  // It will once it was looked through.
+  bool IsComing() const;
   // Its files are not what they were: requests are answered with that.
   bool IsDamaged() const { return serving_->refusing(); }
   const std::vector<store::FileIdentity>& identities() const { return identities_; }
@@ -141,8 +143,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void LookUpName();
   void OnNameFound(NameLookup::Result result);
   void RefuseUnverified();
-  void StartFetch(std::vector<std::string> peers);
-  void StartOriginalFetch(uint64_t size_bytes, std::vector<std::string> peers);
+  void StartFetch(std::vector<ToldPeers> peers);
+  void StartOriginalFetch(uint64_t size_bytes, std::vector<ToldPeers> peers);
   void MakePlace();
   void OnPlaceFound(Place place);
   void SavePlace();
@@ -180,6 +182,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void OnFileSuspect(FileIndex file) override;
   std::vector<std::string> KnownPeers(const Link& asking) override;
 
+  // Whether there is a place for an accepted link, of those that others give up included.
+  bool TakePlace(const Link& link);
   std::vector<Contact> Contacts();
 
   Runtime* const runtime_;
@@ -210,6 +214,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   bool may_have_more_ = false;
   bool cut_off_ = false;  // the last run
   bool loaded_ = false;   // what the catalog holds of its content
+  // What trackers told of the name whose content id is the word of peers.
+  absl::optional<ByteCount> named_bytes_;
   // A .part at record_.path is ours: the catalog said so before it was made.
   bool placed_ = false;
   // The catalog lost its manifest: it is opened once the hashes are here that tell what it holds.

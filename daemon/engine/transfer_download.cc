@@ -18,40 +18,65 @@ namespace {
 
 using Priority = store::WorkerPool::Priority;
 
-std::string DescribeVersions(const std::vector<session::NameFound::Version>& versions) {
+std::string CountedPeers(size_t count) {
+  return absl::StrCat(count, count == 1 ? " peer" : " peers");
+}
+
+std::string DescribeAnswers(const NameLookup::Result& result) {
   std::vector<std::string> lines;
-  for (const auto& version : versions) {
-    lines.push_back(
-        absl::StrCat(version.content_id.Hex(), " (", HumanBytes(version.total_bytes.value()), ", ",
-                     version.peers.size(), version.peers.size() == 1 ? " peer)" : " peers)"));
+  for (const auto& version : result.versions) {
+    lines.push_back(absl::StrCat(version.content_id.Hex(), " (",
+                                 HumanBytes(version.total_bytes.value()), ", ",
+                                 CountedPeers(version.CountPeers()), ")"));
+  }
+  for (const auto& original : result.originals) {
+    lines.push_back(absl::StrCat(HumanBytes(original.total_bytes.value()), " that ",
+                                 CountedPeers(original.peers.addresses.size()),
+                                 " of the original protocol share without a content id"));
   }
   return absl::StrJoin(lines, ", ");
+}
+
+// Whether what was answered for a name may be more than one content. Of those that share a name
+// without a content id only the size tells that; and one peer's word for an id is not enough beside
+// as many that share the name and give none.
+bool AnswersDiffer(const NameLookup::Result& result) {
+  if (result.versions.size() > 1) return true;
+  if (result.by_peers && !result.versions.empty() && result.votes <= result.silent_votes) {
+    return true;
+  }
+  const ByteCount size = !result.versions.empty()    ? result.versions[0].total_bytes
+                         : !result.originals.empty() ? result.originals[0].total_bytes
+                                                     : ByteCount(0);
+  return std::any_of(result.originals.begin(), result.originals.end(),
+                     [size](const auto& original) { return original.total_bytes != size; });
 }
 
 }  // namespace
 
 void Transfer::LookUpName() {
   SetState(TransferState::kQueued, "");
-  if (!trackers_->HasAny()) {
+  if (!trackers_->HasAnyFor(record_.id)) {
     return Fail(absl::FailedPreconditionError(
         "no tracker is configured, so a name cannot be looked up; give a magnet link, or start "
         "p2pd with --tracker HOST:PORT"));
   }
   lookup_ = std::make_shared<NameLookup>(
-      runtime_, links_, trackers_, record_.source, shared_from_this(),
+      runtime_, links_, trackers_, record_.id, record_.source, shared_from_this(),
       Guard([this](NameLookup::Result result) { OnNameFound(std::move(result)); }));
   lookup_->Start();
 }
 
 void Transfer::OnNameFound(NameLookup::Result result) {
   lookup_.reset();
-  if (result.versions.size() > 1) {
-    return Fail(absl::FailedPreconditionError(
-        absl::StrCat("there are ", result.versions.size(),
-                     " contents of that name; get one of them by its content id: ",
-                     DescribeVersions(result.versions))));
+  if (AnswersDiffer(result)) {
+    const size_t count = result.versions.size() + result.originals.size();
+    return Fail(absl::FailedPreconditionError(absl::StrCat(
+        "there are ", count,
+        " contents of that name; get one of them by its content id: ", DescribeAnswers(result))));
   }
   if (result.versions.size() == 1) {
+    if (result.by_peers) named_bytes_ = result.versions[0].total_bytes;
     content_.id = result.versions[0].content_id;
     record_.content_id = content_.id;
     record_.size_bytes = result.versions[0].total_bytes.value();
@@ -59,12 +84,16 @@ void Transfer::OnNameFound(NameLookup::Result result) {
     host_->OnContentKnown(this);
     return StartFetch(result.versions[0].peers);
   }
-  if (result.originals.has_value()) {
+  if (!result.originals.empty()) {
     if (!record_.allow_unverified && !runtime_->options.allow_unverified) return RefuseUnverified();
     record_.verified = false;
-    record_.size_bytes = result.originals->total_bytes.value();
+    record_.size_bytes = result.originals[0].total_bytes.value();
     SaveRecord();
-    return StartOriginalFetch(record_.size_bytes, result.originals->peers);
+    std::vector<ToldPeers> peers;
+    for (NameAnswer::Original& original : result.originals) {
+      peers.push_back(std::move(original.peers));
+    }
+    return StartOriginalFetch(record_.size_bytes, std::move(peers));
   }
   if (result.disbelieved) {
     return Fail(absl::FailedPreconditionError(
@@ -90,12 +119,12 @@ void Transfer::AllowUnverified() {
   SaveRecord();
 }
 
-void Transfer::StartFetch(std::vector<std::string> peers) {
+void Transfer::StartFetch(std::vector<ToldPeers> peers) {
   SetState(content_.manifest == nullptr ? TransferState::kQueued : TransferState::kDownloading);
   FetchSource source;
   source.peers = std::move(peers);
   if (const auto magnet = content::ParseMagnet(record_.source); magnet.ok()) {
-    source.user_peers = magnet->peers;
+    source.peers.push_back({Teller::User(), magnet->peers});
   }
   fetch_ = std::make_shared<Fetch>(runtime_, links_, trackers_, record_.id, &content_, this,
                                    std::move(source));
@@ -107,7 +136,7 @@ void Transfer::StartFetch(std::vector<std::string> peers) {
   fetch_->Start();
 }
 
-void Transfer::StartOriginalFetch(uint64_t size_bytes, std::vector<std::string> peers) {
+void Transfer::StartOriginalFetch(uint64_t size_bytes, std::vector<ToldPeers> peers) {
   if (content_.layout == nullptr) {
     const std::string name = TargetName(record_.source, "");
     absl::StatusOr<content::Layout> layout = content::Layout::Make(
@@ -132,6 +161,14 @@ void Transfer::StartOriginalFetch(uint64_t size_bytes, std::vector<std::string> 
 }
 
 void Transfer::OnManifest() {
+  if (named_bytes_.has_value() && content_.layout->total_bytes() != *named_bytes_) {
+    const std::string why = absl::StrCat(
+        "there are 2 contents of that name: peers give ", content_.id->Hex(), " (",
+        HumanBytes(content_.layout->total_bytes().value()), "), and the tracker tells of ",
+        HumanBytes(named_bytes_->value()), "; get it by its content id if that is what you want");
+    runtime_->engine_loop.Post(Guard([this, why] { Fail(absl::FailedPreconditionError(why)); }));
+    return;
+  }
   record_.name = TargetName(record_.source, content_.manifest->layout().name());
   record_.size_bytes = content_.layout->total_bytes().value();
   resting_have_ = store::DurableChunks::None(content_.layout->chunk_count());

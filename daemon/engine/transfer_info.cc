@@ -5,11 +5,18 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
+#include "core/base/text.h"
 #include "core/content/magnet.h"
 #include "daemon/engine/transfer.h"
 
 namespace p2p::engine {
+namespace {
+
+constexpr size_t kMaxShownAddressBytes = 64;
+
+}  // namespace
 
 TransferInfo Transfer::Info() {
   const absl::Time now = MonotonicNow();
@@ -104,6 +111,12 @@ std::vector<PeerInfo> Transfer::Peers() {
     info.original = candidate.original;
     info.dialled = true;
     info.problem = candidate.problem;
+    all.push_back(std::move(info));
+  }
+  for (const PeerBook::Refused& refused : fetch_->peers().refused()) {
+    PeerInfo info;
+    info.address = Printable(refused.address, kMaxShownAddressBytes);
+    info.problem = absl::StrCat("not dialled: ", refused.reason);
     all.push_back(std::move(info));
   }
   return all;

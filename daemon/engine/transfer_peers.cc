@@ -1,24 +1,33 @@
 // Whom a transfer lets in, and whom it tells of.
+#include <algorithm>
 #include <utility>
 
 #include "core/base/clock.h"
 #include "core/base/limits.h"
+#include "daemon/engine/places.h"
 #include "daemon/engine/transfer.h"
 
 namespace p2p::engine {
 
-void Transfer::OnAccepted(Link& link) {
-  int accepted = 0;
-  int of_this_peer = 0;
+bool Transfer::TakePlace(const Link& link) {
+  const absl::Time now = MonotonicNow();
+  std::vector<SwarmPlace> places;
   links_->ForEachOf(this, [&](Link& other) {
-    if (!other.opened || other.dialled) return;
-    ++accepted;
-    of_this_peer += link.hello.has_value() && other.hello.has_value() &&
-                    other.hello->peer_id == link.hello->peer_id;
+    if (!other.opened || other.dialled || other.surplus) return;
+    places.push_back({other.id(), other.origin(), other.io->sent().Rate(now),
+                      std::max(other.last_use, other.since)});
   });
-  // One may be dead, and this one come in its place.
-  const bool is_further = of_this_peer > 1;
-  if (accepted >= (is_further ? limits::kMaxAcceptedLinks / 2 : limits::kMaxAcceptedLinks)) {
+  if (places.size() < limits::kMaxAcceptedLinks) return true;
+  const absl::optional<LinkId> going = WhoGivesWay(places, link.origin(), now);
+  if (!going.has_value()) return false;
+  Link* other = links_->Find(*going);
+  other->surplus = true;
+  other->io->Close("its place is for another network or host, which has fewer");
+  return true;
+}
+
+void Transfer::OnAccepted(Link& link) {
+  if (!TakePlace(link)) {
     link.transfer.reset();
     link.io->Do([peers = KnownPeers(link)](session::PeerSession& s) {
       s.RefuseOpen(503, "it has as many connections as it may", peers);
@@ -38,7 +47,7 @@ std::vector<Contact> Transfer::Contacts() {
   std::vector<Contact> contacts;
   links_->ForEachOf(this, [&contacts](Link& link) {
     if (link.opened && link.hello.has_value() && !link.surplus) {
-      contacts.push_back({link.hello->peer_id, link.listen_address});
+      contacts.push_back({link.hello->peer_id, link.listen_address, link.origin()});
     }
   });
   return contacts;
@@ -46,7 +55,8 @@ std::vector<Contact> Transfer::Contacts() {
 
 std::vector<std::string> Transfer::KnownPeers(const Link& asking) {
   if (!asking.hello.has_value()) return {};
-  return exchange_.Answer(Contacts(), {asking.hello->peer_id, asking.listen_address},
+  return exchange_.Answer(Contacts(),
+                          {asking.hello->peer_id, asking.listen_address, asking.origin()},
                           fetch_ == nullptr ? nullptr : &fetch_->peers(), MonotonicNow());
 }
 

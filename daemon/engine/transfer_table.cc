@@ -145,6 +145,15 @@ std::shared_ptr<Transfer> TransferTable::FindContent(const ContentId& content_id
   return best;
 }
 
+bool TransferTable::IsContentComing(const ContentId& content_id) {
+  const auto it = by_content_.find(content_id);
+  if (it == by_content_.end()) return false;
+  return std::any_of(it->second.begin(), it->second.end(), [this](TransferId id) {
+    const std::shared_ptr<Transfer> transfer = Find(id);
+    return transfer != nullptr && transfer->IsComing();
+  });
+}
+
 std::vector<ContentId> TransferTable::ContentsNamed(const std::string& name) {
   std::vector<ContentId> ids;
   for (const auto& [id, transfer] : transfers_) {
@@ -179,6 +188,13 @@ std::shared_ptr<Transfer> TransferTable::FindOriginalName(const std::string& nam
     }
   }
   return damaged;
+}
+
+bool TransferTable::IsOriginalNameComing(const std::string& name) {
+  const std::string share = name.substr(0, name.find('/'));
+  return std::any_of(transfers_.begin(), transfers_.end(), [&](const auto& entry) {
+    return entry.second->record().name == share && entry.second->IsComing();
+  });
 }
 
 std::vector<store::FileChunkManager::Reservation> TransferTable::OtherDownloads(TransferId except) {

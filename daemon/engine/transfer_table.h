@@ -43,8 +43,10 @@ class TransferTable : public LinkRouter, public TransferHost {
 
   // LinkRouter.
   std::shared_ptr<Transfer> FindContent(const ContentId& content_id) override;
+  bool IsContentComing(const ContentId& content_id) override;
   std::vector<ContentId> ContentsNamed(const std::string& name) override;
   std::shared_ptr<Transfer> FindOriginalName(const std::string& name, FileIndex* file) override;
+  bool IsOriginalNameComing(const std::string& name) override;
 
  private:
   // TransferHost.

@@ -146,12 +146,12 @@ absl::optional<TrackerEvent> Question::FoundAnswer(
   if (!by_name) {
     const wire::FoundVersion& version = versions.front();
     if (version.content_id != content_id) return absl::nullopt;
-    return PeersFound{token, version.list.size, UsablePeers(version.list.peers, self)};
+    return PeersFound{token, version.list.size, OtherPeers(version.list.peers, self)};
   }
   NameFound found;
   found.token = token;
   for (const wire::FoundVersion& version : versions) {
-    std::vector<std::string> peers = UsablePeers(version.list.peers, self);
+    std::vector<std::string> peers = OtherPeers(version.list.peers, self);
     if (version.content_id.has_value()) {
       found.versions.push_back({*version.content_id, version.list.size, std::move(peers)});
     } else if (!found.originals.has_value()) {
@@ -162,15 +162,11 @@ absl::optional<TrackerEvent> Question::FoundAnswer(
   return found;
 }
 
-std::vector<std::string> UsablePeers(const std::vector<wire::PeerAddress>& peers,
-                                     const absl::optional<wire::PeerAddress>& self) {
-  // A tracker elsewhere that tells loopback addresses would have us dial our own services.
-  const bool loopback_allowed = self.has_value() && self->ip.IsLoopback();
+std::vector<std::string> OtherPeers(const std::vector<wire::PeerAddress>& peers,
+                                    const absl::optional<wire::PeerAddress>& self) {
   std::vector<std::string> addresses;
   for (const wire::PeerAddress& peer : peers) {
-    if (peer == self || peer.ip.WhyUnusable() != nullptr) continue;
-    if (peer.ip.IsLoopback() && !loopback_allowed) continue;
-    addresses.push_back(peer.ToString());
+    if (peer != self) addresses.push_back(peer.ToString());
   }
   return addresses;
 }

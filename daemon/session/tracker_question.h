@@ -62,9 +62,8 @@ struct Question {
   std::vector<Announcement> refused;
 };
 
-// What a tracker says about peers is hearsay: only addresses that may be dialled are passed on, and
-// not our own.
-std::vector<std::string> UsablePeers(const std::vector<wire::PeerAddress>& peers,
-                                     const absl::optional<wire::PeerAddress>& self);
+// Others than this daemon. What a tracker says about peers is hearsay: the engine judges it.
+std::vector<std::string> OtherPeers(const std::vector<wire::PeerAddress>& peers,
+                                    const absl::optional<wire::PeerAddress>& self);
 
 }  // namespace p2p::session

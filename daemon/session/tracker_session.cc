@@ -228,7 +228,7 @@ bool TrackerSession::Impl::OnPeerList(const Question& question, absl::string_vie
   }
   NameFound found;
   found.token = question.token;
-  found.originals = NameFound::Original{list->size, UsablePeers(list->peers, self)};
+  found.originals = NameFound::Original{list->size, OtherPeers(list->peers, self)};
   events.push_back(std::move(found));
   return true;
 }

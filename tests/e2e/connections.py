@@ -75,18 +75,6 @@ class ConnectionsTest(P2pTest):
                     zip(daemons, transfers, reversed(ids))] == [1, 1]
         wait_for(one_each, "there is one connection")
 
-    def test_further_connections_of_a_peer_leave_room_for_others(self):
-        a = self.daemon("a")
-        make_file(self.path("x.bin"), 1 * MIB)
-        content_id = a.share(self.path("x.bin"))["content_id"]
-
-        def answer(number):
-            return self.closing(Guest(a.address, content_id, number)).answer
-        for _ in range(MOST_ACCEPTED // 2):
-            self.assertEqual(answer(1), "OPENED 2")
-        self.assertRegex(answer(1), "^REFUSED 503 ")
-        self.assertEqual(answer(2), "OPENED 2")
-
     def test_a_peer_with_no_room_names_others_and_is_asked_again_later(self):
         a, b = self.daemon("a"), self.daemon("b")
         digest = make_file(self.path("x.bin"), 8 * MIB)
@@ -95,13 +83,14 @@ class ConnectionsTest(P2pTest):
         b_transfer = b.get_detached(link_to(shared, hold))["id"]
         b.wait_bytes(b_transfer, MIB, "b has a part")
         taken = sum(self.connections(a, shared["id"]).values())
-        # From two hosts: no host may have so many connections.
+        # From two hosts that have as many each: no other one comes before them.
         guests = [self.closing(Guest(a.address, shared["content_id"], n + 1,
-                                     f"127.0.0.{2 + n % 2}"))
-                  for n in range(MOST_ACCEPTED - taken)]
+                                     LOCALHOST if n < MOST_ACCEPTED // 2 else "127.0.0.2"))
+                  for n in range(taken, MOST_ACCEPTED)]
         for guest in guests:
             self.assertEqual(guest.answer, "OPENED 16")
-        late = self.closing(Guest(a.address, shared["content_id"], 1000, "127.0.0.4"))
+            guest.say("SUBSCRIBE")
+        late = self.closing(Guest(a.address, shared["content_id"], 1000, "127.0.0.2"))
         self.assertRegex(late.answer, "^REFUSED 503 ")
         late.say("GET-PEERS", "PING")
         self.assertEqual(late.peers(), [b.address])

@@ -3,8 +3,8 @@ import os
 
 from p2p_content import CHUNK, MIB, make_file, sha256
 from p2p_harness import LOCALHOST, P2pTest, link_to, suites, wait_for
-from p2p_proxy import (BoundlessHaveSet, NewIdentity, Proxy, WrongBytes, WrongChunkNumber,
-                       WrongHashes, WrongLength, WrongManifest)
+from p2p_proxy import (BoundlessHaveSet, Proxy, WrongBytes, WrongChunkNumber, WrongHashes,
+                       WrongLength, WrongManifest)
 
 SIZE = 16 * MIB + 3
 
@@ -88,7 +88,7 @@ class WrongBytesTest(P2pTest):
     def test_C05_a_peer_that_dies_after_any_number_of_bytes_costs_only_what_was_in_flight(self):
         for k in (0, 1, 1000, CHUNK, 3 * CHUNK + 17):
             with self.subTest(k=k):
-                dying = self.proxy(NewIdentity, budget=k)
+                dying = self.proxy(budget=k)
                 honest = self.proxy(bytes_a_second=64 * MIB)
                 out = self.path(f"got-{k}")
                 got = self.getter.get_detached(self.source(dying, honest), out)
@@ -103,7 +103,7 @@ class WrongBytesTest(P2pTest):
                 self.getter.must("remove", transfer)
 
     def check_stalling(self, budget):
-        stalling = self.proxy(NewIdentity, budget=budget)
+        stalling = self.proxy(budget=budget)
         honest = self.proxy(budget=0)
         got = self.getter.get_detached(self.source(stalling, honest))
         wait_for(lambda: stalling.is_dry, "it gave what it gives")
@@ -121,7 +121,7 @@ class WrongBytesTest(P2pTest):
         self.check_stalling(1000)
 
     def test_C07_a_peer_that_stalls_does_not_hold_up_the_end(self):
-        stalling = self.proxy(NewIdentity, budget=2 * MIB)
+        stalling = self.proxy(budget=2 * MIB)
         honest = self.proxy(bytes_a_second=32 * MIB)
         got = self.getter.get(self.source(stalling, honest))
         self.assert_same_file(got["path"], self.digest)

@@ -3,6 +3,8 @@
 Guest dials a peer and opens a content; Introducer accepts, and tells whom it is told to;
 SharingPeer accepts, and has a content.
 """
+import threading
+
 from p2p_server import Server, dial
 
 MANIFEST_PART = 262_144
@@ -12,10 +14,12 @@ HELLO = "HELLO 3 id={:064x} port=0"
 class Guest:
     """A connection from `source` (a loopback address) that has said HELLO and OPEN."""
 
-    def __init__(self, address, content_id, number, source="127.0.0.1", leaves=False):
+    def __init__(self, address, content_id, number, source="127.0.0.1", leaves=False, port=0):
         self._socket = dial(address, source)
         self._lines = self._socket.makefile("rb")
         hello = HELLO.format(number) + (" leaves" if leaves else "")
+        if port:
+            hello = hello.replace("port=0", f"port={port}")
         self.say(hello, f"OPEN {content_id}")
         self.hello = self.line()
         self.answer = self.line()
@@ -175,3 +179,21 @@ class SharingPeer(ExtensionPeer):
     def send_payload(self, connection, payload):
         connection.sendall(payload)
         self.payload_bytes += len(payload)
+
+
+def calling(kind, *arguments):
+    """A peer of that kind that dials instead of being dialled; see Calling."""
+    return type("Calling" + kind.__name__, (Calling, kind), {})(*arguments)
+
+
+class Calling:
+    """Mixed into an ExtensionPeer: call() dials a daemon, and serves on that connection."""
+
+    def call(self, address, content_id, peer_id, source="127.0.0.1", port=0):
+        connection = dial(address, source, timeout=None)
+        self._watch(connection)
+        self.say(connection, f"HELLO 2 id={peer_id} port={port} leaves", f"OPEN {content_id}")
+        threading.Thread(target=self._run, args=(connection,), daemon=True).start()
+
+    def on_hello(self, connection, *_):
+        pass

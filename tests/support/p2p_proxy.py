@@ -143,35 +143,24 @@ def _flip_first(piece):
     return bytes([piece[0] ^ 0xff]) + piece[1:] if piece else piece
 
 
-class NewIdentity(Tamper):
-    """The peer behind it seems to be another one: a peer's id is what it is known by."""
-
-    identity = b"e" * 64
-
-    def line(self, line):
-        if line.startswith(b"HELLO "):
-            line = re.sub(rb"id=[0-9a-f]{64}", b"id=" + self.identity, line)
-        return line + b"\n"
-
-
-class WrongBytes(NewIdentity):
+class WrongBytes(Tamper):
     """Changes one byte of every chunk."""
 
     def payload(self, line, at, piece):
         return _flip_first(piece) if line.startswith(b"CHUNK ") and at == 0 else piece
 
 
-class WrongManifest(NewIdentity):
+class WrongManifest(Tamper):
     def payload(self, line, at, piece):
         return _flip_first(piece) if line.startswith(b"MANIFEST") and at == 0 else piece
 
 
-class WrongHashes(NewIdentity):
+class WrongHashes(Tamper):
     def payload(self, line, at, piece):
         return _flip_first(piece) if line.startswith(b"HASHES") and at == 0 else piece
 
 
-class WrongChunkNumber(NewIdentity):
+class WrongChunkNumber(Tamper):
     """Answers with the right bytes under the number of another chunk."""
 
     def line(self, line):
@@ -182,7 +171,7 @@ class WrongChunkNumber(NewIdentity):
         return super().line(line)
 
 
-class WrongLength(NewIdentity):
+class WrongLength(Tamper):
     """Says that a chunk has one byte more than it may have."""
 
     def line(self, line):
@@ -192,7 +181,7 @@ class WrongLength(NewIdentity):
         return super().line(line)
 
 
-class BoundlessHaveSet(NewIdentity):
+class BoundlessHaveSet(Tamper):
     """Says that it has chunks beyond the last one."""
 
     def line(self, line):

@@ -1,6 +1,9 @@
 #include "daemon/engine/peer_book.h"
 
+#include <map>
+
 #include "absl/strings/str_cat.h"
+#include "core/base/limits.h"
 #include "gtest/gtest.h"
 
 namespace p2p::engine {
@@ -9,8 +12,40 @@ namespace {
 const absl::Time kStart = absl::UnixEpoch() + absl::Hours(1);
 constexpr int kMany = 1'000;
 
+OwnPlace MakeOwnPlace() {
+  OwnPlace own;
+  own.listen = *net::ParseEndpoint("192.168.0.2:9001");
+  own.is_this_host = [](const net::Endpoint& endpoint) {
+    return net::FormatHost(endpoint) == "192.168.0.2" ||
+           net::ScopeOf(endpoint) == net::AddressScope::kLoopback;
+  };
+  return own;
+}
+const OwnPlace kOwn = MakeOwnPlace();
+
+Teller PeerAt(absl::string_view host) {
+  return Teller::Peer(*net::ParseEndpoint(absl::StrCat(host, ":1")));
+}
+Teller TrackerAt(absl::string_view host) {
+  return {Teller::Kind::kOwnTracker, absl::StrCat("tracker ", host),
+          *net::ParseEndpoint(absl::StrCat(host, ":1"))};
+}
+
+// As the user names it, but for what counts what others tell.
+class Book : public PeerBook {
+ public:
+  Book() : PeerBook(1, &kOwn) {}
+  bool Add(const std::string& address, const Teller& teller = TrackerAt("192.0.2.200")) {
+    return PeerBook::Add(address, teller, kStart);
+  }
+  bool AddKept(const std::string& address) { return Add(address, Teller::User()); }
+};
+
+// One of a host each.
+std::string Address(int n) { return absl::StrCat("198.51.", n / 250, ".", n % 250 + 1, ":9001"); }
+
 TEST(PeerBook, C12_TakesNoAddressThatIsNoPlaceToConnectTo) {
-  PeerBook book(1);
+  Book book;
   for (const char* bad : {"", "example.org:9001", "192.0.2.1:0", "192.0.2.1", "0.0.0.0:9001",
                           "224.0.0.1:9001", "169.254.1.1:9001", "[fe80::1]:9001", "1.2.3.4:80@x"}) {
     book.Add(bad);
@@ -23,13 +58,109 @@ TEST(PeerBook, C12_TakesNoAddressThatIsNoPlaceToConnectTo) {
 }
 
 TEST(PeerBook, C12_HoldsABoundedNumberOfAddresses) {
-  PeerBook book(1);
-  for (int i = 1; i <= 5'000; ++i) book.Add(absl::StrCat("192.0.2.1:", i));
+  Book book;
+  for (int i = 1; i <= 5'000; ++i) {
+    book.Add(Address(i), TrackerAt(absl::StrCat("192.0.2.", i % 20 + 1)));
+  }
   EXPECT_EQ(book.all().size(), 1'000u);
 }
 
+TEST(PeerBook, V11_HoldsFewAddressesOfOneHostAndOfOneTeller) {
+  Book book;
+  for (int i = 1; i <= 1'000; ++i) {
+    book.Add(absl::StrCat("192.0.2.1:", 1'024 + i), PeerAt("203.0.113.1"));
+  }
+  EXPECT_EQ(book.all().size(), 32u);
+  for (int i = 1; i <= 1'000; ++i) {
+    // However many hosts of its network tell it.
+    book.Add(Address(i), PeerAt(absl::StrCat("203.0.113.", i % 250 + 1)));
+  }
+  EXPECT_EQ(book.all().size(), 200u);
+}
+
+TEST(PeerBook, V11_WhoFloodsGivesWayToWhatOthersTell) {
+  Book book;
+  // One host's places, and all there are.
+  for (int i = 1; i <= 32; ++i) {
+    book.Add(absl::StrCat("192.0.2.1:", 1'024 + i), PeerAt("203.0.113.1"));
+  }
+  EXPECT_TRUE(book.Add("192.0.2.1:9001", TrackerAt("192.0.2.200")));
+  for (int network = 1; network <= 10; ++network) {
+    for (int i = 1; i <= 200; ++i) {
+      book.Add(Address(200 * network + i), PeerAt(absl::StrCat("203.0.", network, ".1")));
+    }
+  }
+  EXPECT_EQ(book.all().size(), 1'000u);
+  EXPECT_TRUE(book.Add("192.0.2.7:9001", TrackerAt("192.0.2.200")));
+  EXPECT_TRUE(book.Add("192.0.2.8:9001", PeerAt("192.0.2.9")));
+  EXPECT_EQ(book.all().size(), 1'000u);
+  // Those that are connected or that the user named stay.
+  EXPECT_TRUE(book.AddKept("192.0.2.9:9001"));
+  EXPECT_NE(book.Find("192.0.2.1:9001"), nullptr);
+}
+
+TEST(PeerBook, V11_JudgesAnAddressByWhoToldIt) {
+  struct Case {
+    const char* address;
+    Teller teller;
+    bool taken;
+  };
+  const Teller far = PeerAt("203.0.113.9"), near = PeerAt("192.168.0.9"),
+               here = PeerAt("127.0.0.5"), this_host = PeerAt("192.168.0.2"),
+               tracker = TrackerAt("203.0.113.9");
+  const Teller link_tracker = {Teller::Kind::kLinkTracker, "tracker", far.at};
+  const Case cases[] = {
+      {"127.0.0.1:9002", far, false},
+      {"127.0.0.1:9002", tracker, false},
+      {"127.0.0.1:9002", this_host, false},
+      {"127.0.0.1:9002", here, true},
+      {"127.0.0.1:9002", Teller::User(), true},
+      {"192.168.0.2:6379", far, false},
+      {"192.168.0.2:6379", near, false},
+      {"192.168.0.2:6379", tracker, false},
+      {"192.168.0.2:6379", this_host, true},
+      {"192.168.0.2:6379", here, true},
+      {"192.168.0.2:6379", Teller::User(), true},
+      {"192.168.0.2:9001", here, false},
+      {"192.168.0.2:9001", Teller::User(), false},
+      {"192.168.0.7:9001", far, false},
+      {"192.168.0.7:9001", link_tracker, false},
+      {"192.168.0.7:9001", near, true},
+      {"192.168.0.7:9001", tracker, true},
+      {"192.0.2.1:25", far, false},
+      {"192.0.2.1:25", here, false},
+      {"192.0.2.1:1023", link_tracker, false},
+      {"192.0.2.1:1024", link_tracker, true},
+      {"192.0.2.1:25", tracker, true},
+      {"192.0.2.1:25", Teller::User(), true},
+      {"224.0.0.1:9001", Teller::User(), false},
+      {"192.0.2.1:9001", {Teller::Kind::kPeer, "?", absl::nullopt}, true},
+      {"10.0.0.1:9001", {Teller::Kind::kPeer, "?", absl::nullopt}, false},
+  };
+  for (const Case& c : cases) {
+    Book book;
+    EXPECT_EQ(book.Add(c.address, c.teller), c.taken) << c.address << " by " << c.teller.name;
+    EXPECT_EQ(book.refused().size(), c.taken ? 0u : 1u);
+  }
+}
+
+TEST(PeerBook, V11_ShowsWhatItRefusedAndWhyAndNotEndlessly) {
+  Book book;
+  book.Add("127.0.0.1:22", PeerAt("192.0.2.1"));
+  book.Add("127.0.0.1:22", PeerAt("192.0.2.1"));
+  ASSERT_EQ(book.refused().size(), 1u);
+  EXPECT_EQ(book.refused()[0].address, "127.0.0.1:22");
+  EXPECT_NE(book.refused()[0].reason.find("below 1024"), std::string::npos);
+  book.AddKept("127.0.0.1:22");
+  EXPECT_TRUE(book.refused().empty()) << "the user may";
+  for (int i = 1'024; i < 9'000; ++i) {
+    book.Add(absl::StrCat("127.0.0.1:", i), PeerAt("192.0.2.1"));
+  }
+  EXPECT_EQ(book.refused().size(), limits::kMaxRefusedAddresses);
+}
+
 TEST(PeerBook, WaitsLongerAfterEachFailureAndNotAfterUse) {
-  PeerBook book(1);
+  Book book;
   book.Add("192.0.2.1:9001");
   PeerBook::Candidate* candidate = book.Due(kStart, 1, kMany).at(0);
   absl::Duration former;
@@ -51,7 +182,7 @@ TEST(PeerBook, WaitsLongerAfterEachFailureAndNotAfterUse) {
 }
 
 TEST(PeerBook, GivesNoCandidateThatHasItsConnectionsOrIsUseless) {
-  PeerBook book(1);
+  Book book;
   book.Add("192.0.2.1:1");
   book.Add("192.0.2.1:2");
   book.Find("192.0.2.1:1")->links = 1;
@@ -63,12 +194,12 @@ TEST(PeerBook, GivesNoCandidateThatHasItsConnectionsOrIsUseless) {
 }
 
 TEST(PeerBook, GivesThoseThatTheUserNamedFirst) {
-  PeerBook book(1);
-  for (int i = 1; i <= 50; ++i) book.Add(absl::StrCat("192.0.2.1:", i));
-  book.Add("192.0.2.9:1", /*keep=*/true);
-  book.Add("192.0.2.1:7", /*keep=*/true);
+  Book book;
+  for (int i = 1; i <= 20; ++i) book.Add(Address(i));
+  book.AddKept("192.0.2.9:1");
+  book.AddKept(Address(7));
   const auto due = book.Due(kStart, 1, kMany);
-  ASSERT_EQ(due.size(), 51u);
+  ASSERT_EQ(due.size(), 21u);
   EXPECT_TRUE(due[0]->kept && due[1]->kept);
 }
 
@@ -85,10 +216,10 @@ class ForgettingPeerBook : public ::testing::Test {
     }
   }
   void AddOthers(int count) {
-    for (int i = 1; i <= count; ++i) book_.Add(absl::StrCat("198.51.100.1:", i));
+    for (int i = 1; i <= count; ++i) book_.Add(Address(i));
   }
 
-  PeerBook book_{1};
+  Book book_;
 };
 
 TEST_F(ForgettingPeerBook, ForgetsAnAddressWhereNobodyAnswersAndThatNobodyNamesAgain) {
@@ -110,43 +241,56 @@ TEST_F(ForgettingPeerBook, GoesOnTryingWhereItKnowsFewAndWhatTheUserNamed) {
   DialInVain("192.0.2.1:1", 50);
   EXPECT_NE(book_.Find("192.0.2.1:1"), nullptr);
   AddOthers(100);
-  book_.Add("192.0.2.1:2", /*keep=*/true);
+  book_.AddKept("192.0.2.1:2");
   DialInVain("192.0.2.1:2", 50);
   EXPECT_NE(book_.Find("192.0.2.1:2"), nullptr);
 }
 
+TEST_F(ForgettingPeerBook, V11_BringsBackAtOnceWhatTrackersNameAndNotWhatPeersTell) {
+  AddOthers(100);
+  for (const Teller& teller : {PeerAt("203.0.113.1"), TrackerAt("192.0.2.200")}) {
+    book_.Add("192.0.2.1:2000", PeerAt("203.0.113.1"));
+    DialInVain("192.0.2.1:2000", 4);
+    book_.Add("192.0.2.1:2000", PeerAt("203.0.113.1"));
+    DialInVain("192.0.2.1:2000", 1);
+    EXPECT_EQ(book_.Find("192.0.2.1:2000"), nullptr) << "though it was told again";
+    EXPECT_EQ(book_.Add("192.0.2.1:2000", teller), teller.kind != Teller::Kind::kPeer);
+    book_.ForgetWaits();
+  }
+}
+
 TEST_F(ForgettingPeerBook, DoesNotForgetWhomItBannedOrItself) {
   AddOthers(100);
-  book_.Find("198.51.100.1:1")->banned = true;
-  book_.Find("198.51.100.1:2")->self = true;
-  DialInVain("198.51.100.1:1", 9);
-  DialInVain("198.51.100.1:2", 9);
-  EXPECT_TRUE(book_.Find("198.51.100.1:1")->banned);
-  EXPECT_TRUE(book_.Find("198.51.100.1:2")->self);
+  book_.Find(Address(1))->banned = true;
+  book_.Find(Address(2))->self = true;
+  DialInVain(Address(1), 9);
+  DialInVain(Address(2), 9);
+  EXPECT_TRUE(book_.Find(Address(1))->banned);
+  EXPECT_TRUE(book_.Find(Address(2))->self);
 }
 
 TEST_F(ForgettingPeerBook, KnowsThatAPeerAnswersThatIsOfNoUse) {
   AddOthers(100);
-  PeerBook::Candidate* candidate = book_.Find("198.51.100.1:1");
+  PeerBook::Candidate* candidate = book_.Find(Address(1));
   for (int i = 0; i < 50; ++i) {
     ++candidate->links;
     ++candidate->dialled;
     book_.OnLinkGone(candidate, kStart, PeerBook::End::kUseless, "it refused");
   }
-  EXPECT_FALSE(book_.Find("198.51.100.1:1")->unreachable);
+  EXPECT_FALSE(book_.Find(Address(1))->unreachable);
 }
 
 class BoundedPeerBook : public ::testing::Test {
  protected:
   BoundedPeerBook() {
-    for (int i = 1; i <= 40; ++i) book_.Add(absl::StrCat("192.0.2.1:", i));
+    for (int i = 1; i <= 40; ++i) book_.Add(Address(i));
   }
   void Dial(PeerBook::Candidate* candidate) {
     ++candidate->links;
     ++candidate->dialled;
   }
 
-  PeerBook book_{1};
+  Book book_;
 };
 
 TEST_F(BoundedPeerBook, GivesOnlySoManyPeersToConnectTo) {
@@ -157,6 +301,34 @@ TEST_F(BoundedPeerBook, GivesOnlySoManyPeersToConnectTo) {
   EXPECT_EQ(book_.Due(kStart, 1, 20).size(), 5u);
 }
 
+TEST_F(BoundedPeerBook, V01_DialsSomeHoweverManyHaveDialledHere) {
+  for (int i = 1; i <= 30; ++i) book_.Find(Address(i))->links = 1;
+  for (PeerBook::Candidate* candidate : book_.Due(kStart, 1, 24)) Dial(candidate);
+  EXPECT_EQ(book_.connected_peers(), 30 + limits::kLeastDialledPeers);
+  EXPECT_TRUE(book_.Due(kStart, 1, 24).empty());
+}
+
+TEST_F(BoundedPeerBook, V01_GivesEachNetworkItsShareWhileOthersWait) {
+  // 40 of one network wait already.
+  for (int i = 1; i <= 8; ++i) book_.Add(absl::StrCat("203.0.", i, ".1:9001"));
+  std::map<uint64_t, int> of_network;
+  for (PeerBook::Candidate* candidate : book_.Due(kStart, 1, 16)) {
+    ++of_network[candidate->origin.network];
+  }
+  EXPECT_EQ(of_network.size(), 9u);
+  EXPECT_EQ(of_network[book_.Find(Address(1))->origin.network], 8) << "what others leave";
+}
+
+TEST_F(BoundedPeerBook, V01_ANetworkWithFewerIsDialledThoughAllPlacesAreTaken) {
+  for (PeerBook::Candidate* candidate : book_.Due(kStart, 1, 24)) Dial(candidate);
+  EXPECT_TRUE(book_.Due(kStart, 1, 24).empty());
+  EXPECT_EQ(book_.NextDue(1, 24), absl::InfiniteFuture());
+  book_.Add("203.0.113.1:9001");
+  EXPECT_LE(book_.NextDue(1, 24), kStart);
+  EXPECT_EQ(book_.Due(kStart, 1, 24),
+            std::vector<PeerBook::Candidate*>{book_.Find("203.0.113.1:9001")});
+}
+
 TEST_F(BoundedPeerBook, GivesThoseThatAreDialledMoreConnectionsWhereSeveralAreWanted) {
   PeerBook::Candidate* candidate = book_.Due(kStart, 1, 1).at(0);
   Dial(candidate);
@@ -165,7 +337,7 @@ TEST_F(BoundedPeerBook, GivesThoseThatAreDialledMoreConnectionsWhereSeveralAreWa
 }
 
 TEST_F(BoundedPeerBook, DialsNobodyWhoIsConnectedByHisOwnDoingAndCountsHim) {
-  PeerBook::Candidate* candidate = book_.Find("192.0.2.1:7");
+  PeerBook::Candidate* candidate = book_.Find(Address(7));
   ++candidate->links;
   EXPECT_EQ(book_.Due(kStart, 1, kMany).size(), 39u);
   EXPECT_EQ(book_.connected_peers(), 1);
@@ -175,7 +347,7 @@ TEST_F(BoundedPeerBook, DialsNobodyWhoIsConnectedByHisOwnDoingAndCountsHim) {
 }
 
 TEST_F(BoundedPeerBook, WaitsLongForAPeerThatIsBusyAndDoesNotTakeItForDead) {
-  PeerBook::Candidate* candidate = book_.Find("192.0.2.1:7");
+  PeerBook::Candidate* candidate = book_.Find(Address(7));
   absl::Duration former;
   for (int i = 0; i < 4; ++i) {
     Dial(candidate);
@@ -188,14 +360,14 @@ TEST_F(BoundedPeerBook, WaitsLongForAPeerThatIsBusyAndDoesNotTakeItForDead) {
 }
 
 TEST_F(BoundedPeerBook, HoldsASurplusConnectionAgainstNobodyWhileThereIsAnother) {
-  PeerBook::Candidate* candidate = book_.Find("192.0.2.1:7");
+  PeerBook::Candidate* candidate = book_.Find(Address(7));
   ++candidate->links;
   Dial(candidate);
   book_.OnLinkGone(candidate, kStart, PeerBook::End::kSurplus, "surplus");
   EXPECT_EQ(candidate->problem, "");
   EXPECT_EQ(candidate->links, 1);
   // Of a second address of the same peer there is no other: it is not dialled again and again.
-  PeerBook::Candidate* second = book_.Find("192.0.2.1:8");
+  PeerBook::Candidate* second = book_.Find(Address(8));
   Dial(second);
   book_.OnLinkGone(second, kStart, PeerBook::End::kSurplus, "surplus");
   EXPECT_GT(second->next_try, kStart);

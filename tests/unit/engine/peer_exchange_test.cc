@@ -1,5 +1,6 @@
 #include "daemon/engine/peer_exchange.h"
 
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -19,28 +20,33 @@ PeerId Id(int n) {
   return id;
 }
 
-Contact Peer(int n) { return {Id(n), absl::StrCat("192.0.2.1:", n)}; }
+Contact Peer(int n, absl::string_view host = "192.0.2.1") {
+  const std::string address = absl::StrCat(host, ":", n);
+  return {Id(n), address, Origin::Of(*net::ParseEndpoint(address))};
+}
+
+const OwnPlace kNowhere;
 
 TEST(PeerExchange, TellsWhomItIsConnectedWithButNotTheAsker) {
   PeerExchange exchange;
   EXPECT_EQ(exchange.Answer({Peer(1), Peer(2)}, Peer(1), nullptr, kStart), Strings{"192.0.2.1:2"});
   // By another address, or under another id: it is the asker all the same.
-  EXPECT_EQ(exchange.Answer({{Id(1), "[2001:db8::1]:9"}, {Id(7), "192.0.2.1:1"}, Peer(2)}, Peer(1),
-                            nullptr, kStart),
+  EXPECT_EQ(exchange.Answer({{Id(1), "[2001:db8::1]:9", {}}, {Id(7), "192.0.2.1:1", {}}, Peer(2)},
+                            Peer(1), nullptr, kStart),
             Strings{"192.0.2.1:2"});
   EXPECT_TRUE(exchange.Answer({}, Peer(1), nullptr, kStart).empty());
 }
 
 TEST(PeerExchange, TellsNoAddressTwiceAndNothingOfWhoTakesNoConnections) {
   PeerExchange exchange;
-  EXPECT_EQ(exchange.Answer({Peer(2), Peer(2), {Id(3), ""}}, Peer(1), nullptr, kStart),
+  EXPECT_EQ(exchange.Answer({Peer(2), Peer(2), {Id(3), "", {}}}, Peer(1), nullptr, kStart),
             Strings{"192.0.2.1:2"});
 }
 
 TEST(PeerExchange, LeavesOutWhatIsKnownToBeDeadOrBanned) {
   PeerExchange exchange;
-  PeerBook book(1);
-  for (int n = 2; n <= 5; ++n) book.Add(Peer(n).address);
+  PeerBook book(1, &kNowhere);
+  for (int n = 2; n <= 5; ++n) book.Add(Peer(n).address, Teller::User(), kStart);
   book.Find("192.0.2.1:2")->unreachable = true;
   book.Find("192.0.2.1:3")->banned = true;
   book.Find("192.0.2.1:4")->self = true;
@@ -60,6 +66,18 @@ TEST(PeerExchange, TellsARandomSampleOf64) {
     seen.insert(answer.begin(), answer.end());
   }
   EXPECT_EQ(seen.size(), 300u);
+}
+
+TEST(PeerExchange, V01_TellsOfAHostWithManyAddressesNoMoreThanOfOthers) {
+  PeerExchange exchange;
+  std::vector<Contact> connected;
+  for (int n = 2; n < 202; ++n) connected.push_back(Peer(n, "198.51.100.66"));
+  for (int n = 2; n < 34; ++n) connected.push_back(Peer(n, absl::StrCat("203.0.113.", n)));
+  const Strings answer = exchange.Answer(connected, Peer(1), nullptr, kStart);
+  ASSERT_EQ(answer.size(), 64u);
+  EXPECT_EQ(std::count_if(answer.begin(), answer.end(),
+                          [](const std::string& a) { return a.find("203.0.113.") == 0; }),
+            32);
 }
 
 TEST(PeerExchange, TellsForAnHourWhomACompleteDownloadLetGo) {
