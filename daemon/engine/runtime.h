@@ -41,8 +41,9 @@ struct Runtime {
 
   KnownSpeakers extension_peers;
 
-  net::EventLoop engine_loop{"p2pd-engine"};
   std::vector<std::unique_ptr<net::EventLoop>> io_loops;
+  // Destroyed before these: what was posted to it and never ran may hold their sockets.
+  net::EventLoop engine_loop{"p2pd-engine"};
   std::shared_ptr<ChunkPool> pool;
   store::FileSystem* files = nullptr;
   std::unique_ptr<store::Catalog> catalog;            // only on catalog_worker

@@ -72,7 +72,9 @@ class HangingDiskTest(P2pTest):
         self.wait_until_calls_hang()
         self.check_a_clean_stop(transfer, done)
         _, err = client.communicate(timeout=60)
-        self.assertEqual(client.returncode, 69, err)
+        # By whether the connection outlived the answer.
+        self.assertIn(client.returncode, (1, 69), err)
+        self.assertRegex(err, "the daemon (is stopping|has gone)")
 
     def test_V16_a_stop_gets_through_to_a_start_that_waits_for_its_state_directory(self):
         self.d.stop()

@@ -173,7 +173,7 @@ TEST(ChunkPool, E16_OneBufferWakesOneWaiterFirstComeFirst) {
   EXPECT_EQ(woken, "a");
   second = ChunkBuffer();
   EXPECT_EQ(woken, "ab");
-  theirs.clear();
+  std::exchange(theirs, {}).clear();
   EXPECT_EQ(woken, "abcd");
 }
 
