@@ -52,7 +52,7 @@ class HangingDiskTest(P2pTest):
 
     def check_a_clean_stop(self, transfer, done):
         self.d.send(signal.SIGTERM)
-        _, code = self.d.wait()
+        code = self.d.wait()
         self.assertEqual(code, 0, self.d.log())
         self.assertEqual(self.tracker_.lookup("y.bin"), [])
         self.faults.disarm()

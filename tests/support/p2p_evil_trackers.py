@@ -69,7 +69,7 @@ class AddressTeller(Server):
             for line in lines:
                 words = line.decode().split()
                 if words[0] in ("ANNOUNCE", "JOIN"):
-                    lines.read(int(words[-1][1:]))  # the name
+                    words.append(lines.read(int(words[-1][1:])).decode())  # the name
                 connection.sendall(self._answer(words).encode() + b"\n")
 
     def _answer(self, words):

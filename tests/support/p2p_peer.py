@@ -38,6 +38,10 @@ class Guest:
         listed = self.payload(int(self.line().removeprefix("PEERS +")))
         return listed.decode().split()
 
+    def tell_peers(self, *addresses):
+        listed = " ".join(addresses)
+        self._socket.sendall(f"PEERS +{len(listed)}\n{listed}".encode())
+
     def close(self):
         self._lines.close()
         self._socket.close()
@@ -192,7 +196,7 @@ class Calling:
     def call(self, address, content_id, peer_id, source="127.0.0.1", port=0):
         connection = dial(address, source, timeout=None)
         self._watch(connection)
-        self.say(connection, f"HELLO 2 id={peer_id} port={port} leaves", f"OPEN {content_id}")
+        self.say(connection, f"HELLO 3 id={peer_id} port={port} leaves", f"OPEN {content_id}")
         threading.Thread(target=self._run, args=(connection,), daemon=True).start()
 
     def on_hello(self, connection, *_):
