@@ -86,9 +86,7 @@ RedisStore::RedisStore(StoreOptions options, Registry* registry)
 
 RedisStore::~RedisStore() { Stop(); }
 
-bool RedisStore::WaitUntilSettled(absl::Duration at_most) {
-  return settled_.WaitFor(at_most);
-}
+bool RedisStore::WaitUntilSettled(absl::Duration at_most) { return settled_.WaitFor(at_most); }
 
 bool RedisStore::connected() const {
   absl::MutexLock lock(&mutex_);

@@ -190,7 +190,8 @@ inline constexpr int kMostPeers = 32;
 // not choose whom it knows.
 inline constexpr int kLeastDialledPeers = 8;
 // Addresses at which a download may find peers. Beyond it one that nothing is known of goes, of
-// whoever has told most; where nobody has told more than the newcomer's teller, that one is refused.
+// whoever has told most; where nobody has told more than the newcomer's teller, that one is
+// refused.
 inline constexpr size_t kMaxKnownPeers = 1'000;
 // Of these, addresses of one host, and those that one network (or one tracker) has told. Beyond
 // them likewise. What the user names is not counted.

@@ -26,7 +26,7 @@ struct SweepWork {
   // Where the chunks are. A rotational one has a single reader at a time, of all sweeps together:
   // a second one would make its head go to and fro.
   Disk disk;
-  DiskId disk_id = DiskId::kUnknown;  // as WorkerPool has it
+  DiskId disk_id = DiskId::kUnknown;       // as WorkerPool has it
   std::shared_ptr<WorkProgress> progress;  // gets the bytes of each chunk that was visited
   // Visits some chunks in order; `buffer` has room for one. An error ends the sweep. Calls
   // `visited` after each.

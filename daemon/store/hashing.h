@@ -39,9 +39,9 @@ void VerifyChunks(std::shared_ptr<FileChunkManager> store, WorkerPool* pool,
                   std::shared_ptr<const content::ChunkHashes> hashes, ChunkSet which,
                   std::shared_ptr<WorkProgress> progress, std::function<void(VerifiedChunks)> done);
 
-// Copies the chunks of a whole content into an unfinished download of the same one. What is there is
-// kept in the ledger of `to`; what cannot be read, or is not what it was, is left out. `done` runs on
-// a worker.
+// Copies the chunks of a whole content into an unfinished download of the same one. What is there
+// is kept in the ledger of `to`; what cannot be read, or is not what it was, is left out. `done`
+// runs on a worker.
 void CopyChunks(WorkerPool* pool, std::shared_ptr<FileChunkManager> from,
                 std::shared_ptr<FileChunkManager> to,
                 std::shared_ptr<const content::Manifest> manifest,

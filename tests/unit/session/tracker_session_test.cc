@@ -441,9 +441,9 @@ TEST_F(TrackerSessionTest, C12_EndsOverAnAnswerWithoutEnd) {
 TEST_F(TrackerSessionTest, C12_PassesOnWhatIsAnAddressAndNotItsOwn) {
   BeginExtension();
   session_->FindPeers(1, kId, now_);
-  Hear(
-      Found("5 7 192.0.2.1:9001 192.0.2.1:9002 127.0.0.1:22 evil.example:80 192.0.2.7:0 10.0.0.1:9;id=ab "
-            "10.0.0.2:9"));
+  Hear(Found(
+      "5 7 192.0.2.1:9001 192.0.2.1:9002 127.0.0.1:22 evil.example:80 192.0.2.7:0 10.0.0.1:9;id=ab "
+      "10.0.0.2:9"));
   EXPECT_THAT(Next<PeersFound>().peers,
               ElementsAre("192.0.2.1:9002", "127.0.0.1:22", "10.0.0.1:9", "10.0.0.2:9"));
 }
