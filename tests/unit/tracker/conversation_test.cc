@@ -253,6 +253,7 @@ class SlowReaderTest : public ConversationTest {
     std::string lookups;
     for (int i = 0; i < 5'000; ++i) lookups += "LOOKUP f\n";
     options_.max_backlog_bytes = 100'000;
+    options_.steps_per_turn = 1'000'000;  // it is not about these
     Restart();
     conversation_->OnBytes(lookups, now_);
     unsent_ = conversation_->TakeOutput().size();

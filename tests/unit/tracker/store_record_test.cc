@@ -171,7 +171,7 @@ TEST(StoreRecord, WhatIsLongPastNeitherRenewsNorRemoves) {
     std::string line;
     AppendRenewed(kPeer, kNow - ago, kClock, &line);
     ASSERT_TRUE(Apply(line.substr(0, line.size() - 1), &registry));
-    EXPECT_EQ(registry.CountOf(kPeer, kNow + limits::kRegistrationTtl), 0u);
+    EXPECT_FALSE(registry.Get({"f", Id(), kPeer}, kNow + limits::kRegistrationTtl).has_value());
     line.clear();
     AppendUnregistered(kPeer, kNow - ago, kClock, &line);
     ASSERT_TRUE(Apply(line.substr(0, line.size() - 1), &registry));
