@@ -19,6 +19,11 @@ inline constexpr uint32_t kLeavesPerChunk = kChunkBytes / kLeafBytes;
 inline constexpr uint64_t kMaxFileBytes = uint64_t{1} << 50;
 // Largest info dictionary taken from a peer: about half a million files. Larger ones are refused.
 inline constexpr size_t kMaxManifestBytes = 64 << 20;
+// Bytes of manifests that come in and are not verified, of all connections, where they are larger
+// than kSmallManifestBytes. Beyond it the connection that brings more closes, and is asked again
+// later.
+inline constexpr size_t kMaxUnverifiedManifestBytes = 2 * kMaxManifestBytes;
+inline constexpr size_t kSmallManifestBytes = 256 << 10;
 // Files of one share; beyond it the share is refused with advice to pack it.
 inline constexpr uint32_t kMaxFiles = 1'000'000;
 // Bytes of all paths of a share together: what a manifest of shared prefixes may grow to in memory.
@@ -56,6 +61,9 @@ inline constexpr uint32_t kMaxManifestPartBytes = 256 << 10;
 inline constexpr uint32_t kMaxHashesPerMessage = 8'192;
 // Payload of one HAVE-BITS message in bytes (524,288 chunks).
 inline constexpr size_t kMaxHaveBitsBytes = 65'536;
+// What a peer says of its chunks before the manifest is known and the disk has room for the
+// content, in memory; more closes the connection.
+inline constexpr size_t kMaxEarlyHaveBytes = 1 << 20;
 // Payload of a message this version does not know; more closes the connection.
 inline constexpr size_t kMaxUnknownPayloadBytes = 1 << 20;
 // Chunks one extension connection may have asked for and not yet been given; more are rejected
@@ -95,6 +103,15 @@ inline constexpr absl::Duration kLinePause = absl::Milliseconds(200);
 // A transfer that moves less than kMinTransferBytes in this time is given up.
 inline constexpr absl::Duration kSlowReaderTimeout = absl::Seconds(30);
 inline constexpr uint64_t kMinTransferBytes = 30 * 1'024;
+// A manifest that was asked for must be here by then, and by as much later as what it states takes:
+// up to kSmallManifestBytes at the least rate of any transfer, what is beyond at
+// kMinManifestRate. Else the connection closes.
+inline constexpr absl::Duration kManifestPatience = absl::Seconds(10);
+inline constexpr uint64_t kMinManifestRate = 32 << 10;  // bytes a second
+// One more peer is asked for the manifest after this, while none brings it at kMinManifestRate and
+// fewer than kMaxQuickManifests are asked; and after kManifestPatience in any case.
+inline constexpr absl::Duration kNextManifestAfter = absl::Seconds(1);
+inline constexpr size_t kMaxQuickManifests = 4;
 inline constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
 // How long a connection that has sent its last byte waits for the other side to end; then it
 // closes.
@@ -176,6 +193,15 @@ inline constexpr uint64_t kMaxLostPerChunk = 4;
 // A peer that tells each leaf of each chunk as it comes needs half of it.
 inline constexpr uint64_t kMaxToldPerChunk = 64;
 inline constexpr uint64_t kMinMaxTold = 4'096;
+
+// All links of one host, or to one address that we dial, may change what they have so often
+// together, counted like the limits above, and at least so often of any content; beyond it they are
+// dropped. It is forgotten evenly in kChangesMemory, whatever links come and go.
+inline constexpr uint64_t kMaxChangesPerChunk = 256;
+inline constexpr uint64_t kMinMaxChanges = 1 << 20;
+inline constexpr absl::Duration kChangesMemory = absl::Minutes(4);
+// Of so many it is looked which may be forgotten.
+inline constexpr size_t kMaxOrigins = 1'024;
 
 // --- Who is connected to whom
 

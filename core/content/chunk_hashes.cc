@@ -33,6 +33,28 @@ bool ChunkHashes::Knows(ChunkIndex chunk) const {
   return !NeedsRuns(file) || runs_.contains(RunOf(file, chunk));
 }
 
+std::vector<std::pair<ChunkIndex, uint32_t>> ChunkHashes::KnownRuns() const {
+  std::vector<std::pair<ChunkIndex, uint32_t>> known;
+  if (manifest_ == nullptr) return known;
+  for (const auto& [first, run] : runs_) {
+    known.emplace_back(first, static_cast<uint32_t>(run.hashes.size()));
+  }
+  for (const LayoutFile& file : manifest_->layout().files()) {
+    if (!NeedsRuns(file) && file.chunk_count > 0) known.emplace_back(file.first_chunk, 1);
+  }
+  std::sort(known.begin(), known.end());
+  size_t last = 0;
+  for (size_t i = 1; i < known.size(); ++i) {
+    if (known[last].first.value() + known[last].second == known[i].first.value()) {
+      known[last].second += known[i].second;
+    } else {
+      known[++last] = known[i];
+    }
+  }
+  known.resize(std::min(known.size(), last + 1));
+  return known;
+}
+
 const Hash256& ChunkHashes::Get(ChunkIndex chunk) const {
   const Layout& layout = manifest_->layout();
   const FileIndex index = layout.Locate(chunk).file;

@@ -119,6 +119,21 @@ ChunkPlace Layout::Locate(ChunkIndex chunk) const {
   return place;
 }
 
+ByteCount Layout::RunBytes(ChunkIndex first, uint32_t count) const {
+  uint64_t bytes = 0;
+  const uint64_t end = uint64_t{first.value()} + count;
+  for (uint64_t chunk = first.value(); chunk < end;) {
+    const LayoutFile& in = file(Locate(ChunkIndex(static_cast<uint32_t>(chunk))).file);
+    const uint64_t file_end = uint64_t{in.first_chunk.value()} + in.chunk_count;
+    const uint64_t stop = std::min(end, file_end);
+    const uint64_t from = (chunk - in.first_chunk.value()) * limits::kChunkBytes;
+    const uint64_t to = (stop - in.first_chunk.value()) * limits::kChunkBytes;
+    bytes += std::min(to, in.length.value()) - from;
+    chunk = stop;
+  }
+  return ByteCount(bytes);
+}
+
 uint32_t Layout::PartLength(const ChunkPart& part) const {
   const uint32_t length = ChunkLength(part.chunk);
   if (part.whole()) return length;

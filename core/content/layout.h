@@ -54,6 +54,9 @@ class Layout {
   // `chunk` must be below chunk_count().
   ChunkPlace Locate(ChunkIndex chunk) const;
   uint32_t ChunkLength(ChunkIndex chunk) const { return Locate(chunk).length; }
+  // Of `count` chunks from `first` on, all of which are there. Costs time for each file that they
+  // belong to, not for each chunk.
+  ByteCount RunBytes(ChunkIndex first, uint32_t count) const;
   // Bytes of the part; it begins at its first leaf. 0 for leaves beyond the chunk's end.
   uint32_t PartLength(const ChunkPart& part) const;
   // The file with that path, if there is one.

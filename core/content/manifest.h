@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -56,6 +57,9 @@ class ChunkHashes {
   bool Knows(ChunkIndex chunk) const;
   // `chunk` must be known.
   const Hash256& Get(ChunkIndex chunk) const;
+  // The chunks that are known, as runs in order, where all of a file's are known or some of its
+  // runs: costs time for each file and each run that was proven, not for each chunk.
+  std::vector<std::pair<ChunkIndex, uint32_t>> KnownRuns() const;
   // All known: the share can be downloaded to the end.
   bool Complete() const { return unknown_ == 0; }
 

@@ -127,9 +127,7 @@ absl::StatusOr<TransferContent> CatalogTables::LoadContent(TransferId id) {
   if (row) {
     const std::string bytes = load_have_.Bytes(0);
     if (load_have_.Integer(1) == RowChecksum(id, {bytes})) {
-      ChunkSet chunks(static_cast<uint32_t>(bytes.size() * 8));
-      chunks.AddBytes(ChunkIndex(0), bytes);
-      content.have = DurableChunks(std::move(chunks));
+      content.have = DurableChunks(ChunkSet::Decode(ChunkSet::SizeIn(bytes), bytes));
     } else {
       content.damaged = true;
     }
@@ -221,7 +219,7 @@ absl::Status CatalogTables::Save(const TransferRecord& record, const TransferCon
       P2P_RETURN_IF_ERROR(SaveIdentities(record.id, content.identities));
     if (record.finished || !content.have.empty()) P2P_RETURN_IF_ERROR(ForgetPartFiles(record.id));
     if (content.have.empty()) return absl::OkStatus();
-    return SaveBlob(&save_have_, record.id, content.have.chunks().ToBytes());
+    return SaveBlob(&save_have_, record.id, content.have.chunks().Encode());
   });
 }
 
@@ -243,7 +241,7 @@ absl::Status CatalogTables::SaveIdentities(TransferId id,
 
 absl::Status CatalogTables::SaveHave(TransferId id, const DurableChunks& have) {
   return Atomically([&]() -> absl::Status {
-    P2P_RETURN_IF_ERROR(SaveBlob(&save_have_, id, have.chunks().ToBytes()));
+    P2P_RETURN_IF_ERROR(SaveBlob(&save_have_, id, have.chunks().Encode()));
     for (const auto& [file, identity] : have.files()) {
       const std::string bytes = EncodeIdentities({identity});
       P2P_RETURN_IF_ERROR(save_part_file_.Start()

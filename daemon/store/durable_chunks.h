@@ -31,8 +31,10 @@ class DurableChunks {
   uint64_t Bytes(const content::Layout& layout) const {
     if (bytes_.has_value()) return *bytes_;
     bytes_ = 0;
-    for (uint32_t i = chunks_.NextMember(0); i < chunks_.size(); i = chunks_.NextMember(i + 1)) {
-      *bytes_ += layout.ChunkLength(ChunkIndex(i));
+    for (uint32_t at = chunks_.NextMember(0); at < chunks_.size();) {
+      const uint32_t gap = chunks_.NextGap(at);
+      *bytes_ += layout.RunBytes(ChunkIndex(at), gap - at).value();
+      at = chunks_.NextMember(gap);
     }
     return *bytes_;
   }
@@ -44,7 +46,11 @@ class DurableChunks {
   // For so many chunks: the catalog does not know how many there are.
   void Fit(uint32_t chunk_count) {
     ChunkSet fitting(chunk_count);
-    fitting.AddBytes(ChunkIndex(0), chunks_.ToBytes());
+    for (uint32_t at = chunks_.NextMember(0); at < chunks_.size();) {
+      const uint32_t gap = chunks_.NextGap(at);
+      fitting.AddRun(ChunkIndex(at), gap - at);
+      at = chunks_.NextMember(gap);
+    }
     chunks_ = std::move(fitting);
     bytes_.reset();
   }

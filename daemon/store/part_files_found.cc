@@ -1,4 +1,5 @@
 // What an earlier run left of a download: whether it is what was claimed.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -81,7 +82,7 @@ absl::StatusOr<bool> PartFiles::LookAgain(FileIndex file, DirectoryCursor* curso
     return true;
   }
   ChunkSet gone(layout_->chunk_count());
-  for (uint32_t i = 0; i < wanted.chunk_count; ++i) gone.Add(wanted.first_chunk + ChunkIndex(i));
+  gone.AddRun(wanted.first_chunk, wanted.chunk_count);
   claim->have.Remove(gone);
   ledger_->Drop(gone);
   return !info.ok();
@@ -90,9 +91,12 @@ absl::StatusOr<bool> PartFiles::LookAgain(FileIndex file, DirectoryCursor* curso
 void PartFiles::Compare(FileIndex file, const FileIdentity& now, PartClaim* claim) {
   if (IsSame(now, claim->files[file.value()], claim->times_tell)) return;
   const content::LayoutFile& place = layout_->file(file);
-  for (uint32_t i = 0; i < place.chunk_count; ++i) {
-    const ChunkIndex chunk = place.first_chunk + ChunkIndex(i);
-    if (claim->have.chunks().Has(chunk)) claim->doubtful.Add(chunk);
+  const ChunkSet& have = claim->have.chunks();
+  const uint32_t end = place.first_chunk.value() + place.chunk_count;
+  for (uint32_t at = have.NextMember(place.first_chunk.value()); at < end;) {
+    const uint32_t gap = std::min(have.NextGap(at), end);
+    claim->doubtful.AddRun(ChunkIndex(at), gap - at);
+    at = have.NextMember(gap);
   }
   absl::MutexLock lock(&mutex_);
   found_as_[file.value()] = now;
@@ -120,9 +124,7 @@ ChunkSet PartFiles::PossiblyWritten() {
     if (!Exists(FileIndex(i)) || file.chunk_count == 0) continue;
     // What cannot be told is looked at by whoever asks.
     if (file.chunk_count > 1 && AddWrittenChunks(FileIndex(i), &written).ok()) continue;
-    for (uint32_t chunk = 0; chunk < file.chunk_count; ++chunk) {
-      written.Add(file.first_chunk + ChunkIndex(chunk));
-    }
+    written.AddRun(file.first_chunk, file.chunk_count);
   }
   return written;
 }

@@ -122,7 +122,7 @@ uint32_t Swarm::Impl::FindRarest(Link& link) {
   return unit_count();
 }
 
-uint32_t Swarm::Impl::FindInLevel(Link& link, const BlockBitmap& level) {
+uint32_t Swarm::Impl::FindInLevel(Link& link, const SparseBitmap& level) {
   if (level.count() == 0) return unit_count();
   if (link.traits.original) {
     const uint32_t found = Scan(link, level, original_next, unit_count());
@@ -148,7 +148,7 @@ uint32_t Swarm::Impl::FindInLevel(Link& link, const BlockBitmap& level) {
   return found;
 }
 
-uint32_t Swarm::Impl::FindAnywhere(const Link& link, const BlockBitmap& level) {
+uint32_t Swarm::Impl::FindAnywhere(const Link& link, const SparseBitmap& level) {
   uint32_t start = 0;
   for (int i = 0; i < kEvenTries; ++i) {
     start = static_cast<uint32_t>(random() % unit_count());
@@ -159,7 +159,7 @@ uint32_t Swarm::Impl::FindAnywhere(const Link& link, const BlockBitmap& level) {
   return found < unit_count() ? found : Scan(link, level, 0, start);
 }
 
-uint32_t Swarm::Impl::Scan(const Link& link, const BlockBitmap& level, uint32_t from,
+uint32_t Swarm::Impl::Scan(const Link& link, const SparseBitmap& level, uint32_t from,
                            uint32_t end) const {
   uint32_t unit = level.FindCommon(from, link.has.get());
   while (unit < end && !link.MayBeAsked(unit)) {

@@ -7,7 +7,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
-#include "daemon/swarm/block_bitmap.h"
+#include "core/base/sparse_bitmap.h"
 #include "daemon/swarm/request_window.h"
 #include "daemon/swarm/swarm.h"
 
@@ -26,6 +26,12 @@ struct Request {
   bool cancelled = false;
   // Cancelled because another link may be asked, once this one has let go of it.
   bool withdrawn = false;
+};
+
+// How often what the links of one origin have has changed. Forgotten evenly, when a link is added.
+struct Changes {
+  double count = 0;  // in units
+  absl::Time updated = absl::InfinitePast();
 };
 
 class Link {
@@ -75,10 +81,12 @@ class Link {
 
   // Has everything; `has` is then empty.
   bool complete = false;
-  std::unique_ptr<BlockBitmap> has;
+  std::unique_ptr<SparseBitmap> has;
   // Of a link that is not complete: units it has that may be asked for, and that are not here yet.
   uint32_t pickable = 0;
   uint32_t useful = 0;
+  // Of its origin; owned by the swarm, nullptr when it has none.
+  Changes* changes = nullptr;
   // Withdrawals that are still put up with.
   uint64_t losses_left;
   // What it may still tell of what it has.

@@ -5,12 +5,13 @@
 
 namespace p2p::swarm {
 
-void Swarm::Impl::Add(LinkId id, const LinkTraits& traits) {
+void Swarm::Impl::Add(LinkId id, const LinkTraits& traits, absl::Time now) {
   if (Find(id) != nullptr) return;
   links.push_back(std::make_unique<Link>(id, traits, unit_count(), grid.unit_bytes()));
   Link& link = *links.back();
   link_by_id[id] = &link;
   link.proven = proven_peers.contains(traits.peer);
+  link.changes = ChangesOf(traits.origin, now);
   if (banned_peers.contains(traits.peer)) {
     if (traits.accepted) return LeaveAlone(link);
     return Drop(link, "this peer sent wrong bytes before");
@@ -28,6 +29,35 @@ void Swarm::Impl::Remove(LinkId id) {
                            [link](const auto& other) { return other.get() == link; }));
 }
 
+double Swarm::Impl::MaxChanges() const {
+  return std::max(static_cast<double>(limits::kMaxChangesPerChunk) * unit_count(),
+                  static_cast<double>(limits::kMinMaxChanges));
+}
+
+Changes* Swarm::Impl::ChangesOf(uint64_t origin, absl::Time now) {
+  if (origin == 0) return nullptr;
+  const double forgotten_per_second = MaxChanges() / absl::ToDoubleSeconds(limits::kChangesMemory);
+  const auto forget = [&](Changes& changes) {
+    const absl::Duration passed = std::max(now - changes.updated, absl::ZeroDuration());
+    changes.count -=
+        absl::ToDoubleSeconds(std::min(passed, limits::kChangesMemory)) * forgotten_per_second;
+    changes.count = std::max(changes.count, 0.0);
+    changes.updated = std::max(changes.updated, now);
+  };
+  if (!changes_by_origin.contains(origin) && changes_by_origin.size() >= limits::kMaxOrigins) {
+    // Those of links that are there are pointed to.
+    absl::flat_hash_set<const Changes*> used;
+    for (const auto& link : links) used.insert(link->changes);
+    absl::erase_if(changes_by_origin, [&](auto& entry) {
+      forget(entry.second);
+      return entry.second.count == 0 && !used.contains(&entry.second);
+    });
+  }
+  Changes& changes = changes_by_origin[origin];
+  forget(changes);
+  return &changes;
+}
+
 bool Swarm::Impl::MayTell(Link& link, uint32_t units) {
   // What names nothing costs something, too.
   const uint64_t cost = std::max(units, 1u);
@@ -35,19 +65,41 @@ bool Swarm::Impl::MayTell(Link& link, uint32_t units) {
     Drop(link, "tells what it has again and again");
     return false;
   }
+  if (link.changes != nullptr && link.changes->count > MaxChanges()) {
+    Drop(link, "changes what it has again and again");
+    return false;
+  }
   link.tellings_left -= cost;
+  CountChanges(link, 1);
   return true;
 }
 
 void Swarm::Impl::AddHave(Link& link, uint32_t unit) {
   if (link.complete || unit >= unit_count()) return;
-  if (link.has == nullptr) link.has = std::make_unique<BlockBitmap>(unit_count());
+  if (link.has == nullptr) link.has = std::make_unique<SparseBitmap>(unit_count());
   if (!link.has->Add(unit)) return;
+  CountChanges(link, 1);
   rarity.Increment(unit);
   if (rarity.IsWanted(unit)) ++link.pickable;
   if (!IsHere(unit)) ++link.useful;
   if (link.has->count() == unit_count()) return MakeComplete(link);
   SpareComplete(link, unit);
+}
+
+void Swarm::Impl::AddHaveBlock(Link& link, uint32_t block) {
+  const uint32_t first = block * SparseBitmap::kBlockBits;
+  const uint32_t size = link.has->BlockSize(block);
+  link.has->AddRange(first, first + size);
+  CountChanges(link, size);
+  rarity.IncrementBlock(block);
+  link.pickable += rarity.WantedIn(block);
+  link.useful += size - here.bits().CountIn(block);
+  if (link.has->count() == unit_count()) return MakeComplete(link);
+  std::vector<uint32_t> asked_here;
+  for (auto it = asked.lower_bound(first); it != asked.end() && it->first - first < size; ++it) {
+    asked_here.push_back(it->first);
+  }
+  for (const uint32_t unit : asked_here) SpareComplete(link, unit);
 }
 
 void Swarm::Impl::AddHaveRange(Link& link, UnitGrid::Units units) {
@@ -57,7 +109,22 @@ void Swarm::Impl::AddHaveRange(Link& link, UnitGrid::Units units) {
     MakeComplete(link);
     return;
   }
-  for (uint32_t unit = units.first; unit < units.end(); ++unit) AddHave(link, unit);
+  if (link.has == nullptr) link.has = std::make_unique<SparseBitmap>(unit_count());
+  uint32_t unit = link.has->NextGap(units.first);
+  while (unit < units.end()) {
+    const uint32_t block = unit / SparseBitmap::kBlockBits;
+    const uint32_t size = link.has->BlockSize(block);
+    if (unit % SparseBitmap::kBlockBits == 0 && units.end() - unit >= size &&
+        link.has->CountIn(block) == 0) {
+      AddHaveBlock(link, block);
+      unit += size;
+    } else {
+      AddHave(link, unit);
+      ++unit;
+    }
+    if (link.complete) return;
+    unit = link.has->NextGap(unit);
+  }
 }
 
 UnitGrid::Units Swarm::Impl::UnitsOfChunks(ChunkIndex first, uint32_t count) const {
@@ -75,14 +142,29 @@ void Swarm::Impl::RemoveHaveRange(Link& link, UnitGrid::Units units) {
     losses = unit_count();
     MakePartial(link);
   }
-  for (uint32_t unit = link.has->FindCommon(units.first, nullptr); unit < units.end();
-       unit = link.has->FindCommon(unit + 1, nullptr)) {
-    link.has->Remove(unit);
-    rarity.Decrement(unit);
-    if (rarity.IsWanted(unit)) --link.pickable;
-    if (!IsHere(unit)) --link.useful;
-    ++losses;
+  uint32_t unit = link.has->NextMember(units.first);
+  while (unit < units.end()) {
+    const uint32_t block = unit / SparseBitmap::kBlockBits;
+    const uint32_t size = link.has->BlockSize(block);
+    if (unit % SparseBitmap::kBlockBits == 0 && units.end() - unit >= size &&
+        link.has->CountIn(block) == size) {
+      link.has->RemoveRange(unit, unit + size);
+      rarity.DecrementBlock(block);
+      link.pickable -= rarity.WantedIn(block);
+      link.useful -= size - here.bits().CountIn(block);
+      losses += size;
+      unit += size;
+    } else {
+      link.has->Remove(unit);
+      rarity.Decrement(unit);
+      if (rarity.IsWanted(unit)) --link.pickable;
+      if (!IsHere(unit)) --link.useful;
+      ++losses;
+      ++unit;
+    }
+    unit = link.has->NextMember(unit);
   }
+  if (link.changes != nullptr) link.changes->count += static_cast<double>(losses);
   if (losses > link.losses_left) {
     Drop(link, "withdraws what it offered again and again");
     return;
@@ -97,9 +179,9 @@ void Swarm::Impl::MakeComplete(Link& link) {
 
 void Swarm::Impl::MakePartial(Link& link) {
   link.complete = false;
-  link.has = std::make_unique<BlockBitmap>(unit_count());
+  link.has = std::make_unique<SparseBitmap>(unit_count());
   link.has->AddAll();
-  for (uint32_t unit = 0; unit < unit_count(); ++unit) rarity.Increment(unit);
+  for (uint32_t block = 0; block < link.has->block_count(); ++block) rarity.IncrementBlock(block);
   link.pickable = rarity.wanted_count();
   link.useful = unit_count() - here.count();
 }
@@ -109,11 +191,21 @@ void Swarm::Impl::ForgetHave(Link& link) {
   link.pickable = 0;
   link.useful = 0;
   if (link.has == nullptr) return;
-  for (uint32_t unit = link.has->FindCommon(0, nullptr); unit < unit_count();
-       unit = link.has->FindCommon(unit + 1, nullptr)) {
-    rarity.Decrement(unit);
+  const std::unique_ptr<SparseBitmap> had = std::move(link.has);
+  for (uint32_t unit = had->NextMember(0); unit < unit_count();) {
+    const uint32_t block = unit / SparseBitmap::kBlockBits;
+    if (had->CountIn(block) == had->BlockSize(block)) {
+      rarity.DecrementBlock(block);
+      unit += had->BlockSize(block);
+    } else {
+      rarity.Decrement(unit);
+      ++unit;
+    }
+    unit = had->NextMember(unit);
   }
-  link.has = nullptr;
+  const bool any = std::any_of(links.begin(), links.end(),
+                               [](const auto& other) { return other->has != nullptr; });
+  if (!any) rarity.ForgetCounts();
 }
 
 void Swarm::Impl::FreeRequests(Link& link) {

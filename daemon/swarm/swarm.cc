@@ -19,7 +19,7 @@ constexpr uint16_t kCommonLinks = 3;
 }  // namespace
 
 Swarm::Impl::Impl(std::shared_ptr<const content::Layout> layout_in, ChunkSet have_in,
-                  uint64_t random_seed, uint32_t unit_leaves)
+                  uint64_t random_seed, uint32_t unit_leaves, Hashes hashes)
     : layout(std::move(layout_in)),
       grid(layout, unit_leaves),
       have(std::move(have_in)),
@@ -27,18 +27,18 @@ Swarm::Impl::Impl(std::shared_ptr<const content::Layout> layout_in, ChunkSet hav
       known(grid.unit_count()),
       rarity(grid.unit_count()),
       random(random_seed) {
-  known.AddAll();
-  for (uint32_t chunk = 0; chunk < layout->chunk_count(); ++chunk) {
-    const UnitGrid::Units units = grid.Of(chunk);
-    const bool is_here = have.Has(ChunkIndex(chunk));
-    if (is_here) bytes_here += layout->ChunkLength(ChunkIndex(chunk));
-    for (uint32_t unit = units.first; unit < units.end(); ++unit) {
-      if (is_here) {
-        here.Add(ChunkIndex(unit));
-      } else {
-        rarity.SetWanted(unit, true);
-      }
-    }
+  if (hashes == Hashes::kKnown) {
+    known.AddAll();
+    rarity.SetAllWanted(0, unit_count(), true);
+  }
+  for (uint32_t chunk = have.NextMember(0); chunk < have.size();) {
+    const uint32_t end = have.NextGap(chunk);
+    const UnitGrid::Units first = grid.Of(chunk);
+    const uint32_t count = grid.Of(end - 1).end() - first.first;
+    here.AddRun(ChunkIndex(first.first), count);
+    rarity.SetAllWanted(first.first, first.first + count, false);
+    bytes_here += layout->RunBytes(ChunkIndex(chunk), end - chunk).value();
+    chunk = have.NextMember(end);
   }
 }
 
@@ -94,11 +94,14 @@ uint32_t Swarm::UnitLeavesFor(ByteCount total_bytes) {
 }
 
 Swarm::Swarm(std::shared_ptr<const content::Layout> layout, ChunkSet have, uint64_t random_seed,
-             uint32_t unit_leaves)
-    : impl_(std::make_unique<Impl>(std::move(layout), std::move(have), random_seed, unit_leaves)) {}
+             uint32_t unit_leaves, Hashes hashes)
+    : impl_(std::make_unique<Impl>(std::move(layout), std::move(have), random_seed, unit_leaves,
+                                   hashes)) {}
 Swarm::~Swarm() = default;
 
-void Swarm::AddLink(LinkId link, const LinkTraits& traits, absl::Time) { impl_->Add(link, traits); }
+void Swarm::AddLink(LinkId link, const LinkTraits& traits, absl::Time now) {
+  impl_->Add(link, traits, now);
+}
 
 void Swarm::RemoveLink(LinkId link, absl::Time) { impl_->Remove(link); }
 

@@ -30,6 +30,9 @@ struct LinkTraits {
   uint64_t peer = 0;
   // The network that an accepted one came from: whoever has it has many hosts.
   uint64_t network = 0;
+  // A name for where it is (the host that dialled us, or the address that we dialled): links from
+  // there share how often what they have may change, one after the other too. 0: for itself alone.
+  uint64_t origin = 0;
 };
 
 // What Decide() wants done.
@@ -64,10 +67,14 @@ class Swarm {
   // that gains nothing, as the content has chunks enough for every peer to be busy.
   static uint32_t UnitLeavesFor(ByteCount total_bytes);
 
+  // Whether the hashes of all chunks are known from the start; if not, of none.
+  enum class Hashes { kKnown, kUnknown };
+
   // `have`: what is verified already. `random_seed` makes a run repeatable. `unit_leaves`: a power
-  // of two; whole chunks are all that is asked for when it is limits::kLeavesPerChunk.
+  // of two; whole chunks are all that is asked for when it is limits::kLeavesPerChunk. Costs memory
+  // and time for what is here and what links tell, not for what the layout states.
   Swarm(std::shared_ptr<const content::Layout> layout, ChunkSet have, uint64_t random_seed,
-        uint32_t unit_leaves);
+        uint32_t unit_leaves, Hashes hashes = Hashes::kKnown);
   ~Swarm();
 
   void AddLink(LinkId link, const LinkTraits& traits, absl::Time now);
@@ -97,8 +104,7 @@ class Swarm {
   void OnNotStored(LinkId link, const ChunkPart& part);
   // A verified chunk turned out bad or lost on disk.
   void OnChunkLostHere(ChunkIndex chunk);
-  // Chunks whose hash is not yet known are not asked for. All are known from the start unless this
-  // was called.
+  // Chunks whose hash is not yet known are not asked for.
   void SetKnown(ChunkIndex first, uint32_t count, bool known);
 
   Commands Decide(absl::Time now);

@@ -14,6 +14,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/container/node_hash_map.h"
 #include "daemon/swarm/link.h"
 #include "daemon/swarm/rarity_index.h"
 #include "daemon/swarm/swarm.h"
@@ -40,7 +41,7 @@ struct Swarm::Impl {
   };
 
   Impl(std::shared_ptr<const content::Layout> layout_in, ChunkSet have_in, uint64_t random_seed,
-       uint32_t unit_leaves);
+       uint32_t unit_leaves, Hashes hashes);
 
   uint32_t unit_count() const { return grid.unit_count(); }
   Link* Find(LinkId id);
@@ -50,11 +51,19 @@ struct Swarm::Impl {
   bool IsHere(uint32_t unit) const { return here.Has(ChunkIndex(unit)); }
 
   // --- links.cc: who has what, who is there ---
-  void Add(LinkId id, const LinkTraits& traits);
+  void Add(LinkId id, const LinkTraits& traits, absl::Time now);
   void Remove(LinkId id);
+  // Most changes that are put up with of one origin.
+  double MaxChanges() const;
+  Changes* ChangesOf(uint64_t origin, absl::Time now);
+  static void CountChanges(Link& link, uint32_t units) {
+    if (link.changes != nullptr) link.changes->count += units;
+  }
   // Whether the link may tell of so many units once more. If not, it is dropped.
   bool MayTell(Link& link, uint32_t units);
   void AddHave(Link& link, uint32_t unit);
+  // Of which it has none so far.
+  void AddHaveBlock(Link& link, uint32_t block);
   void AddHaveRange(Link& link, UnitGrid::Units units);
   void RemoveHaveRange(Link& link, UnitGrid::Units units);
   // Of chunks, cut where the content ends.
@@ -116,9 +125,9 @@ struct Swarm::Impl {
   // A unit of a chunk that is here in part.
   uint32_t FindBegun(const Link& link) const;
   uint32_t FindRarest(Link& link);
-  uint32_t FindInLevel(Link& link, const BlockBitmap& level);
-  uint32_t FindAnywhere(const Link& link, const BlockBitmap& level);
-  uint32_t Scan(const Link& link, const BlockBitmap& level, uint32_t from, uint32_t end) const;
+  uint32_t FindInLevel(Link& link, const SparseBitmap& level);
+  uint32_t FindAnywhere(const Link& link, const SparseBitmap& level);
+  uint32_t Scan(const Link& link, const SparseBitmap& level, uint32_t from, uint32_t end) const;
 
   // --- relief.cc: what waits at one link and could be had of another ---
   // `link`, which is not complete, has the unit: what waits for it at a complete one is withdrawn,
@@ -147,6 +156,7 @@ struct Swarm::Impl {
   std::vector<std::unique_ptr<Link>> links;
   absl::flat_hash_map<LinkId, Link*> link_by_id;
   absl::flat_hash_set<uint64_t> banned_peers;
+  absl::node_hash_map<uint64_t, Changes> changes_by_origin;
   absl::flat_hash_set<uint64_t> lying_networks;  // of accepted links
   // That were dialled: an accepted link proves itself alone.
   absl::flat_hash_set<uint64_t> proven_peers;

@@ -129,5 +129,60 @@ TEST(ChunkSet, AddsAndRemovesTheMembersOfAnother) {
   EXPECT_TRUE(set.Has(ChunkIndex(64)));
 }
 
+TEST(ChunkSet, AddsAndRemovesRunsCutWhereItEnds) {
+  ChunkSet set(100);
+  set.AddRun(ChunkIndex(90), ~0u);
+  EXPECT_EQ(set.count(), 10u);
+  set.AddRun(ChunkIndex(100), 5);
+  set.AddRun(ChunkIndex(~0u), 5);
+  EXPECT_EQ(set.count(), 10u);
+  set.RemoveRun(ChunkIndex(95), 100);
+  EXPECT_EQ(set.NextGap(90), 95u);
+}
+
+TEST(ChunkSet, WritesAPartOfItself) {
+  ChunkSet set(100);
+  set.AddRun(ChunkIndex(13), 20);
+  EXPECT_EQ(set.ToBytes(8, 40), std::string("\x07\xff\xff\x80", 4));
+  EXPECT_EQ(set.ToBytes(8, 24), std::string("\x07\xff", 2));
+}
+
+TEST(ChunkSet, S17_IsEncodedAsItsBytesOrWhereItIsLargeAsWhatIsThere) {
+  ChunkSet small(1'000);
+  for (uint32_t i = 0; i < 1'000; i += 7) small.Add(ChunkIndex(i));
+  EXPECT_EQ(small.Encode(), small.ToBytes());
+  EXPECT_EQ(ChunkSet::Decode(1'000, small.Encode()), small);
+  for (const uint32_t size : {ChunkSet::kMaxPlainChunks + 1, (1u << 31) - 5, 1u << 31}) {
+    ChunkSet set(size);
+    EXPECT_EQ(ChunkSet::Decode(size, set.Encode()), set);
+    EXPECT_FALSE(set.Encode().empty()) << "nothing is here, and there is a place for it";
+    set.Add(ChunkIndex(5));
+    set.AddRun(ChunkIndex(1'000'000), 200'000);
+    set.Add(ChunkIndex(size - 1));
+    const std::string text = set.Encode();
+    EXPECT_LT(text.size(), 32'768u);
+    EXPECT_GE(ChunkSet::SizeIn(text), size);
+    EXPECT_LT(ChunkSet::SizeIn(text) - size, SparseBitmap::kBlockBits);
+    EXPECT_EQ(ChunkSet::Decode(size, text), set);
+    // What is damaged claims nothing beyond the set, and is read without harm.
+    for (size_t length = 0; length < text.size(); length += 61) {
+      EXPECT_LE(ChunkSet::Decode(size, text.substr(0, length)).count(), set.count());
+    }
+    EXPECT_TRUE(ChunkSet::Decode(1'000'000'000,
+                                 "p2p-set\n\xff\xff\xff\xff"
+                                 "a")
+                    .None());
+    set.AddAll();
+    EXPECT_TRUE(ChunkSet::Decode(size, set.Encode()).All());
+  }
+  // One whose bytes look like the other text is told by it as well.
+  ChunkSet alike(100);
+  alike.AddBytes(ChunkIndex(0), "p2p-set\nabc");
+  EXPECT_EQ(ChunkSet::Decode(100, alike.Encode()), alike);
+  EXPECT_EQ(ChunkSet::SizeIn("abc"), 24u);
+  const uint32_t large = ChunkSet::kMaxPlainChunks + 8;
+  EXPECT_EQ(ChunkSet::Decode(large, "\x80").count(), 1u) << "as it was written before";
+}
+
 }  // namespace
 }  // namespace p2p

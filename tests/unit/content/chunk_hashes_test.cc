@@ -90,6 +90,16 @@ TEST_F(ChunkHashesTest, GrowRunByRunInAnyOrder) {
   for (uint32_t i = 0; i < kManyChunks; ++i) ASSERT_EQ(hashes.Get(ChunkIndex(4 + i)), many_[i]);
 }
 
+TEST_F(ChunkHashesTest, TellWhatTheyKnowAsRuns) {
+  using Known = std::vector<std::pair<ChunkIndex, uint32_t>>;
+  ChunkHashes hashes(manifest_);
+  EXPECT_EQ(hashes.KnownRuns(), (Known{{ChunkIndex(0), 1}}));
+  ASSERT_TRUE(hashes.Add(kMany, *MakeHashRange(many_, 8'192)).ok());
+  EXPECT_EQ(hashes.KnownRuns(), (Known{{ChunkIndex(0), 1}, {ChunkIndex(4 + 8'192), 8'192}}));
+  EXPECT_EQ(Full().KnownRuns(), (Known{{ChunkIndex(0), 4 + kManyChunks}}));
+  EXPECT_TRUE(ChunkHashes().KnownRuns().empty());
+}
+
 TEST_F(ChunkHashesTest, TakeTheSameRunTwice) {
   ChunkHashes hashes = Full();
   EXPECT_TRUE(hashes.Add(kThree, *MakeHashRange(three_, 0)).ok());

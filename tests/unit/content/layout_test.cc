@@ -199,5 +199,19 @@ TEST(PathOrder, GoesByComponentsAsAFileTreeDoes) {
                                           "\xc3\xbc"));
 }
 
+TEST(Layout, BytesOfARunAreThoseOfItsChunks) {
+  const auto layout = Layout::Make(
+      "d", true, {File("a", 3 * kChunk + 5), File("b", 0), File("c", 1), File("e", 2 * kChunk)});
+  ASSERT_TRUE(layout.ok());
+  for (uint32_t first = 0; first < layout->chunk_count(); ++first) {
+    uint64_t bytes = 0;
+    for (uint32_t count = 0; first + count < layout->chunk_count(); ++count) {
+      EXPECT_EQ(layout->RunBytes(ChunkIndex(first), count), ByteCount(bytes));
+      bytes += layout->ChunkLength(ChunkIndex(first + count));
+    }
+    EXPECT_EQ(layout->RunBytes(ChunkIndex(first), layout->chunk_count() - first), ByteCount(bytes));
+  }
+}
+
 }  // namespace
 }  // namespace p2p::content

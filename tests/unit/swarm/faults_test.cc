@@ -255,6 +255,37 @@ TEST(SwarmFaults, C12_ALinkThatTellsTheSameAgainAndAgainIsDropped) {
   EXPECT_FALSE(h.swarm.IsBanned(3)) << "it sent nothing wrong";
 }
 
+TEST(SwarmFaults, C12_StormsOfOneOriginAreEndedHoweverOftenItConnects) {
+  constexpr uint32_t kChunks = 10'000;
+  Harness h(OneFileOfChunks(kChunks));
+  LinkTraits traits;
+  traits.origin = 7;
+  uint64_t changes = 0;
+  uint64_t link = 0;
+  const auto storm = [&] {
+    traits.peer = ++link;
+    h.swarm.AddLink(LinkId(link), traits, h.now);
+    // No more than one connection may.
+    for (uint64_t i = 0; i < limits::kMaxLostPerChunk; ++i) {
+      h.Have(link, 0, kChunks - 1);
+      h.swarm.OnLost(LinkId(link), ChunkIndex(0), kChunks - 1);
+      changes += 2 * kChunks;
+    }
+    h.Decide();
+    const bool dropped = h.dropped.count(link) > 0;
+    h.Remove(link);
+    return !dropped;
+  };
+  while (storm()) ASSERT_LE(changes, 2 * limits::kMaxChangesPerChunk * kChunks);
+  EXPECT_EQ(h.dropped[link], "changes what it has again and again");
+  EXPECT_FALSE(storm());
+  traits.origin = 8;
+  EXPECT_TRUE(storm()) << "another one's";
+  traits.origin = 7;
+  h.Pass(limits::kChangesMemory);
+  EXPECT_TRUE(storm());
+}
+
 TEST(SwarmFaults, C10_WithoutPeersItSleeps) {
   Harness h(OneFileOfChunks(100));
   h.Decide();
