@@ -139,6 +139,7 @@ void Transfer::SetState(TransferState state, std::string note) {
   state_ = state;
   unverified_refused_ = false;
   note_ = std::move(note);
+  host_->OnNamed(*this);  // whoever is asked for is in a state that follows its name
   runtime_->changes.Changed();
 }
 

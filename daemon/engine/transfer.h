@@ -33,6 +33,8 @@ class TransferHost {
   virtual std::vector<store::FileChunkManager::Reservation> OtherDownloads(TransferId except) = 0;
   // The content id of `transfer` became known or changed.
   virtual void OnContentKnown(Transfer* transfer) = 0;
+  // It may go by its record's name and its content's from now on.
+  virtual void OnNamed(const Transfer& transfer) = 0;
   // A download has its final name.
   virtual void OnFinished(Transfer* transfer) = 0;
   // Another transfer of the same content whose manifest and chunk hashes are all known here, best

@@ -98,6 +98,7 @@ void TransferTable::Remove(TransferId id, bool with_data, std::function<void(abs
                                    "--with-data and delete them yourself"));
   }
   transfers_.erase(id);
+  by_name_.Remove(id);
   runtime_->changes.Changed();
   transfer->Remove(with_data, std::move(done));
 }
@@ -156,10 +157,13 @@ bool TransferTable::IsContentComing(const ContentId& content_id) {
 
 std::vector<ContentId> TransferTable::ContentsNamed(const std::string& name) {
   std::vector<ContentId> ids;
-  for (const auto& [id, transfer] : transfers_) {
+  for (const TransferId id : by_name_.Find(name)) {
+    const std::shared_ptr<Transfer> transfer = Find(id);
+    if (transfer == nullptr || !transfer->IsActive() || !transfer->content().id.has_value())
+      continue;
     // The content's own name: that of a transfer is what its user asked for.
     const content::Layout* layout = transfer->content().layout.get();
-    if (!transfer->IsActive() || layout == nullptr || layout->name() != name) continue;
+    if (layout == nullptr || layout->name() != name) continue;
     if (std::count(ids.begin(), ids.end(), *transfer->content().id) == 0)
       ids.push_back(*transfer->content().id);
     if (ids.size() == kMaxContentsPerName) break;
@@ -171,7 +175,9 @@ std::shared_ptr<Transfer> TransferTable::FindOriginalName(const std::string& nam
                                                           FileIndex* file) {
   const std::string share = name.substr(0, name.find('/'));
   std::shared_ptr<Transfer> damaged;
-  for (const auto& [id, transfer] : transfers_) {
+  for (const TransferId id : by_name_.Find(share)) {
+    const std::shared_ptr<Transfer> transfer = Find(id);
+    if (transfer == nullptr) continue;
     const content::Layout* layout = transfer->content().layout.get();
     if (layout == nullptr || layout->name() != share || !transfer->record().verified) continue;
     const std::string path =
@@ -213,6 +219,13 @@ void TransferTable::OnContentKnown(Transfer* transfer) {
       ids.end());
   if (std::count(ids.begin(), ids.end(), transfer->record().id) == 0)
     ids.push_back(transfer->record().id);
+}
+
+void TransferTable::OnNamed(const Transfer& transfer) {
+  if (Find(transfer.record().id) == nullptr) return;  // it is being removed
+  by_name_.Add(transfer.record().name, transfer.record().id);
+  const content::Layout* layout = transfer.content().layout.get();
+  if (layout != nullptr) by_name_.Add(layout->name(), transfer.record().id);
 }
 
 void TransferTable::OnFinished(Transfer* finished) {

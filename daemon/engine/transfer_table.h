@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "daemon/engine/links.h"
+#include "daemon/engine/name_index.h"
 #include "daemon/engine/runtime.h"
 #include "daemon/engine/trackers.h"
 #include "daemon/engine/transfer.h"
@@ -52,6 +53,7 @@ class TransferTable : public LinkRouter, public TransferHost {
   // TransferHost.
   std::vector<store::FileChunkManager::Reservation> OtherDownloads(TransferId except) override;
   void OnContentKnown(Transfer* transfer) override;
+  void OnNamed(const Transfer& transfer) override;
   void OnFinished(Transfer* transfer) override;
   std::shared_ptr<Transfer> FindSibling(const Transfer& transfer) override;
   const std::vector<std::string>& tracker_addresses() override {
@@ -66,6 +68,7 @@ class TransferTable : public LinkRouter, public TransferHost {
   std::map<TransferId, std::shared_ptr<Transfer>> transfers_;
   // Transfers whose content is known; may name some that are gone.
   absl::flat_hash_map<ContentId, std::vector<TransferId>> by_content_;
+  NameIndex by_name_;
 };
 
 }  // namespace p2p::engine
