@@ -8,13 +8,18 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
+#include "core/net/address.h"
 #include "daemon/engine/transfer.h"
 
 namespace p2p::engine {
 namespace {
 
-// Of what a peer says of its chunks before the manifest is known here.
-constexpr size_t kMaxEarlyHaveBytes = 1 << 20;
+// Whose links share how often what they have may change: one address that we dial, or one host that
+// dials us.
+uint64_t OriginOf(const Link& link) {
+  if (link.dialled) return absl::HashOf(absl::string_view(link.address)) | 1;
+  return net::HostOf(net::BytesOf(link.remote.address()));
+}
 
 // Behind the last chunk that an event about a peer's have-set names; 0: it is no such event.
 uint64_t EndOfHave(const session::PeerEvent& event) {
@@ -84,7 +89,7 @@ void Fetch::Greet(Link& link) {
   // Sent along with OPEN: no round trip is waited for.
   if (content_->manifest == nullptr) {
     AskForManifest();
-  } else if (swarm_ != nullptr) {
+  } else {
     Join(link);
   }
 }
@@ -99,7 +104,7 @@ void Fetch::OnAccepted(Link& link) {
   if (Avoids(link)) return LeaveAlone(link);
   if (content_->manifest == nullptr) {
     AskForManifest();
-  } else if (swarm_ != nullptr) {
+  } else {
     Join(link);
     AddToSwarm(link);
   }
@@ -123,26 +128,30 @@ void Fetch::AddToSwarm(Link& link) {
   traits.accepted = !link.dialled;
   traits.peer = absl::HashOf(link.BlameName());
   traits.network = link.origin().network;
+  traits.origin = OriginOf(link);
   swarm_->AddLink(link.id(), traits, MonotonicNow());
   SchedulePump();
 }
 
 void Fetch::OnHave(Link& link, session::PeerEvent& event) {
   if (Avoids(link)) return;
+  // It may have come before the session was told how many chunks there are.
+  if (content_->layout != nullptr && EndOfHave(event) > content_->layout->chunk_count()) {
+    return Ban(link, "its have-set goes beyond the last chunk");
+  }
   if (swarm_ == nullptr) {
-    // It follows the manifest, which is still being checked.
+    // It follows the manifest, which is being checked, as is the disk.
     EarlyHaves& early = early_haves_[link.id()];
     const auto* bits = absl::get_if<session::HaveBitsReceived>(&event);
     early.bytes += sizeof event + (bits == nullptr ? 0 : bits->bits.size());
-    if (early.bytes > kMaxEarlyHaveBytes) {
-      return Ban(link, "it tells what it has again and again, before the manifest is known");
+    if (early.bytes <= limits::kMaxEarlyHaveBytes) {
+      early.events.push_back(std::move(event));
+    } else if (content_->manifest == nullptr) {
+      Ban(link, "it tells what it has again and again, before the manifest is known");
+    } else {
+      link.io->Close("it has more to tell than is kept before there is a place on disk");
     }
-    early.events.push_back(std::move(event));
     return;
-  }
-  // It may have come before the session was told how many chunks there are.
-  if (EndOfHave(event) > content_->layout->chunk_count()) {
-    return Ban(link, "its have-set goes beyond the last chunk");
   }
   if (const auto* have = absl::get_if<session::HaveReceived>(&event)) {
     swarm_->OnHave(link.id(), have->first, have->count);
@@ -180,10 +189,12 @@ bool Fetch::OnLinkEvent(Link& link, session::PeerEvent& event) {
   } else if (EndOfHave(event) > 0) {
     OnHave(link, event);
   } else if (auto* manifest = absl::get_if<session::ManifestReceived>(&event)) {
-    OnManifestReceived(link, std::move(manifest->info));
+    OnManifestReceived(link, *manifest);
+  } else if (absl::holds_alternative<session::ManifestProgress>(event)) {
+    manifest_progress_ = now;
   } else if (absl::holds_alternative<session::ManifestRefused>(event)) {
     manifest_refused_.insert(link.id());
-    if (manifest_from_ == link.id()) manifest_from_ = LinkId();
+    manifest_asked_.erase(link.id());
     AskForManifest();
   } else if (auto* hashes = absl::get_if<session::HashesReceived>(&event)) {
     OnHashes(link, hashes->file, hashes->range);
@@ -219,7 +230,7 @@ void Fetch::OnLinkClosed(Link& link, const std::string& reason) {
       ++it;
     }
   }
-  if (manifest_from_ == link.id()) manifest_from_ = LinkId();
+  manifest_asked_.erase(link.id());
   manifest_refused_.erase(link.id());
   slow_with_hashes_.erase(link.id());
   search_->OnLinkClosed(link, reason);

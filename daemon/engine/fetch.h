@@ -29,7 +29,7 @@ class FetchHost {
  public:
   virtual ~FetchHost() = default;
   // ContentState has its manifest and layout now; a place on disk is wanted (then
-  // Fetch::OnStoreReady).
+  // Fetch::OnPlaceFound and Fetch::OnStoreReady).
   virtual void OnManifest() = 0;
   // Every chunk hash is known and proven.
   virtual void OnHashesComplete() = 0;
@@ -60,6 +60,8 @@ class Fetch : public std::enable_shared_from_this<Fetch>,
   // The verified manifest, and what is known of its chunk hashes: all, where another transfer had
   // them. Also before Start.
   void UseManifest(std::shared_ptr<const content::Manifest> manifest, content::ChunkHashes hashes);
+  // The content is known and the disk has room for it: who has what of it may cost memory now.
+  void OnPlaceFound();
   // There is a place for chunks, whose ledger says what is there already, checked; and what the
   // catalog says of it.
   void OnStoreReady(store::DurableChunks committed);
@@ -110,7 +112,8 @@ class Fetch : public std::enable_shared_from_this<Fetch>,
     absl::optional<ProvenLeaves> leaves;
   };
 
-  // What a peer said of its chunks before there was a swarm.
+  // What a peer said of its chunks before there was a swarm: bounded, as it costs memory before
+  // anybody knows how much there is, or whether the disk has room for it.
   struct EarlyHaves {
     std::vector<session::PeerEvent> events;
     size_t bytes = 0;
@@ -138,6 +141,9 @@ class Fetch : public std::enable_shared_from_this<Fetch>,
   // Peers.
   void Greet(Link& link);
   void AskForManifest();
+  void OnManifestLate();
+  // Whom to ask next; nullptr when there is nobody.
+  Link* ChooseForManifest();
   void Join(Link& link);  // once the content is known and the link open
   void AddToSwarm(Link& link);
   void OnHave(Link& link, session::PeerEvent& event);
@@ -150,7 +156,7 @@ class Fetch : public std::enable_shared_from_this<Fetch>,
   void LeaveAlone(const Link& link);
 
   // Manifest and hashes.
-  void OnManifestReceived(Link& link, std::string info);
+  void OnManifestReceived(Link& link, session::ManifestReceived& received);
   void OnHashes(Link& link, FileIndex file, const content::HashRange& range);
   void TakeHashes(Link* link, FileIndex file, const content::HashRange& range);
   void AskForHashes();
@@ -193,7 +199,11 @@ class Fetch : public std::enable_shared_from_this<Fetch>,
   const std::shared_ptr<PeerSearch> search_;
   net::Timer pump_timer_;
 
-  LinkId manifest_from_;  // whom the manifest was asked of; 0: nobody
+  // Whom the manifest was asked of, and of how many it may be asked at a time.
+  absl::flat_hash_set<LinkId> manifest_asked_;
+  size_t manifest_askable_ = 1;
+  absl::Time manifest_asked_at_ = absl::InfinitePast();  // the latest
+  absl::Time manifest_progress_ = absl::InfinitePast();
   net::Timer manifest_timer_;
   absl::flat_hash_set<LinkId> manifest_refused_;
   bool manifest_in_check_ = false;

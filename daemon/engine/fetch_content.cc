@@ -12,14 +12,14 @@
 namespace p2p::engine {
 namespace {
 
-// A peer that is asked for the manifest and says nothing for so long is not waited for any longer.
-constexpr absl::Duration kManifestPatience = absl::Seconds(10);
-// The same for chunk hashes, between one answer and the next.
+// A peer that is asked for chunk hashes and sends none is not waited for any longer. The session
+// closes links that owe them, or a manifest, for much longer.
 constexpr absl::Duration kHashesPatience = absl::Seconds(5);
 constexpr size_t kHashRunsAhead = 16;
 
-absl::StatusOr<std::shared_ptr<const content::Manifest>> ParseChecked(const ContentId& id,
-                                                                      std::string info) {
+// `held`: what it has of the budget for manifests, until then.
+absl::StatusOr<std::shared_ptr<const content::Manifest>> ParseChecked(
+    const ContentId& id, std::string info, const std::shared_ptr<ByteBudget::Share>& /*held*/) {
   if (content::Sha256(info) != id.hash) {
     return absl::InvalidArgumentError("its manifest is not the one of this content id");
   }
@@ -32,31 +32,59 @@ absl::StatusOr<std::shared_ptr<const content::Manifest>> ParseChecked(const Cont
 
 void Fetch::AskForManifest() {
   if (stopped_ || by_original() || content_->manifest != nullptr || manifest_in_check_) return;
-  if (links_->Find(manifest_from_) != nullptr) return;
-  Link* best = nullptr;
-  links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
-    if (link.original || Avoids(link) || manifest_refused_.contains(link.id())) return;
-    if (best == nullptr || (link.opened && !best->opened)) best = &link;
-  });
-  if (best == nullptr) {
-    manifest_refused_.clear();  // they may have it by the next time
-    return;
+  absl::erase_if(manifest_asked_, [this](LinkId id) { return links_->Find(id) == nullptr; });
+  while (manifest_asked_.size() < manifest_askable_) {
+    Link* link = ChooseForManifest();
+    if (link == nullptr) break;
+    manifest_asked_.insert(link->id());
+    manifest_asked_at_ = MonotonicNow();
+    link->io->Do([](session::PeerSession& s) {
+      s.AskManifest(limits::kMaxHashesPerMessage);
+      // Its have-set comes right behind the manifest: no round trip is waited for.
+      s.Subscribe();
+    });
   }
-  manifest_from_ = best->id();
-  best->io->Do([](session::PeerSession& s) {
-    s.AskManifest(limits::kMaxHashesPerMessage);
-    // Its have-set comes right behind the manifest: no round trip is waited for.
-    s.Subscribe();
-  });
-  manifest_timer_.Arm(MonotonicNow() + kManifestPatience, [this] {
-    if (content_->manifest != nullptr) return;
-    manifest_refused_.insert(manifest_from_);
-    manifest_from_ = LinkId();
-    AskForManifest();
-  });
+  if (manifest_asked_.empty()) {
+    manifest_refused_.clear();  // they may have it by the next time
+    manifest_askable_ = 1;
+  }
+  const absl::Time when = MonotonicNow() + (manifest_asked_.empty() ? limits::kManifestPatience
+                                                                    : limits::kNextManifestAfter);
+  if (manifest_timer_.due() > when) manifest_timer_.Arm(when, [this] { OnManifestLate(); });
 }
 
-void Fetch::OnManifestReceived(Link& link, std::string info) {
+// One that owes it holds up nobody but itself.
+void Fetch::OnManifestLate() {
+  const absl::Time now = MonotonicNow();
+  const bool comes = now - manifest_progress_ <= limits::kNextManifestAfter;
+  const bool late = now - manifest_asked_at_ >= limits::kManifestPatience;
+  if (late || (!comes && manifest_asked_.size() < limits::kMaxQuickManifests)) {
+    manifest_askable_ = manifest_asked_.size() + 1;
+  }
+  AskForManifest();
+}
+
+Link* Fetch::ChooseForManifest() {
+  // Whoever dials us can be many at no cost, and those that we dial were named by somebody: of two
+  // that are asked, one is of each kind.
+  int dialled = 0;
+  for (const LinkId id : manifest_asked_) dialled += links_->Find(id)->dialled ? 1 : -1;
+  Link* best = nullptr;
+  const auto rank = [dialled](const Link& link) {
+    const bool is_rarer = link.dialled ? dialled < 0 : dialled > 0;
+    return 2 * (is_rarer ? 1 : 0) + (link.opened ? 1 : 0);
+  };
+  links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {
+    if (link.original || Avoids(link) || manifest_refused_.contains(link.id()) ||
+        manifest_asked_.contains(link.id())) {
+      return;
+    }
+    if (best == nullptr || rank(link) > rank(*best)) best = &link;
+  });
+  return best;
+}
+
+void Fetch::OnManifestReceived(Link& link, session::ManifestReceived& received) {
   if (content_->manifest != nullptr || manifest_in_check_) return;
   manifest_in_check_ = true;
   runtime_->RunComputation(
@@ -67,14 +95,14 @@ void Fetch::OnManifestReceived(Link& link, std::string info) {
         manifest_timer_.Disarm();
         if (manifest.ok()) return UseManifest(*manifest, content::ChunkHashes(*manifest));
         early_hashes_.clear();
-        manifest_from_ = LinkId();
+        manifest_asked_.erase(from);
         if (Link* sender = links_->Find(from)) {
           manifest_refused_.insert(from);
           Ban(*sender, std::string(manifest.status().message()));
         }
         AskForManifest();
       }),
-      *content_->id, std::move(info));
+      *content_->id, std::move(received.info), std::move(received.held));
 }
 
 void Fetch::UseManifest(std::shared_ptr<const content::Manifest> manifest,
@@ -82,7 +110,14 @@ void Fetch::UseManifest(std::shared_ptr<const content::Manifest> manifest,
   content_->manifest = manifest;
   content_->layout = std::shared_ptr<const content::Layout>(manifest, &manifest->layout());
   content_->hashes = KnownHashes(std::move(hashes));
-  MakeSwarm(ChunkSet(content_->layout->chunk_count()));
+  for (const LinkId asked : std::exchange(manifest_asked_, {})) {
+    Link* link = links_->Find(asked);
+    if (link != nullptr) link->io->Do([](session::PeerSession& s) { s.SkipManifest(); });
+  }
+  links_->ForEachOf(host_->SelfAsTransfer().get(), [this](Link& link) {
+    if (!link.original) Join(link);
+  });
+  // What the manifest states costs nothing before the disk has room for it: see OnPlaceFound.
   host_->OnManifest();
   for (const auto& [file, range] : std::exchange(early_hashes_, {}))
     TakeHashes(nullptr, file, range);
@@ -160,6 +195,11 @@ void Fetch::OnHashesLate() {
   AskForHashes();
 }
 
+void Fetch::OnPlaceFound() {
+  if (stopped_ || swarm_ != nullptr || by_original()) return;
+  MakeSwarm(ChunkSet(content_->layout->chunk_count()));
+}
+
 // It is fetching, too: it may have them later, and is of use meanwhile.
 void Fetch::OnNoHashes(const Link& link, FileIndex file, uint32_t first) {
   const auto asked = hashes_asked_.find({file, first});
@@ -170,17 +210,18 @@ void Fetch::OnNoHashes(const Link& link, FileIndex file, uint32_t first) {
 }
 
 void Fetch::MakeSwarm(ChunkSet have) {
-  const uint32_t count = content_->layout->chunk_count();
   // What comes from original peers can not be checked before it is whole.
   const uint32_t unit_leaves = by_original()
                                    ? limits::kLeavesPerChunk
                                    : swarm::Swarm::UnitLeavesFor(content_->layout->total_bytes());
-  swarm_ =
-      std::make_unique<swarm::Swarm>(content_->layout, std::move(have), random_(), unit_leaves);
+  using Hashes = swarm::Swarm::Hashes;
+  const bool all_known = content_->hashes == nullptr || content_->hashes->Complete();
+  swarm_ = std::make_unique<swarm::Swarm>(content_->layout, std::move(have), random_(), unit_leaves,
+                                          all_known ? Hashes::kKnown : Hashes::kUnknown);
   content_->swarm = swarm_.get();
-  if (content_->hashes != nullptr && !content_->hashes->Complete()) {
-    for (uint32_t i = 0; i < count; ++i) {
-      if (!content_->hashes->Knows(ChunkIndex(i))) swarm_->SetKnown(ChunkIndex(i), 1, false);
+  if (!all_known) {
+    for (const auto& [first, count] : content_->hashes->KnownRuns()) {
+      swarm_->SetKnown(first, count, true);
     }
   }
   links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& link) {

@@ -48,6 +48,7 @@ session::PeerSessionOptions Links::SessionOptions(bool dialled, bool original,
   options.listen_port = runtime_->listen_port;
   options.agent = runtime_->agent;
   options.other = std::move(other);
+  options.manifests = runtime_->manifests;
   return options;
 }
 

@@ -12,6 +12,7 @@
 
 #include "absl/strings/string_view.h"
 #include "core/base/buffers.h"
+#include "core/base/byte_budget.h"
 #include "core/base/clock.h"
 #include "core/base/ids.h"
 #include "core/base/limits.h"
@@ -45,6 +46,9 @@ struct Runtime {
   // Destroyed before these: what was posted to it and never ran may hold their sockets.
   net::EventLoop engine_loop{"p2pd-engine"};
   std::shared_ptr<ChunkPool> pool;
+  // Of manifests that come in, of all transfers.
+  const std::shared_ptr<ByteBudget> manifests =
+      std::make_shared<ByteBudget>(limits::kMaxUnverifiedManifestBytes);
   store::FileSystem* files = nullptr;
   std::unique_ptr<store::Catalog> catalog;            // only on catalog_worker
   std::unique_ptr<store::WorkerPool> workers;         // hash, read, write, sync

@@ -68,16 +68,39 @@ void Serving::SendHaveSet(Link& link) {
   }
   const swarm::Swarm* const swarm = content_->swarm;
   if (swarm == nullptr) return;
-  auto bits = std::make_shared<std::string>();
-  if (!swarm->have().None()) *bits = swarm->have().ToBytes();
+  // In messages of at most limits::kMaxHaveBitsBytes: nothing is said of what is not here, and all
+  // of a part as a run.
+  struct Message {
+    uint32_t first;
+    uint32_t count;  // of a run; 0 for bits
+    std::string bits;
+  };
+  auto messages = std::make_shared<std::vector<Message>>();
+  const ChunkSet& have = swarm->have();
+  constexpr uint32_t kChunks = 8 * limits::kMaxHaveBitsBytes;
+  for (uint32_t at = have.NextMember(0); at < count; at = have.NextMember(at)) {
+    const uint32_t begin = at / kChunks * kChunks;
+    const uint32_t gap = have.NextGap(begin);
+    const uint32_t end = count - begin > kChunks ? begin + kChunks : count;
+    if (gap >= end) {
+      messages->push_back({begin, gap - begin, ""});
+      at = gap;
+    } else {
+      messages->push_back({begin, 0, have.ToBytes(begin, end)});
+      at = end;
+    }
+  }
   auto parts = std::make_shared<std::vector<ChunkPart>>();
   for (const ChunkIndex chunk : swarm->PartialChunks()) {
     for (const ChunkPart& part : swarm->PartsOf(chunk)) parts->push_back(part);
   }
-  link.io->Do([bits, parts](session::PeerSession& s) {
-    for (size_t at = 0; at < bits->size(); at += limits::kMaxHaveBitsBytes) {
-      s.SendHaveBits(ChunkIndex(static_cast<uint32_t>(8 * at)),
-                     absl::string_view(*bits).substr(at, limits::kMaxHaveBitsBytes));
+  link.io->Do([messages, parts](session::PeerSession& s) {
+    for (const Message& message : *messages) {
+      if (message.count > 0) {
+        s.SendHave(ChunkIndex(message.first), message.count);
+      } else {
+        s.SendHaveBits(ChunkIndex(message.first), message.bits);
+      }
     }
     for (const ChunkPart& part : *parts) s.SendHaveLeaves(part);
   });

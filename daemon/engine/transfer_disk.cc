@@ -47,7 +47,10 @@ void Transfer::MakePlace() {
 
 void Transfer::OnPlaceFound(Place place) {
   if (!place.target.empty()) record_.path = std::move(place.target);
-  if (place.status.ok()) return SavePlace();
+  if (place.status.ok()) {
+    if (fetch_ != nullptr) fetch_->OnPlaceFound();
+    return SavePlace();
+  }
   if (!absl::IsAlreadyExists(place.status) || content_.manifest == nullptr)
     return Fail(place.status);
   exists_at_target_ = true;

@@ -174,7 +174,8 @@ void Transfer::OnManifest() {
   resting_have_ = store::DurableChunks::None(content_.layout->chunk_count());
   SetState(TransferState::kDownloading);
   // With a place its manifest was lost: the hashes will tell what is there.
-  if (!placed_) MakePlace();
+  if (!placed_) return MakePlace();
+  if (fetch_ != nullptr) fetch_->OnPlaceFound();
 }
 
 void Transfer::OnHashesComplete() {

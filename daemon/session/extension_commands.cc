@@ -50,6 +50,11 @@ void ExtensionDialogue::AskManifest(uint32_t max_hashes) {
   Say(peer::GetManifest{max_hashes});
 }
 
+void ExtensionDialogue::SkipManifest() {
+  skips_manifest_ = true;
+  ReleaseManifest();
+}
+
 void ExtensionDialogue::AskHashes(FileIndex file, uint32_t first) {
   if (hashes_asked_.emplace(file, first).second) Say(peer::GetHashes{file, first});
 }

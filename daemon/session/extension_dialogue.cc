@@ -1,6 +1,7 @@
 #include "daemon/session/extension_dialogue.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
@@ -38,12 +39,14 @@ void ExtensionDialogue::BeginPayload(peer::Message message, uint32_t payload_byt
 }
 
 void ExtensionDialogue::TakePayload(absl::string_view* input) {
-  const size_t size = std::min<size_t>(payload_left_, input->size());
-  if (!absl::holds_alternative<peer::Unknown>(payload_message_)) {
-    payload_.append(input->data(), size);
+  const absl::string_view taken = input->substr(0, payload_left_);
+  if (absl::holds_alternative<peer::Manifest>(payload_message_)) {
+    if (!TakeManifest(taken)) return;
+  } else if (!absl::holds_alternative<peer::Unknown>(payload_message_)) {
+    payload_.append(taken.data(), taken.size());
   }
-  input->remove_prefix(size);
-  payload_left_ -= static_cast<uint32_t>(size);
+  input->remove_prefix(taken.size());
+  payload_left_ -= static_cast<uint32_t>(taken.size());
   if (payload_left_ > 0) return;
   if (auto* manifest = absl::get_if<peer::Manifest>(&payload_message_)) {
     OnPayload(*manifest);
@@ -59,15 +62,56 @@ void ExtensionDialogue::TakePayload(absl::string_view* input) {
   std::string().swap(payload_);
 }
 
-void ExtensionDialogue::OnPayload(const peer::Manifest&) {
-  if (manifest_.empty()) {
-    manifest_ = std::move(payload_);
-  } else {
-    manifest_ += payload_;
+bool ExtensionDialogue::TakeManifest(absl::string_view taken) {
+  const uint32_t before =
+      std::exchange(manifest_received_, manifest_received_ + static_cast<uint32_t>(taken.size()));
+  if (skips_manifest_) return true;
+  manifest_.append(taken.data(), taken.size());
+  if (!HasRoomForManifest()) return false;
+  if (before / limits::kMinManifestRate != manifest_received_ / limits::kMinManifestRate) {
+    core_->Emit(ManifestProgress{});
   }
-  if (manifest_.size() < manifest_bytes_) return;
+  return true;
+}
+
+bool ExtensionDialogue::HasRoomForManifest() {
+  if (manifest_.size() <= limits::kSmallManifestBytes) return true;
+  if (manifest_share_ == nullptr) {
+    manifest_share_ = std::make_shared<ByteBudget::Share>(core_->options.manifests);
+  }
+  if (manifest_share_->Grow(manifest_.size())) return true;
+  core_->End("too many manifests come in at once", /*protocol_error=*/false);
+  Release();
+  return false;
+}
+
+void ExtensionDialogue::Release() {
+  std::string().swap(payload_);
+  ReleaseManifest();
+}
+
+void ExtensionDialogue::ReleaseManifest() {
+  std::string().swap(manifest_);
+  manifest_share_.reset();
+}
+
+absl::Duration ExtensionDialogue::ManifestPatience() const {
+  if (manifests_asked_ == 0) return absl::ZeroDuration();
+  const uint64_t small = std::min<uint64_t>(manifest_bytes_, limits::kSmallManifestBytes);
+  const double least_rate =
+      limits::kMinTransferBytes / absl::ToDoubleSeconds(limits::kSlowReaderTimeout);
+  return limits::kManifestPatience + absl::Seconds(small / least_rate) +
+         absl::Seconds(static_cast<double>(manifest_bytes_ - small) / limits::kMinManifestRate);
+}
+
+void ExtensionDialogue::OnPayload(const peer::Manifest&) {
+  if (manifest_received_ < manifest_bytes_) return;
   --manifests_asked_;
-  core_->Emit(ManifestReceived{std::exchange(manifest_, std::string())});
+  manifest_received_ = manifest_bytes_ = 0;
+  if (!skips_manifest_) {
+    core_->Emit(
+        ManifestReceived{std::exchange(manifest_, std::string()), std::move(manifest_share_)});
+  }
 }
 
 void ExtensionDialogue::OnPayload(const peer::Hashes& message) {
@@ -164,7 +208,7 @@ void ExtensionDialogue::On(const peer::GetManifest& message) {
 
 void ExtensionDialogue::On(const peer::Manifest& message) {
   if (manifests_asked_ == 0) return core_->Fail(400, "MANIFEST answers nothing");
-  const bool follows = message.first == manifest_.size() &&
+  const bool follows = message.first == manifest_received_ &&
                        (message.first == 0 || message.total_bytes == manifest_bytes_);
   if (!follows) return core_->Fail(400, "parts of MANIFEST must come in order");
   manifest_bytes_ = message.total_bytes;

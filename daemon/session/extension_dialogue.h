@@ -37,6 +37,14 @@ class ExtensionDialogue {
   void OnHello(const wire::peer::Hello& hello);
   void OnChunkArrived(const ChunkPart& part);
   void OnSent() { ServeNext(); }
+  // A payload that was asked for, or has begun, is to come.
+  bool AwaitsPayload() const {
+    return manifests_asked_ > 0 || !hashes_asked_.empty() || payload_left_ > 0;
+  }
+  // How long the manifest may take from when it was asked for; zero when none is awaited.
+  absl::Duration ManifestPatience() const;
+  // The session has ended: holds no memory any longer.
+  void Release();
   // An answer of ours must come first: no further line may be handed in.
   bool Blocked() const;
 
@@ -45,6 +53,7 @@ class ExtensionDialogue {
   void Open(const ContentId& content_id);
   void AskWhich(absl::string_view name);
   void AskManifest(uint32_t max_hashes);
+  void SkipManifest();
   void AskHashes(FileIndex file, uint32_t first);
   void Subscribe();
   void AskPeers();
@@ -114,6 +123,10 @@ class ExtensionDialogue {
   void On(const wire::peer::Unknown& message);
 
   // Payloads that are whole.
+  // False, and the session has ended, when all connections together have too much of it.
+  bool TakeManifest(absl::string_view taken);
+  bool HasRoomForManifest();
+  void ReleaseManifest();
   void OnPayload(const wire::peer::Manifest& message);
   void OnPayload(const wire::peer::Hashes& message);
   void OnPayload(const wire::peer::HaveBits& message);
@@ -165,8 +178,11 @@ class ExtensionDialogue {
   // Our questions that are not answered.
   int which_asked_ = 0;
   int manifests_asked_ = 0;
-  std::string manifest_;  // the parts of one that have come
-  uint32_t manifest_bytes_ = 0;
+  uint32_t manifest_bytes_ = 0;  // of the one that comes, and what has come of it
+  uint32_t manifest_received_ = 0;
+  std::string manifest_;
+  std::shared_ptr<ByteBudget::Share> manifest_share_;  // of a large one
+  bool skips_manifest_ = false;                        // it is known by now
   uint64_t manifest_hashes_left_ = 0;  // HASHES that may come unasked behind a manifest
   absl::flat_hash_set<HashesKey> hashes_asked_;
   int peers_asked_ = 0;

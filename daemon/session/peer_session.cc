@@ -119,6 +119,7 @@ void PeerSession::AskWhich(absl::string_view name) {
 void PeerSession::AskManifest(uint32_t max_hashes) {
   P2P_SESSION_COMMAND(extension.AskManifest(max_hashes));
 }
+void PeerSession::SkipManifest() { P2P_SESSION_COMMAND(extension.SkipManifest()); }
 void PeerSession::AskHashes(FileIndex file, uint32_t first) {
   P2P_SESSION_COMMAND(extension.AskHashes(file, first));
 }

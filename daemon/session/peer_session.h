@@ -21,8 +21,10 @@
 #include "absl/types/span.h"
 #include "absl/types/variant.h"
 #include "core/base/buffers.h"
+#include "core/base/byte_budget.h"
 #include "core/base/chunk_part.h"
 #include "core/base/ids.h"
+#include "core/base/limits.h"
 #include "core/base/send_tally.h"
 #include "core/content/merkle.h"
 
@@ -63,7 +65,10 @@ struct ManifestAsked {
 };
 struct ManifestReceived {
   std::string info;
-};  // not verified yet
+  std::shared_ptr<ByteBudget::Share> held;  // as long as it is not verified
+};
+// So much of it came as is worth waiting for a second: limits::kMinManifestRate.
+struct ManifestProgress {};
 struct HashesAsked {
   FileIndex file;
   uint32_t first = 0;
@@ -141,10 +146,10 @@ struct SessionEnded {
 
 using PeerEvent =
     absl::variant<PeerHello, PeerIsOriginal, OpenAsked, OpenAnswered, WhichAsked, WhichAnswered,
-                  ManifestAsked, ManifestReceived, HashesAsked, HashesReceived, ManifestRefused,
-                  HashesRefused, SubscribeAsked, HaveReceived, LostReceived, HaveBitsReceived,
-                  HaveLeavesReceived, PeersAsked, PeersReceived, ServeChunk, ServeOriginalChunk,
-                  ChunkReceived, ProgressMade, ChunkRejected, SessionEnded>;
+                  ManifestAsked, ManifestReceived, ManifestProgress, HashesAsked, HashesReceived,
+                  ManifestRefused, HashesRefused, SubscribeAsked, HaveReceived, LostReceived,
+                  HaveBitsReceived, HaveLeavesReceived, PeersAsked, PeersReceived, ServeChunk,
+                  ServeOriginalChunk, ChunkReceived, ProgressMade, ChunkRejected, SessionEnded>;
 
 // Text that need not wait behind chunks which have not begun to leave.
 struct UrgentText {
@@ -166,6 +171,9 @@ struct PeerSessionOptions {
   bool leaves = true;  // offers leaves of chunks, if the other side does
   std::string agent;   // "p2pd/0.1.0"
   std::string other;   // the address under which the other side is seen: it is told
+  // Of all manifests that come in and are not verified.
+  std::shared_ptr<ByteBudget> manifests =
+      std::make_shared<ByteBudget>(limits::kMaxUnverifiedManifestBytes);
 };
 
 // What somebody is told for whom there is no room: all of the conversation.
@@ -216,6 +224,8 @@ class PeerSession {
   void AskWhich(absl::string_view name);
   // Also asks for up to `max_hashes` chunk hashes, which follow as HASHES.
   void AskManifest(uint32_t max_hashes);
+  // It is known by now, and is not asked for any more: what is still on its way is skipped.
+  void SkipManifest();
   void AskHashes(FileIndex file, uint32_t first);
   void Subscribe();
   void AskPeers();

@@ -64,7 +64,10 @@ void PeerSession::Impl::Consume(absl::string_view* input) {
     } else if (mode == Mode::kOriginalClient) {
       client.OnBytes(input);
     } else if (mode == Mode::kExtension && extension.InPayload()) {
+      const size_t before = input->size();
       extension.TakePayload(input);
+      recv_watch.Progress(before - input->size());
+      if (!extension.InPayload()) recv_watch.Restart();
     } else if (mode == Mode::kOriginalServer && server.closing()) {
       input->remove_prefix(input->size());
     } else if (Blocked()) {
@@ -167,6 +170,7 @@ void PeerSession::Impl::Finish() {
 // An ended session holds no memory while the driver still sends its last words.
 void PeerSession::Impl::Release() {
   receiver.Abandon();
+  extension.Release();
   std::string().swap(held);
 }
 
@@ -177,12 +181,15 @@ bool PeerSession::Impl::Blocked() const {
 }
 
 void PeerSession::Impl::Settle() {
-  recv_watch.Run(!core.ended && Requested() > 0 && !Blocked() && !receiver.waits_for_buffer());
+  const bool awaits = Requested() > 0 || extension.AwaitsPayload();
+  recv_watch.Run(!core.ended && awaits && !Blocked() && !receiver.waits_for_buffer());
+  manifest_wait.Wait(core.ended ? absl::ZeroDuration() : extension.ManifestPatience());
   send_watch.Run(!core.ended && !core.outbox.Drained());
 }
 
 void PeerSession::Impl::TickWatches() {
   recv_watch.Tick(core.now);
+  manifest_wait.Tick(core.now);
   send_watch.Tick(core.now);
 }
 
@@ -195,6 +202,7 @@ void PeerSession::Impl::CheckTimes() {
     return core.End("no request in time", false);
   }
   if (recv_watch.Expired(now)) return core.End("the other side sends too slowly", false);
+  if (manifest_wait.Expired(now)) return core.End("the manifest did not come in time", false);
   if (send_watch.Expired(now)) return core.End("the other side reads too slowly", false);
   if (!Listening()) last_received = last_active = now;
   if (MayIdle() && now >= last_active + limits::kIdleTimeout) return core.End("idle", false);
@@ -217,6 +225,7 @@ absl::Time PeerSession::Impl::WakeUpTime() {
 
 absl::Time PeerSession::Impl::NextDeadline() const {
   absl::Time wake = std::min(recv_watch.WakeUpTime(core.now), send_watch.WakeUpTime(core.now));
+  wake = std::min(wake, manifest_wait.WakeUpTime(core.now));
   if (mode == Mode::kAwaitsHello) wake = std::min(wake, start + limits::kHelloTimeout);
   if (AwaitsFirstRequest()) wake = std::min(wake, start + limits::kFirstRequestTimeout);
   if (MayIdle()) wake = std::min(wake, last_active + limits::kIdleTimeout);

@@ -70,8 +70,9 @@ struct PeerSession::Impl {
   absl::Time last_received;
   absl::Time last_active;  // received or sent
   bool pinged = false;
-  RateWatch recv_watch;  // while we wait for chunks
-  RateWatch send_watch;  // while the other side has something to read
+  RateWatch recv_watch;    // while we wait for what we asked for
+  Patience manifest_wait;  // the same for a manifest, however it trickles
+  RateWatch send_watch;    // while the other side has something to read
   absl::Time told_wake_up = absl::InfinitePast();
 
  private:

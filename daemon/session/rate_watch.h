@@ -45,4 +45,27 @@ class RateWatch {
   uint64_t bytes_ = 0;
 };
 
+// Tells when something is waited for longer than it may be. Counts from the first Tick, for which
+// it asks at once.
+class Patience {
+ public:
+  // Zero: for nothing. Another duration counts from the same beginning.
+  void Wait(absl::Duration most) {
+    if (most == absl::ZeroDuration()) start_.reset();
+    most_ = most;
+  }
+  void Tick(absl::Time now) {
+    if (most_ != absl::ZeroDuration() && !start_) start_ = now;
+  }
+  bool Expired(absl::Time now) const { return start_ && now >= *start_ + most_; }
+  absl::Time WakeUpTime(absl::Time last) const {
+    if (most_ == absl::ZeroDuration()) return absl::InfiniteFuture();
+    return start_ ? *start_ + most_ : last;
+  }
+
+ private:
+  absl::Duration most_ = absl::ZeroDuration();
+  absl::optional<absl::Time> start_;
+};
+
 }  // namespace p2p::session

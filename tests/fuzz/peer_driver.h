@@ -218,6 +218,7 @@ class PeerDriver {
     absl::StrAppend(&log_, "contents ", e.content_ids.size(), "\n");
   }
   void On(const ManifestReceived& e) { absl::StrAppend(&log_, "manifest ", e.info, "\n"); }
+  void On(const ManifestProgress&) {}  // as often as the pieces in which it came
   void On(const HashesReceived& e) {
     P2P_FUZZ_CHECK(!e.range.hashes.empty());
     P2P_FUZZ_CHECK(e.range.hashes.size() <= limits::kMaxHashesPerMessage);

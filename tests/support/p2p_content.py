@@ -174,9 +174,37 @@ class Content:
             chunk = self.chunk(index)
             row = [_hash(chunk[at:at + LEAF]) for at in range(0, len(chunk), LEAF)]
             row += [bytes(32)] * (CHUNK // LEAF - len(row))
-            rows = [row]
-            while len(rows[-1]) > 1:
-                last = rows[-1]
-                rows.append([_hash(last[i] + last[i + 1]) for i in range(0, len(last), 2)])
-            self._rows[index] = rows
+            self._rows[index] = _rows_above(row)
         return self._rows[index]
+
+
+def _rows_above(row):
+    """It, and the rows of nodes above it up to the root."""
+    rows = [row]
+    while len(rows[-1]) > 1:
+        last = rows[-1]
+        rows.append([_hash(last[i] + last[i + 1]) for i in range(0, len(last), 2)])
+    return rows
+
+
+class PaddedContent(Content):
+    """Two chunks; the missing leaves of the last one do not have the hash that BEP 52 gives them."""
+
+    def __init__(self, name, data):
+        super().__init__(name, data)
+        assert self.chunk_count == 2
+        row = self._tree(1)[0]
+        leaf_count = (len(self.chunk(1)) + LEAF - 1) // LEAF
+        self._rows[1] = _rows_above(row[:leaf_count] + [b"\xee" * 32] * (len(row) - leaf_count))
+        self.chunk_hashes[1] = self._rows[1][-1][0]
+        self.info = _info(name, {name: {"": _entry(len(data), _hash(b"".join(self.chunk_hashes)))}})
+        self.id = hashlib.sha256(self.info).hexdigest()
+
+
+def _entry(length, root):
+    return {"length": length, "pieces root": root}
+
+
+def huge_manifest(name, length):
+    """Of one file that nobody has."""
+    return _info(name, {name: {"": _entry(length, b"r" * 32)}})

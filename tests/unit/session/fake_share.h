@@ -126,6 +126,7 @@ class FakeShare {
     knows_manifest = true;
     log.push_back("manifest");
   }
+  void On(PeerSession&, ManifestProgress&) {}
   void On(PeerSession& s, HashesAsked& e) {
     const auto range = content::MakeHashRange(content->hashes, e.first);
     if (e.file != FileIndex(0) || !range.ok()) {

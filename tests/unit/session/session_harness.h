@@ -174,8 +174,10 @@ class Harness {
   template <typename T>
   T Next() {
     Pump();
-    while (!events.empty() && absl::holds_alternative<ProgressMade>(events.front()))
+    while (!events.empty() && (absl::holds_alternative<ProgressMade>(events.front()) ||
+                               absl::holds_alternative<ManifestProgress>(events.front()))) {
       events.pop_front();
+    }
     if (events.empty() || !absl::holds_alternative<T>(events.front())) {
       ADD_FAILURE() << "another event: index "
                     << (events.empty() ? -1 : int(events.front().index()));

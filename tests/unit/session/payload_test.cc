@@ -1,0 +1,142 @@
+// Payloads that were asked for: how long they may take, and what they may hold.
+#include "gmock/gmock.h"
+#include "tests/unit/session/session_harness.h"
+
+namespace p2p::session {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string EndOf(Harness& h) { return h.Next<SessionEnded>().reason; }
+
+TEST(Payload, V09_AManifestThatDoesNotBeginEndsTheSession) {
+  Harness h(Dialled());
+  h.OpenAsDialler(0);
+  h.session.AskManifest(10);
+  h.Pump();
+  h.Advance(limits::kManifestPatience - absl::Milliseconds(1));
+  EXPECT_FALSE(h.session.ended());
+  h.Feed("PONG\n");
+  h.Advance(absl::Milliseconds(1));
+  EXPECT_TRUE(h.session.ended());
+}
+
+TEST(Payload, V09_ALargeManifestHasTheTimeThatItsSizeTakesAndNoMore) {
+  Harness h(Dialled());
+  h.OpenAsDialler(0);
+  h.session.AskManifest(10);
+  h.Feed(absl::StrCat("MANIFEST +", limits::kMaxManifestBytes, "\n"));
+  // Fast enough for any transfer and too slow for so much.
+  const absl::Time begin = h.now;
+  while (!h.session.ended() && h.now < begin + absl::Hours(2)) {
+    h.Feed(std::string(2 * limits::kMinTransferBytes, 'x'));
+    h.Advance(limits::kSlowReaderTimeout - absl::Seconds(1));
+  }
+  EXPECT_EQ(EndOf(h), "the manifest did not come in time");
+  EXPECT_LT(h.now - begin, absl::Minutes(45));
+  EXPECT_GT(h.now - begin, absl::Minutes(30));
+}
+
+TEST(Payload, V09_ATrickleEndsTheSessionWhateverWasAskedFor) {
+  for (const std::string what : {"MANIFEST", "HASHES", "HAVE-BITS"}) {
+    SCOPED_TRACE(what);
+    Harness h(Dialled());
+    h.OpenAsDialler(100'000);
+    if (what == "MANIFEST") {
+      h.session.AskManifest(10);
+      h.Feed("MANIFEST +1000000\n");
+    } else if (what == "HASHES") {
+      h.session.AskHashes(FileIndex(0), 0);
+      h.Feed("HASHES 0 0 8192 4 +262272\n");
+    } else {
+      h.session.Subscribe();
+      h.Feed("HAVE-BITS 0 +12500\n");
+    }
+    for (int i = 0; i < 29; ++i) {
+      h.Feed("x");
+      h.Advance(absl::Seconds(1));
+      ASSERT_FALSE(h.session.ended());
+    }
+    h.Feed("x");
+    h.Advance(absl::Seconds(1));
+    EXPECT_EQ(EndOf(h), "the other side sends too slowly");
+  }
+}
+
+TEST(Payload, V09_HashesThatDoNotComeEndTheSession) {
+  Harness h(Dialled());
+  h.OpenAsDialler(100'000);
+  h.session.AskHashes(FileIndex(0), 0);
+  h.Feed("PONG\n");
+  h.Advance(limits::kSlowReaderTimeout - absl::Milliseconds(1));
+  EXPECT_FALSE(h.session.ended());
+  h.Advance(absl::Milliseconds(1));
+  EXPECT_TRUE(h.session.ended());
+}
+
+TEST(Payload, V09_WhatIsAnsweredInTimeLeavesTheSessionInPeace) {
+  Harness h(Dialled());
+  h.OpenAsDialler(100);
+  h.session.AskManifest(10);
+  h.Feed("NO-MANIFEST 409 later\n");
+  h.Next<ManifestRefused>();
+  h.session.AskManifest(10);
+  h.Feed("MANIFEST +3\nabc");
+  EXPECT_EQ(h.Next<ManifestReceived>().info, "abc");
+  h.Advance(limits::kSlowReaderTimeout * 3);
+  EXPECT_FALSE(h.session.ended());
+}
+
+TEST(Payload, V09_LargeManifestsOfAllSessionsHaveOneBudget) {
+  PeerSessionOptions options = Dialled();
+  options.manifests = std::make_shared<ByteBudget>(1'000'000);
+  const auto begin = [&options](size_t bytes) {
+    auto h = std::make_unique<Harness>(options);
+    h->OpenAsDialler(0);
+    h->session.AskManifest(10);
+    h->Feed("MANIFEST +5000000\n" + std::string(bytes, 'x'));
+    return h;
+  };
+  auto first = begin(900'000);
+  EXPECT_EQ(options.manifests->held(), 900'000u);
+  auto small = begin(limits::kSmallManifestBytes);
+  EXPECT_FALSE(small->session.ended()) << "small ones are not counted";
+  auto second = begin(limits::kSmallManifestBytes + 1);
+  EXPECT_TRUE(second->session.ended());
+  EXPECT_EQ(options.manifests->held(), 900'000u) << "what has ended holds nothing";
+  first->session.SkipManifest();
+  EXPECT_EQ(options.manifests->held(), 0u);
+  auto third = begin(900'000);
+  EXPECT_FALSE(third->session.ended());
+  third.reset();
+  EXPECT_EQ(options.manifests->held(), 0u);
+}
+
+TEST(Payload, V09_AManifestIsCountedUntilItWasChecked) {
+  PeerSessionOptions options = Dialled();
+  options.manifests = std::make_shared<ByteBudget>(1'000'000);
+  Harness h(options);
+  h.OpenAsDialler(0);
+  h.session.AskManifest(10);
+  h.Feed("MANIFEST +500000\n" + std::string(500'000, 'x'));
+  {
+    const auto received = h.Next<ManifestReceived>();
+    EXPECT_EQ(received.info.size(), 500'000u);
+    EXPECT_EQ(options.manifests->held(), 500'000u);
+  }
+  EXPECT_EQ(options.manifests->held(), 0u);
+}
+
+TEST(Payload, WhatIsSkippedIsReadAndNotTold) {
+  Harness h(Dialled());
+  h.OpenAsDialler(100);
+  h.session.AskManifest(10);
+  h.Feed("MANIFEST +6\nabc");
+  h.session.SkipManifest();
+  h.Feed("defPING\n");
+  EXPECT_EQ(h.Count<ManifestReceived>(), 0);
+  EXPECT_THAT(h.Said(), HasSubstr("PONG"));
+}
+
+}  // namespace
+}  // namespace p2p::session
