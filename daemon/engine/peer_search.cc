@@ -1,6 +1,8 @@
 #include "daemon/engine/peer_search.h"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -155,16 +157,21 @@ void PeerSearch::OnFound(const ToldPeers& told) {
   DialMore();
 }
 
-// One at random each time: what one of them does not know, another does.
+// One at random each time, of a network at random: what one of them does not know, another does.
 void PeerSearch::AskAPeer() {
   if (stopped_ || by_original()) return;
-  std::vector<Link*> open;
+  std::map<uint64_t, std::vector<Link*>> open;  // by network
   ForEachLink([&open](Link& link) {
-    if (link.opened && link.hello.has_value() && !link.surplus) open.push_back(&link);
+    if (link.opened && link.hello.has_value() && !link.surplus) {
+      open[link.origin().network].push_back(&link);
+    }
   });
   exchange_timer_.Disarm();
   if (open.empty()) return;  // whoever comes is asked
-  open[random_() % open.size()]->io->Do([](session::PeerSession& s) { s.AskPeers(); });
+  const auto network =
+      std::next(open.begin(), static_cast<std::ptrdiff_t>(random_() % open.size()));
+  const std::vector<Link*>& links = network->second;
+  links[random_() % links.size()]->io->Do([](session::PeerSession& s) { s.AskPeers(); });
   ArmExchangeTimer();
 }
 
