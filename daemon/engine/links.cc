@@ -109,7 +109,7 @@ Link* Links::Dial(const PeerBook::Candidate& to, bool original,
   const LinkId id(next_link_id_++);
   auto link = std::make_unique<Link>();
   link->io = std::make_shared<PeerLink>(id, runtime_->PickIoLoop(),
-                                        SessionOptions(true, original, address),
+                                        SessionOptions(true, original, to.address),
                                         ConnectionOptions(), runtime_->pool, &runtime_->up, this);
   link->remote = to.endpoint;
   link->address = to.address;

@@ -39,7 +39,9 @@ void NameAnswers::OnAnswer(const std::string& tracker, const std::string& tracke
     if (refused->code == 404) {
       ++answer_.answered;
     } else {
-      answer_.problem = absl::StrCat("tracker ", tracker, " refused: ", Printable(refused->reason));
+      answer_.problem =
+          absl::StrCat("tracker ", tracker,
+                       refused->code == 0 ? ": " : " refused: ", Printable(refused->reason));
     }
   }
   if (--open_ == 0) return Finish();

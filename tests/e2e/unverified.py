@@ -102,8 +102,7 @@ class UnverifiedTest(P2pTest):
         a = self.daemon("a", [self.tracker_])
         make_file(self.path(NAME), 2 * MIB, seed=5)
         shared = a.share(self.path(NAME))
-        wait_for(lambda: a.address in ask(self.tracker_.address, f"PEERS {shared['content_id']}"),
-                 "the tracker knows it")
+        wait_for(lambda: a.address in self.tracker_.peers_of(shared["content_id"]), "the tracker knows it")
         d = self.daemon("d", [self.tracker_])
         got = d.get(NAME, allow_unverified=True)
         self.assertEqual((got["verified"], got["content_id"]), (True, shared["content_id"]))
@@ -128,7 +127,7 @@ class DowngradeTest(P2pTest):
         liar = self.closing(OriginalPeer({NAME: self.lie}))
         liar.register_at(fake.address)
         got = d.get_detached(NAME, allow_unverified=True)
-        d.wait_transfer(got["id"], lambda t: "spoke the extension before" in t["error"],
+        d.wait_transfer(got["id"], lambda t: "did not answer HELLO, which it did before" in t["error"],
                         "it says whom it does not believe")
         self.assertEqual([line for line in fake.lines if line.startswith("LOOKUP")], [])
         self.assertEqual(liar.connections, 0)
@@ -189,7 +188,7 @@ class DowngradeTest(P2pTest):
         liar = self.closing(OriginalPeer({NAME: self.lie}, port=port))
         ask(tracker.address, f"REGISTER {NAME} {len(data)} {liar.address}")
         wait_for(lambda: [p for p in d.must("--json", "peers", got["id"]).objects
-                          if p["address"] == liar.address and "not believed" in p["problem"]],
+                          if p["address"] == liar.address and "speaks the extension" in p["problem"]],
                  "the liar is shown with the reason")
         gate.append(True)
         d.wait_state(got["id"], "complete")
