@@ -218,7 +218,8 @@ void ExtensionDialogue::On(const peer::Manifest& message) {
 void ExtensionDialogue::On(const peer::NoManifest& message) {
   if (manifests_asked_ == 0) return core_->Fail(400, "NO-MANIFEST answers nothing");
   --manifests_asked_;
-  manifest_hashes_left_ = 0;
+  // Behind one that is on its way there are hashes still.
+  if (manifests_asked_ == 0) manifest_hashes_left_ = 0;
   core_->Emit(ManifestRefused{message.reason});
 }
 

@@ -290,7 +290,7 @@ TEST(HaveLeaves, IsHeardBeforeTheNumberOfChunksIsKnown) {
 
 const char* const kLeafMessages[] = {
     "HAVE-LEAVES 3 8 4\n", "REQUEST-LEAVES 3 8 4\n", "CANCEL-LEAVES 3 8 4\n",
-    "REJECT-LEAVES 3 8 4 409 not there yet\n", "LEAVES 3 8 4 - +1\nx"};
+    "REJECT-LEAVES 3 8 4 409 not there yet\n", "LEAVES 3 8 4 0 +1\nx"};
 
 TEST(LeavesAgreement, WithoutItEveryMessageAboutLeavesEndsTheConnection) {
   for (const char* message : kLeafMessages) {
