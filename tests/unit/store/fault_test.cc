@@ -26,11 +26,11 @@ absl::Status Download(FileChunkManager* store, ChunkSet* durable) {
     if (!status.ok()) return status;
     written.Add(ChunkIndex(i));
     if (i % 2 == 0) continue;
-    const absl::Status synced = store->Sync();
+    const absl::Status synced = store->Sync().status();
     if (!synced.ok()) return synced;
     *durable = written;
   }
-  const absl::Status synced = store->Sync();
+  const absl::Status synced = store->Sync().status();
   if (!synced.ok()) return synced;
   *durable = written;
   return store->Finish();
