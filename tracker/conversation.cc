@@ -125,7 +125,10 @@ bool Conversation::HasUnendedLine() const {
 void Conversation::Process(absl::string_view input, absl::Time now) {
   std::string held;
   held.swap(held_);
-  if (!held.empty()) input = held;
+  if (!held.empty()) {
+    input = held;
+    last_bytes_ = now;  // it was not read meanwhile: a line whose end is yet to come has no pause
+  }
   while (state_ == State::kOpen && !input.empty() && !Backlogged() && steps_left_ > 0) {
     TakeLine(&input, now);
   }

@@ -351,5 +351,21 @@ TEST_F(ConversationTest, T29_WhoAsksMuchAtOnceIsAnsweredInTurns) {
   EXPECT_EQ(conversation_->state(), State::kFinished);
 }
 
+TEST_F(ConversationTest, T29_ALineWhoseEndIsNotReadYetIsNotEndedByTheTurnsBeforeIt) {
+  options_.steps_per_turn = 1;
+  Restart();
+  EXPECT_EQ(Say("LOOKUP f\nLOOKUP f\nLOOKUP ").size(), 1u);
+  now_ += absl::Seconds(1);  // others had their turns
+  conversation_->OnTime(now_);
+  EXPECT_EQ(Answers().size(), 1u);
+  now_ += absl::Seconds(1);
+  conversation_->OnTime(now_);
+  EXPECT_EQ(Answers().size(), 0u);
+  ASSERT_TRUE(conversation_->WantsRead());
+  conversation_->OnTime(now_ + absl::Milliseconds(199));
+  EXPECT_EQ(Answers().size(), 0u);
+  EXPECT_EQ(Say("f\n"), Strings{"ERROR 404"});
+}
+
 }  // namespace
 }  // namespace p2p::tracker
