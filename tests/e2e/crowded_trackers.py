@@ -3,15 +3,12 @@ import socket
 
 from p2p_content import MIB, make_file
 from p2p_harness import DEADLINE, LOCALHOST, P2pTest
+from p2p_server import announcement
 
 HONEST = [f"127.0.0.{n}" for n in range(2, 12)]
 EVIL = "127.0.0.66"
 NAME = "good.iso"
 CONTENT_ID = "ab" * 32
-
-
-def announcement(name, size, content_id, address):
-    return f"ANNOUNCE {name} {size} {content_id} {address}\n".encode()
 
 
 class CrowdedTrackersTest(P2pTest):
@@ -39,10 +36,10 @@ class CrowdedTrackersTest(P2pTest):
         self.tell(EVIL, [announcement(NAME, 1001, f"{i % 16:064x}", f"{EVIL}:{40000 + i}")
                          for i in range(192)])
 
-    def found(self):
-        """The lines of what FIND answers."""
+    def found(self, question="FIND " + NAME):
+        """The lines of the answer."""
         with self.connect(LOCALHOST) as connection:
-            connection.sendall(f"FIND {NAME}\n".encode())
+            connection.sendall(f"{question}\n".encode())
             with connection.makefile("rb") as answer:
                 header = answer.readline()
                 return answer.read(int(header.rpartition(b"+")[2])).decode().splitlines()
@@ -51,7 +48,7 @@ class CrowdedTrackersTest(P2pTest):
         for host in HONEST:
             self.tell(host, [announcement(NAME, 1000, CONTENT_ID, f"{host}:9001")])
         self.crowd(CONTENT_ID)
-        size, _, *peers = self.crowded.ask("PEERS " + CONTENT_ID).split()[1:]
+        size, _, *peers = self.found("PEERS " + CONTENT_ID)[0].split()[1:]
         self.assertEqual(size, "1000")
         self.assertLessEqual({f"{host}:9001" for host in HONEST}, set(peers))
         self.assertLessEqual(sum(peer.startswith(EVIL) for peer in peers), 4)

@@ -59,6 +59,17 @@ TEST_F(WriteLedgerTest, R01_OnlyWhatASyncCoversIsClaimed) {
   EXPECT_TRUE(ledger_.Durable().chunks() == Chunks({0, 4}));
 }
 
+TEST_F(WriteLedgerTest, E07_TheBytesOfWhatIsClaimedAreCountedAgainAfterEachChange) {
+  EXPECT_TRUE(Write(0) && Write(1) && Write(4));
+  DurableChunks durable = Sync();
+  EXPECT_EQ(durable.Bytes(*layout_), 3 * kChunk);
+  EXPECT_EQ(durable.Bytes(*layout_), 3 * kChunk);
+  durable.Remove(Chunks({1}));
+  EXPECT_EQ(durable.Bytes(*layout_), 2 * kChunk);
+  durable.Fit(3);
+  EXPECT_EQ(durable.Bytes(*layout_), kChunk);
+}
+
 TEST_F(WriteLedgerTest, R01_WhatIsWrittenWhileASyncRunsWaitsForTheNext) {
   EXPECT_TRUE(Write(0));
   ledger_.Wrote(ChunkIndex(1), handle_);  // a part of it
