@@ -34,7 +34,8 @@ class OriginalPeersTest(P2pTest):
         tracker = self.tracker()
         peer = self.peer(tracker, **variation)
         self.assert_gets_it(self.daemon("d", [tracker]))
-        self.assertEqual({chunk for _, chunk in peer.served}, set(range(self.chunks)))
+        # It notes what it has sent once it is sent.
+        wait_for(lambda: {chunk for _, chunk in peer.served} == set(range(self.chunks)), "all came from there")
         return peer
 
     @suites("portable", "sanitizers", "tsan")

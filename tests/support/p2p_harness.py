@@ -288,6 +288,7 @@ class Daemon(Process):
     def __init__(self, directory, name, trackers=(), arguments=(), env=None, downloads=None,
                  listen=LOCALHOST + ":0"):
         self.name = name
+        self.trackers = []  # those that share() waits for
         self.home = os.path.join(directory, name)
         self.state_dir = os.path.join(self.home, "state")
         self.downloads = downloads or os.path.join(self.home, "downloads")
@@ -356,8 +357,14 @@ class Daemon(Process):
         return self.must("--json", "status", str(what)).last
 
     def share(self, path, name=None):
+        """Returns when its trackers list it, too (or do not, for long): others may get it by its name then."""
         extra = [] if name is None else ["--name", name]
-        return self.must("--json", "share", path, *extra).last
+        shared = self.must("--json", "share", path, *extra).last
+        for tracker in self.trackers:
+            end = time.monotonic() + AT_ONCE
+            while tracker.running and self.address not in tracker.lookup(shared["name"]) and time.monotonic() < end:
+                time.sleep(POLL_INTERVAL)
+        return shared
 
     def get(self, source, output=None, timeout=DEADLINE * 2, allow_unverified=False):
         extra = [] if output is None else ["-o", output]
@@ -438,6 +445,7 @@ class P2pTest(unittest.TestCase):
         """Not started yet. `options` as for Daemon."""
         addresses = [t if isinstance(t, str) else t.address for t in trackers]
         daemon = Daemon(self.dir, name, addresses, **options)
+        daemon.trackers = [t for t in trackers if isinstance(t, Tracker)]
         self._processes.append(daemon)
         return daemon
 
