@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
@@ -19,6 +21,13 @@ namespace {
 
 constexpr std::chrono::seconds kPatience(5);
 constexpr absl::string_view kThisHost = "127.0.0.1:";
+
+template <typename Done>
+void ReadLine(asio::ip::tcp::socket* socket, std::string* text, Done done) {
+  asio::async_read_until(
+      *socket, asio::dynamic_buffer(*text, limits::kMaxLineBytes), '\n',
+      [done = std::move(done)](const asio::error_code& read, size_t) { done(read); });
+}
 
 }  // namespace
 
@@ -44,8 +53,14 @@ absl::StatusOr<wire::Figures> AskFigures(const net::Endpoint& tracker) {
     asio::async_write(socket, asio::buffer(request), [&](const asio::error_code& written, size_t) {
       if (written) problem = written;
     });
-    asio::async_read_until(socket, asio::dynamic_buffer(answer, limits::kMaxLineBytes), '\n',
-                           [&](const asio::error_code& read, size_t) { problem = read; });
+    ReadLine(&socket, &answer, [&](const asio::error_code& read) {
+      problem = read;
+      // It greets whom it has no room for, and says so in its next line.
+      if (read || !absl::StartsWith(answer, "HELLO ")) return;
+      answer.erase(0, answer.find('\n') + 1);
+      if (absl::StrContains(answer, "\n")) return;
+      ReadLine(&socket, &answer, [&](const asio::error_code& more) { problem = more; });
+    });
   });
   context.run_for(kPatience);
   const std::string address = net::FormatEndpoint(tracker);
@@ -59,8 +74,13 @@ absl::StatusOr<wire::Figures> AskFigures(const net::Endpoint& tracker) {
     return absl::UnavailableError(
         absl::StrCat("the tracker at ", address, " does not answer: ", problem.message()));
   }
-  const absl::string_view line = absl::StripSuffix(absl::string_view(answer), "\n");
+  const absl::string_view line = absl::string_view(answer).substr(0, answer.find('\n'));
   if (const auto error = wire::ParseErrorLine(line)) {
+    if (error->code == 503) {
+      return absl::UnavailableError(absl::StrCat(
+          "the tracker at ", address, " has no room: ", error->text, "; perhaps this host has as ",
+          "many connections to it as it may (--max-connections-per-address)"));
+    }
     return absl::FailedPreconditionError(
         absl::StrCat("the tracker at ", address, " refuses: ", error->text));
   }

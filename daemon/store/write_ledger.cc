@@ -1,5 +1,8 @@
 #include "daemon/store/write_ledger.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <utility>
 
 namespace p2p::store {
@@ -8,14 +11,21 @@ namespace {
 // Descriptors that a download holds until their files are synced. With more files the whole file
 // system is synced, whose errors the held directory is told of.
 constexpr size_t kMaxHeld = 64;
-// The same for all downloads together.
+// The same for all downloads together, and of what the process may open.
 constexpr int kMaxHeldInAll = 256;
+constexpr rlim_t kHeldPart = 16;
+
+int MayHoldInAll() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur / kHeldPart, kMaxHeldInAll));
+}
 
 std::atomic<int> held_in_all{0};
 
 // Counts a handle for as long as somebody holds it. nullptr when there are too many.
 std::shared_ptr<File> Hold(std::shared_ptr<File> handle) {
-  if (held_in_all.fetch_add(1) >= kMaxHeldInAll) {
+  if (held_in_all.fetch_add(1) >= MayHoldInAll()) {
     --held_in_all;
     return nullptr;
   }

@@ -1,4 +1,5 @@
 """Whoever asks much, says little or takes nothing: others are served, and it costs little."""
+import contextlib
 import time
 
 from p2p_content import CHUNK, MIB, make_bytes
@@ -97,10 +98,10 @@ class EvilDownloadersTest(P2pTest):
             connection.sendall(b"GET_CHUNK small 0\n")
             self.assertEqual(read_exactly(connection, 13), b"10\n0123456789")
         with dial(self.address) as one_more:
-            try:
-                self.assertEqual(one_more.recv(1), b"")
-            except ConnectionResetError:
-                pass
+            with contextlib.suppress(ConnectionResetError), one_more.makefile("rb") as told:
+                self.assertRegex(told.readline(), b"^HELLO 3 ")
+                self.assertRegex(told.readline(), b"^ERROR 503 ")
+                self.assertEqual(told.read(), b"")
         self.check_serves()
         held[0].close()
 

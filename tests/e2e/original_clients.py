@@ -106,9 +106,10 @@ class OriginalClientTest(P2pTest):
         data = make_bytes(1000)
         _, d = self.share(data)
         connection = self.connect(d)
-        connection.sendall(b"GET_CHUNK film.bin 0\r\n")
-        self.assertEqual(read_line(connection) + read_exactly(connection, 1000), b"1000\n" + data)
+        # A pause ends a line as long as none was ended otherwise.
         connection.sendall(b"GET_CHUNK film.bin 0")
+        self.assertEqual(read_line(connection) + read_exactly(connection, 1000), b"1000\n" + data)
+        connection.sendall(b"GET_CHUNK film.bin 0\r\n")
         self.assertEqual(read_line(connection) + read_exactly(connection, 1000), b"1000\n" + data)
         connection.sendall(b"GET_CHUNK film.bin 0")
         connection.shutdown(socket.SHUT_WR)

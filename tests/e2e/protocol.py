@@ -166,8 +166,8 @@ class ProtocolTest(P2pTest):
         peer = self.closing(NamelessPeer())
         tracker.files["x.bin"] = (5, [peer.address])
         daemon = self.daemon("d", [tracker])
-        got = daemon.get_detached("x.bin")
-        wait_for(lambda: any("speaks the extension" in p["problem"] for p in
-                             daemon.must("--json", "peers", str(got["id"])).objects), "it is told")
+        result = daemon.ctl("get", "x.bin", "--allow-unverified")
+        self.assertEqual(result.code, 1, result)
+        self.assertIn("no peer shares", result.err)
         self.assertEqual(peer.chunks_asked, 0)
         self.assertEqual(daemon.address.split(":")[0], LOCALHOST)

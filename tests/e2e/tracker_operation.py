@@ -132,7 +132,7 @@ class TrackerOperationTest(P2pTest):
             connection.recv(100)  # it is admitted
             code, _, error = run_tracker("--status", tracker.address)
         self.assertEqual(code, 1)
-        self.assertIn(f"{tracker.address} closed the connection", error)
+        self.assertIn(f"{tracker.address} has no room", error)
         self.assertIn("--max-connections-per-address", error)
 
     def test_the_service_has_a_configuration_with_every_key(self):

@@ -100,7 +100,7 @@ class UnverifiedTest(P2pTest):
 
     def test_D01_a_peer_with_hashes_is_preferred_whatever_is_allowed(self):
         a = self.daemon("a", [self.tracker_])
-        make_file(self.path(NAME), 2 * MIB, seed=5)
+        make_file(self.path(NAME), MIB + 77, seed=5)
         shared = a.share(self.path(NAME))
         wait_for(lambda: a.address in self.tracker_.peers_of(shared["content_id"]), "the tracker knows it")
         d = self.daemon("d", [self.tracker_])

@@ -144,8 +144,8 @@ class Run {
     P2P_FUZZ_CHECK(peers.size() <= static_cast<size_t>(limits::kMaxPeersPerAnswer));
     for (const std::string& peer : peers) {
       const auto address = wire::PeerAddress::Parse(peer);
-      P2P_FUZZ_CHECK(address.has_value() && address->ip.WhyUnusable() == nullptr);
-      P2P_FUZZ_CHECK(!address->ip.IsLoopback() && peer != kSelf);
+      // Which of them are dialled is decided behind it.
+      P2P_FUZZ_CHECK(address.has_value() && peer != kSelf);
     }
     return absl::StrCat(" ", absl::StrJoin(peers, " "));
   }

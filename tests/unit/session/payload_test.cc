@@ -1,4 +1,7 @@
 // Payloads that were asked for: how long they may take, and what they may hold.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "tests/unit/session/session_harness.h"
 
@@ -6,6 +9,17 @@ namespace p2p::session {
 namespace {
 
 using ::testing::HasSubstr;
+
+// The first `sent` bytes of a manifest of `total` bytes, in parts.
+std::string Parts(size_t total, size_t sent) {
+  std::string text;
+  for (size_t at = 0; at < sent; at += limits::kMaxManifestPartBytes) {
+    const size_t part = std::min<size_t>(total - at, limits::kMaxManifestPartBytes);
+    absl::StrAppend(&text, "MANIFEST ", total, " ", at, " +", part, "\n",
+                    std::string(std::min(part, sent - at), 'x'));
+  }
+  return text;
+}
 
 std::string EndOf(Harness& h) { return h.Next<SessionEnded>().reason; }
 
@@ -25,11 +39,12 @@ TEST(Payload, V09_ALargeManifestHasTheTimeThatItsSizeTakesAndNoMore) {
   Harness h(Dialled());
   h.OpenAsDialler(0);
   h.session.AskManifest(10);
-  h.Feed(absl::StrCat("MANIFEST +", limits::kMaxManifestBytes, "\n"));
   // Fast enough for any transfer and too slow for so much.
+  const std::string parts = Parts(limits::kMaxManifestBytes, 16 << 20);
+  const size_t step = 2 * limits::kMinTransferBytes;
   const absl::Time begin = h.now;
-  while (!h.session.ended() && h.now < begin + absl::Hours(2)) {
-    h.Feed(std::string(2 * limits::kMinTransferBytes, 'x'));
+  for (size_t at = 0; !h.session.ended() && at + step <= parts.size(); at += step) {
+    h.Feed(parts.substr(at, step));
     h.Advance(limits::kSlowReaderTimeout - absl::Seconds(1));
   }
   EXPECT_EQ(EndOf(h), "the manifest did not come in time");
@@ -44,7 +59,7 @@ TEST(Payload, V09_ATrickleEndsTheSessionWhateverWasAskedFor) {
     h.OpenAsDialler(100'000);
     if (what == "MANIFEST") {
       h.session.AskManifest(10);
-      h.Feed("MANIFEST +1000000\n");
+      h.Feed(Parts(1'000'000, 1));
     } else if (what == "HASHES") {
       h.session.AskHashes(FileIndex(0), 0);
       h.Feed("HASHES 0 0 8192 4 +262272\n");
@@ -81,7 +96,7 @@ TEST(Payload, V09_WhatIsAnsweredInTimeLeavesTheSessionInPeace) {
   h.Feed("NO-MANIFEST 409 later\n");
   h.Next<ManifestRefused>();
   h.session.AskManifest(10);
-  h.Feed("MANIFEST +3\nabc");
+  h.Feed("MANIFEST 3 0 +3\nabc");
   EXPECT_EQ(h.Next<ManifestReceived>().info, "abc");
   h.Advance(limits::kSlowReaderTimeout * 3);
   EXPECT_FALSE(h.session.ended());
@@ -94,7 +109,7 @@ TEST(Payload, V09_LargeManifestsOfAllSessionsHaveOneBudget) {
     auto h = std::make_unique<Harness>(options);
     h->OpenAsDialler(0);
     h->session.AskManifest(10);
-    h->Feed("MANIFEST +5000000\n" + std::string(bytes, 'x'));
+    h->Feed(Parts(5'000'000, bytes));
     return h;
   };
   auto first = begin(900'000);
@@ -118,7 +133,7 @@ TEST(Payload, V09_AManifestIsCountedUntilItWasChecked) {
   Harness h(options);
   h.OpenAsDialler(0);
   h.session.AskManifest(10);
-  h.Feed("MANIFEST +500000\n" + std::string(500'000, 'x'));
+  h.Feed(Parts(500'000, 500'000));
   {
     const auto received = h.Next<ManifestReceived>();
     EXPECT_EQ(received.info.size(), 500'000u);
@@ -131,7 +146,7 @@ TEST(Payload, WhatIsSkippedIsReadAndNotTold) {
   Harness h(Dialled());
   h.OpenAsDialler(100);
   h.session.AskManifest(10);
-  h.Feed("MANIFEST +6\nabc");
+  h.Feed("MANIFEST 6 0 +6\nabc");
   h.session.SkipManifest();
   h.Feed("defPING\n");
   EXPECT_EQ(h.Count<ManifestReceived>(), 0);

@@ -168,7 +168,7 @@ TEST(Catalog, R06_ACatalogOfANewerVersionIsRefusedAndLeftAlone) {
   { (void)OpenCatalog(dir.path())->Add(SampleRecord(1)); }
   sqlite3* raw = nullptr;
   ASSERT_EQ(sqlite3_open((dir / "catalog.db").c_str(), &raw), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(raw, "PRAGMA user_version=2; UPDATE meta SET value=2 WHERE key='schema'",
+  ASSERT_EQ(sqlite3_exec(raw, "PRAGMA user_version=3; UPDATE meta SET value=3 WHERE key='schema'",
                          nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(raw);

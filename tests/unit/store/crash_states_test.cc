@@ -193,7 +193,7 @@ TEST_F(CrashStatesTest, V05_WhatAFailedSyncLostIsNotClaimed) {
       ++crashes_;
     }
   }
-  EXPECT_GT(failed, 5);
+  EXPECT_GE(failed, 5);
   Report();
 }
 

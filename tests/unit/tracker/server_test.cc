@@ -181,6 +181,8 @@ TEST_F(ServerTest, OptionsThatCameBeforeItListenedHoldFromTheFirstConnectionOn) 
   EXPECT_TRUE(absl::StartsWith(one.Line(), "ERROR 404 "));
   RawClient two(server.local());
   two.Send("LOOKUP f\n");
+  EXPECT_EQ(two.Line(), "HELLO 3 agent=p2p-tracker/" P2P_VERSION);
+  EXPECT_EQ(two.Line(), "ERROR 503 too many connections");
   EXPECT_EQ(two.Rest(), "");
 }
 
