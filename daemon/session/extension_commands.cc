@@ -202,7 +202,8 @@ void ExtensionDialogue::SendHaveLeaves(const ChunkPart& part) {
 }
 
 void ExtensionDialogue::SendChunk(ChunkIndex chunk, FileSlice slice) {
-  Put(chunk, wire::peer::Format(peer::Chunk{chunk, slice.length}), std::move(slice));
+  std::string header = wire::peer::Format(peer::Chunk{chunk, slice.length});
+  Put(chunk, std::move(header), std::move(slice));
 }
 
 void ExtensionDialogue::SendLeaves(const ChunkPart& part, absl::Span<const Hash256> proof,

@@ -72,6 +72,8 @@ bool WriteLedger::Keep(ChunkIndex chunk) {
   absl::MutexLock lock(&mutex_);
   if (lost_.count(chunk.value()) != 0) return false;
   kept_.Add(chunk);
+  // A sync may have come between its last byte and this: none would name it again.
+  if (touched_.count(chunk.value()) == 0 && syncing_.count(chunk.value()) == 0) durable_.Add(chunk);
   return true;
 }
 

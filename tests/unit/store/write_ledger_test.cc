@@ -59,6 +59,20 @@ TEST_F(WriteLedgerTest, R01_OnlyWhatASyncCoversIsClaimed) {
   EXPECT_TRUE(ledger_.Durable().chunks() == Chunks({0, 4}));
 }
 
+TEST_F(WriteLedgerTest, R01_WhatASyncCoveredBeforeItWasKeptIsClaimed) {
+  ledger_.Wrote(ChunkIndex(0), handle_);
+  EXPECT_TRUE(Sync().chunks().None()) << "it may be a part";
+  EXPECT_TRUE(ledger_.Keep(ChunkIndex(0)));
+  EXPECT_TRUE(Sync().chunks() == Chunks({0}));
+  // Between the beginning of a sync and its end.
+  ledger_.Wrote(ChunkIndex(1), handle_);
+  (void)ledger_.TakeUnsynced();
+  EXPECT_TRUE(ledger_.Keep(ChunkIndex(1)));
+  EXPECT_TRUE(ledger_.Durable().chunks() == Chunks({0}));
+  ledger_.EndSync();
+  EXPECT_TRUE(ledger_.Durable().chunks() == Chunks({0, 1}));
+}
+
 TEST_F(WriteLedgerTest, E07_TheBytesOfWhatIsClaimedAreCountedAgainAfterEachChange) {
   EXPECT_TRUE(Write(0) && Write(1) && Write(4));
   DurableChunks durable = Sync();
