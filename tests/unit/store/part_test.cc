@@ -408,7 +408,12 @@ TEST_F(PartTest, ManySmallFilesAreSyncedByOneCall) {
   const auto part = Create(Tree("many", files), &disk);
   ASSERT_TRUE(WriteAllChunks(part.get()).ok());
   ASSERT_TRUE(part->Sync().ok());
+#if defined(__linux__) && !defined(P2P_PORTABLE)
   EXPECT_EQ(disk.calls(FileOp::kSync), 1);
+#else
+  // There is no such call that tells of errors.
+  EXPECT_GE(disk.calls(FileOp::kSync), 100);
+#endif
 }
 
 TEST_F(PartTest, S21_ALinkPlantedInTheDownloadIsNotFollowed) {
