@@ -310,7 +310,8 @@ class Life {
       ChunkSet wrong = claimed;
       wrong.Remove(right);
       ASSERT_TRUE(wrong.None()) << "a chunk is claimed that is not there";
-      // What is there beside is found, once it is durable; after a sync that failed nobody knows it.
+      // What is there beside is found, once it is durable; after a sync that failed nobody knows
+      // it.
       if (!shows_the_disk) right = claimed;
       store_->ledger()->KeepFound(right);
       return Continue(record, right);
