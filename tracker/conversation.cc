@@ -6,13 +6,12 @@
 #include "absl/strings/strip.h"
 #include "absl/types/variant.h"
 #include "core/wire/fields.h"
+#include "core/wire/protocol_version.h"
 
 namespace p2p::tracker {
 namespace {
 
 constexpr char kAgent[] = "p2p-tracker/" P2P_VERSION;
-// TLS begins with it. No line does.
-constexpr char kTlsFirstByte = 0x16;
 
 // The shortest time in which a timer has others run.
 constexpr absl::Duration kBetweenTurns = absl::Microseconds(1);
@@ -51,7 +50,7 @@ std::string Conversation::NoRoomText() {
 void Conversation::OnBytes(absl::string_view bytes, absl::Time now) {
   last_bytes_ = now;
   steps_left_ = options_->steps_per_turn;
-  if (!std::exchange(heard_byte_, true) && bytes.front() == kTlsFirstByte) {
+  if (!std::exchange(heard_byte_, true) && bytes.front() == wire::kTlsFirstByte) {
     state_ = State::kAbandoned;
     if (options_->on_fault) options_->on_fault(client_.ip, bytes, {400, "TLS is not spoken here"});
     return;

@@ -6,14 +6,13 @@
 #include "absl/strings/strip.h"
 #include "core/base/limits.h"
 #include "core/wire/peer_messages.h"
+#include "core/wire/protocol_version.h"
 
 namespace p2p::session {
 namespace {
 
 // An extension session that heard nothing for so long asks whether the other side is there.
 constexpr absl::Duration kPingAfter = absl::Seconds(60);
-// TLS begins with it. No line does.
-constexpr char kTlsFirstByte = 0x16;
 
 }  // namespace
 
@@ -72,7 +71,7 @@ void PeerSession::Impl::Consume(absl::string_view* input) {
       input->remove_prefix(input->size());
     } else if (Blocked()) {
       return;
-    } else if (mode == Mode::kAwaitsFirst && input->front() == kTlsFirstByte &&
+    } else if (mode == Mode::kAwaitsFirst && input->front() == wire::kTlsFirstByte &&
                !lines.HasPartial()) {
       core.End("it speaks TLS, which is not spoken here", /*protocol_error=*/true);
     } else {

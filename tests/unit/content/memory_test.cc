@@ -14,12 +14,7 @@
 namespace p2p::content {
 namespace {
 
-template <typename Work>
-size_t BytesAllocatedBy(Work work) {
-  const size_t before = testing_support::AllocatedBytes();
-  work();
-  return testing_support::AllocatedBytes() - before;
-}
+using testing_support::BytesAllocatedBy;
 
 TEST(Memory, TheCounterCounts) {
   EXPECT_GE(BytesAllocatedBy([] { EXPECT_EQ(std::string(100'000, 'x').back(), 'x'); }), 100'000u);

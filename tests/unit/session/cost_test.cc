@@ -7,12 +7,7 @@
 namespace p2p::session {
 namespace {
 
-template <typename Work>
-size_t BytesAllocatedBy(Work work) {
-  const size_t before = testing_support::AllocatedBytes();
-  work();
-  return testing_support::AllocatedBytes() - before;
-}
+using testing_support::BytesAllocatedBy;
 
 TEST(SessionCost, V08_CancelsThatHitNothingCostNothingBesideAFullQueue) {
   ServeQueue queue;

@@ -12,12 +12,7 @@ namespace {
 constexpr uint32_t kChunks = uint32_t{1} << 31;
 constexpr size_t kMiB = 1 << 20;
 
-template <typename Work>
-size_t BytesAllocatedBy(Work work) {
-  const size_t before = testing_support::AllocatedBytes();
-  work();
-  return testing_support::AllocatedBytes() - before;
-}
+using testing_support::BytesAllocatedBy;
 
 // Each of these would take seconds and gigabytes if anything were done for each chunk.
 TEST(SwarmMemory, V04_S17_APebibyteIsBegunAndFetchedFromOneThatHasAll) {
