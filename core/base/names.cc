@@ -61,6 +61,18 @@ bool IsInvisible(int32_t code) {
   return false;
 }
 
+// Where an invisible character belongs to what people write, and changes what is seen: joiners in
+// the scripts from Arabic to Sinhala (Persian and Hindi words need them), and the joiner and the
+// selector of colour in emoji.
+bool MayFollow(int32_t before, int32_t code) {
+  const bool joins = code == 0x200d;
+  const bool is_in_script = before >= 0x0600 && before <= 0x0dff && !IsInvisible(before);
+  const bool is_symbol = (before >= 0x203c && before <= 0x2bff && !IsInvisible(before)) ||
+                         (before >= 0x1f000 && before <= 0x1faff);
+  if (is_in_script) return joins || code == 0x200c;
+  return is_symbol ? joins || code == 0xfe0f : joins && before == 0xfe0f;
+}
+
 }  // namespace
 
 bool IsValidUtf8(absl::string_view text) {
@@ -78,10 +90,12 @@ absl::Status CheckNameComponent(absl::string_view component) {
   if (component.size() > limits::kMaxComponentBytes) {
     return absl::InvalidArgumentError("name has a component longer than 255 bytes");
   }
+  int32_t before = 0;
   for (size_t at = 0; at < component.size();) {
     // Most of a name, and a tracker reads one with each request.
     const char c = component[at];
     if (c >= ' ' && c < 0x7f && c != '/') {
+      before = c;
       ++at;
       continue;
     }
@@ -94,9 +108,10 @@ absl::Status CheckNameComponent(absl::string_view component) {
     if (IsBidiOrSeparator(code)) {
       return absl::InvalidArgumentError("name has a character that reverses or breaks text");
     }
-    if (IsInvisible(code)) {
+    if (IsInvisible(code) && !MayFollow(before, code)) {
       return absl::InvalidArgumentError("name has a character that shows nothing");
     }
+    before = code;
   }
   return absl::OkStatus();
 }

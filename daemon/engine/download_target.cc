@@ -38,6 +38,12 @@ std::string TargetName(absl::string_view source, absl::string_view manifest_name
   return asked.has_value() ? asked->substr(asked->rfind('/') + 1) : std::string(manifest_name);
 }
 
+absl::StatusOr<content::Layout> OriginalLayout(absl::string_view source, uint64_t size_bytes) {
+  const std::string name = TargetName(source, "");
+  return content::Layout::Make(name, /*is_directory=*/false,
+                               {{name, ByteCount(size_bytes), false, {}, 0}});
+}
+
 absl::StatusOr<std::string> ResolveTarget(store::FileSystem* files, const std::string& wanted,
                                           absl::string_view source,
                                           absl::string_view manifest_name) {

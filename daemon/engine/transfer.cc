@@ -1,4 +1,4 @@
-// The transfer's life: start, pause, resume, stop, removal; and what comes from links.
+// The transfer's life: start, pause, resume, stop; and what comes from links.
 #include "daemon/engine/transfer.h"
 
 #include <algorithm>
@@ -281,33 +281,6 @@ absl::Status Transfer::Verify() {
 }
 
 void Transfer::Stop(std::function<void()> done) { StopWork(std::move(done)); }
-
-void Transfer::Remove(bool with_data, std::function<void(absl::Status)> done) {
-  const bool unfinished = record_.kind == store::TransferKind::kDownload && !record_.finished;
-  auto remove = [this, keep = shared_from_this(), with_data, unfinished,
-                 done = std::move(done)]() mutable {
-    auto forget = [runtime = runtime_, id = record_.id,
-                   done = std::move(done)](absl::Status removed) mutable {
-      runtime->RunOnCatalog([id](store::Catalog& catalog) { return catalog.Remove(id); },
-                            [removed, done = std::move(done)](absl::Status forgotten) {
-                              done(forgotten.ok() ? removed : forgotten);
-                            });
-    };
-    // A .part is of no use to anyone else.
-    const bool is_part = content_.store != nullptr && content_.store->is_part();
-    if (content_.store == nullptr || !(with_data || (unfinished && is_part))) {
-      return forget(absl::OkStatus());
-    }
-    runtime_->RunOnDisk(
-        store::WorkerPool::Priority::kUrgent, content_.store->disk(),
-        [store = content_.store] { return store->RemoveFiles(); }, std::move(forget));
-  };
-  // What is just being made is there a moment later, and nobody's any more.
-  StopWork([this, keep = shared_from_this(), remove = std::move(remove)]() mutable {
-    AfterPlacing(std::move(remove));
-  });
-  trackers_->Release(record_.id);
-}
 
 bool Transfer::IsActive() const {
   if (!content_.id.has_value() || !record_.verified) return false;

@@ -113,6 +113,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   uint64_t RestingBytes() const;  // what resting_have_ adds up to
   // `done` runs when the last fetch, if there was one, has committed what it wrote.
   void StopWork(std::function<void()> done);
+  // Removes the files of one that is not open.
+  void RemoveAtRest(bool unfinished, std::function<void(absl::Status)> done);
   // Runs `done` when no worker is making or opening the .part, which content_ then has.
   void AfterPlacing(std::function<void()> done);
   void EndPlacing(std::shared_ptr<store::FileChunkManager> store);

@@ -138,11 +138,9 @@ void Transfer::StartFetch(std::vector<ToldPeers> peers) {
 
 void Transfer::StartOriginalFetch(uint64_t size_bytes, std::vector<ToldPeers> peers) {
   if (content_.layout == nullptr) {
-    const std::string name = TargetName(record_.source, "");
-    absl::StatusOr<content::Layout> layout = content::Layout::Make(
-        name, /*is_directory=*/false, {{name, ByteCount(size_bytes), false, {}, 0}});
+    absl::StatusOr<content::Layout> layout = OriginalLayout(record_.source, size_bytes);
     if (!layout.ok()) return Fail(layout.status());
-    record_.name = name;
+    record_.name = layout->name();
     content_.layout = std::make_shared<const content::Layout>(*std::move(layout));
   }
   resting_have_.Fit(content_.layout->chunk_count());

@@ -1,7 +1,7 @@
 """Every command of p2pctl and every exit code."""
 import os
 
-from p2p_content import MIB, make_file, make_tree, tree_of
+from p2p_content import MIB, make_bytes, make_file, make_tree, tree_of
 from p2p_harness import DEADLINE, LOCALHOST, P2pTest, free_port, link_to, run_ctl, suites
 from p2p_proxy import Proxy
 
@@ -295,6 +295,52 @@ class CommandTest(P2pTest):
         b.wait_bytes(got["id"], MIB, "1 MiB is here")
         self.assertEqual(os.listdir(b.downloads), ["x.bin.part"])
         b.must("remove", got["id"])
+        self.assertEqual(os.listdir(b.downloads), [])
+
+    def test_remove_of_a_download_that_was_paused_before_a_restart_leaves_no_part_behind(self):
+        make_tree(self.path("photos"), {"one": make_bytes(4 * MIB), "deep/two": make_bytes(4 * MIB)})
+        for paths, kill in ((["x.bin"], False), (["photos"], True)):
+            with self.subTest(paths=paths):
+                make_file(self.path("x.bin"), 8 * MIB)
+                a, b = self.daemon("a-" + paths[0]), self.daemon("b-" + paths[0])
+                shared = a.share(self.path(paths[0]))
+                proxy = self.closing(Proxy((LOCALHOST, a.port), budget=2 * MIB))
+                got = b.get_detached(link_to(shared, proxy))
+                b.wait_bytes(got["id"], MIB, "1 MiB is here")
+                b.must("pause", got["id"])
+                self.assertEqual(os.listdir(b.downloads), [paths[0] + ".part"])
+                b.kill9() if kill else b.stop()
+                b.start()
+                b.must("remove", got["id"])
+                self.assertEqual(os.listdir(b.downloads), [])
+
+    def test_remove_of_a_download_leaves_a_part_that_is_another_one(self):
+        a, b = self.daemon("a"), self.daemon("b")
+        make_file(self.path("x.bin"), 8 * MIB)
+        proxy = self.closing(Proxy((LOCALHOST, a.port), budget=2 * MIB))
+        got = b.get_detached(link_to(a.share(self.path("x.bin")), proxy))
+        b.wait_bytes(got["id"], MIB, "1 MiB is here")
+        b.must("pause", got["id"])
+        b.stop()
+        part = os.path.join(b.downloads, "x.bin.part")
+        os.rename(part, part + ".old")
+        make_file(part, 8 * MIB, seed=2)
+        b.start()
+        removed = b.ctl("remove", str(got["id"]))
+        self.assertEqual(removed.code, 1)
+        self.assertIn("x.bin.part is not the one that was written, and stays", removed.err)
+        self.assertEqual(sorted(os.listdir(b.downloads)), ["x.bin.part", "x.bin.part.old"])
+        self.assertEqual(b.transfers(), [])
+
+    def test_remove_with_data_of_what_was_paused_before_a_restart_deletes_it(self):
+        _, a, b = self.make_pair()
+        make_tree(self.path("photos"), {"one": b"1", "deep/two": b"2"})
+        a.share(self.path("photos"))
+        got = b.get("photos")
+        b.must("pause", got["id"])
+        b.stop()
+        b.start()
+        b.must("remove", got["id"], "--with-data")
         self.assertEqual(os.listdir(b.downloads), [])
 
     def test_verify_of_a_healthy_share_succeeds(self):

@@ -1,7 +1,7 @@
-"""Prints of every test in the given files: module.Class.method;suite+...;serial. CMake reads that.
+"""Prints of every test in the given files: module.Class.method;suite+.... CMake reads that.
 
-Nothing is imported for it: the decorators `suites` and `serial` of p2p_harness are read in the source. That of a method counts
-before that of its class.
+Nothing is imported for it: the decorator `suites` of p2p_harness is read in the source. That of a method counts before that
+of its class.
 """
 import ast
 import os
@@ -37,7 +37,7 @@ def tests_of(path):
                 unknown = set(suites) - set(KNOWN)
                 if unknown:
                     sys.exit(f"{path}:{member.lineno}: no such suite: {', '.join(sorted(unknown))} ({', '.join(KNOWN)})")
-                yield f"{module}.{node.name}.{member.name};{'+'.join(suites)};{'serial' if 'serial' in told else ''}"
+                yield f"{module}.{node.name}.{member.name};{'+'.join(suites)}"
 
 
 for argument in sys.argv[1:]:

@@ -116,3 +116,26 @@ class MeetingEventsTest(P2pTest):
             part.write(bytes(24 * MIB))
         b.must("verify", transfer)
         self.read_until(guest, "LOST")
+
+
+class VerifyTest(P2pTest):
+    def test_E03_verify_while_chunk_hashes_come(self):
+        digest = make_file(self.path("x.bin"), 48 * MIB)
+        a, b = self.daemon("a"), self.daemon("b")
+        shared = a.share(self.path("x.bin"))
+        # The manifest, and the first of the 3,072 bytes of hashes.
+        proxy = self.closing(Proxy((LOCALHOST, a.port), budget=1000))
+        transfer = str(b.get_detached(link_to(shared, proxy))["id"])
+        wait_for(lambda: proxy.is_dry and b.transfer(transfer)["bytes_total"], "the hashes are on their way")
+        refused = wait_for(lambda: "hashes" in (told := b.ctl("verify", transfer, "--detach")).err and told,
+                           "verify says so")
+        self.assertEqual(refused.code, 1)
+        self.assertIn("its chunk hashes are not all here yet", refused.err)
+        proxy.allow(8 * MIB)
+        # What is here is looked through again and again while the rest comes.
+        wait_for(lambda: b.ctl("verify", transfer, "--detach").code == 0, "the hashes are here")
+        proxy.allow()
+        wait_for(lambda: b.ctl("verify", transfer, "--detach") and b.transfer(transfer)["state"] == "complete",
+                 "it is complete")
+        b.must("verify", transfer)
+        self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)

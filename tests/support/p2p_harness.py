@@ -49,11 +49,6 @@ def suites(*_):
     return lambda test: test
 
 
-def serial(test):
-    """Decorates what measures time or memory, and so has the machine for itself. list_tests.py reads it in the source."""
-    return test
-
-
 def program(name):
     return os.path.join(BIN_DIR, name)
 

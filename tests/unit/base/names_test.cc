@@ -77,6 +77,24 @@ TEST(Names, T06_RefuseCharactersThatShowNothing) {
   }
 }
 
+TEST(Names, T06_WhatEmojiAndScriptsNeedMayStandBehindThem) {
+  for (absl::string_view good :
+       {"\xe2\x9d\xa4\xef\xb8\x8f.txt",                              // red heart
+        "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9.jpg",          // man, joiner, woman
+        "\xf0\x9f\x8f\xb3\xef\xb8\x8f\xe2\x80\x8d\xf0\x9f\x8c\x88",  // rainbow flag
+        "\xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xae\xd9\x88\xd8\xa7\xd9\x87\xd9\x85",  // Persian
+        "\xe0\xa4\x95\xe0\xa5\x8d\xe2\x80\x8d"}) {                               // Hindi
+    EXPECT_TRUE(CheckName(good).ok()) << testing::PrintToString(std::string(good));
+  }
+  for (absl::string_view bad :
+       {"\xe2\x9d\xa4\xef\xb8\x8f\xef\xb8\x8f", "\xe2\x9d\xa4\xe2\x80\x8d\xe2\x80\x8d",
+        "a\xef\xb8\x8f\xe2\x80\x8d", "\xd8\x9c\xe2\x80\x8c", "\xe2\x9d\xa4\xe2\x80\x8c",
+        "\xc3\xa9\xe2\x80\x8d", "\xe2\x81\xa0\xe2\x80\x8d", "\xe2\x9d\xa4\xef\xb8\x8e",
+        "\xe2\x9d\xa4/\xe2\x80\x8d"}) {
+    EXPECT_FALSE(CheckName(bad).ok()) << testing::PrintToString(std::string(bad));
+  }
+}
+
 TEST(Names, T06_RefuseWhatIsNotUtf8) {
   for (absl::string_view bad :
        {"\xff", "\xfe", "\x80", "\xbf", "a\xc3", "\xe4\xb8", "\xf0\x9f\x98", "\xc3(", "\xe4(\xad",

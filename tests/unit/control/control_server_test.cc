@@ -465,7 +465,6 @@ TEST_F(ControlServerTest, Q04_RunningOutOfDescriptorsTurnsClientsAwayAndPassesOv
   const std::string said = ReadAll(fd);
   for (const int filler : fillers) close(filler);
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &old_limit), 0);
-  // Not before: UBSan's check of a matcher's type opens a pipe.
   EXPECT_EQ(connected, 0);
   EXPECT_THAT(said, StartsWith("p2pd: busy"));
   close(fd);
