@@ -47,6 +47,11 @@ void Transfer::MakePlace() {
 
 void Transfer::OnPlaceFound(Place place) {
   if (!place.target.empty()) record_.path = std::move(place.target);
+  if (const auto other = host_->FindDownloadTo(record_.path, record_.id)) {
+    return Fail(absl::AlreadyExistsError(
+        absl::StrCat("transfer ", other->record().id.value(), " is for ", Printable(record_.path),
+                     " as well; wait for it or remove it, or choose another place with -o")));
+  }
   if (place.status.ok()) {
     if (fetch_ != nullptr) fetch_->OnPlaceFound();
     return SavePlace();
@@ -62,6 +67,7 @@ void Transfer::OnPlaceFound(Place place) {
 void Transfer::SavePlace() {
   resting_have_ = store::DurableChunks::None(content_.layout->chunk_count());
   part_files_.clear();
+  placed_ = true;
   const auto hashes = content_.hashes.WhenComplete();
   runtime_->RunOnCatalog(
       [record = record_, manifest = content_.manifest, hashes,
@@ -73,8 +79,10 @@ void Transfer::SavePlace() {
         return catalog.Save(record, content);
       },
       Guard([this, hashes](absl::Status saved) {
-        if (!saved.ok()) return Fail(Annotate(saved, "cannot save the download in the catalog"));
-        placed_ = true;
+        if (!saved.ok()) {
+          placed_ = false;
+          return Fail(Annotate(saved, "cannot save the download in the catalog"));
+        }
         runtime_->changes.Changed();
         if (hashes == nullptr && content_.manifest != nullptr && content_.hashes->Complete())
           SaveHashes();
@@ -101,6 +109,13 @@ void Transfer::CreatePart() {
 }
 
 void Transfer::OnPartCreated(const absl::Status& created) {
+  if (absl::IsAlreadyExists(created)) {
+    // Somebody else made it a moment before.
+    placed_ = false;
+    runtime_->RunOnCatalog(
+        [record = record_](store::Catalog& catalog) { return catalog.SaveAlone(record); },
+        [](absl::Status) {});
+  }
   if (!created.ok()) return Fail(created);
   RememberPlace();
   const std::shared_ptr<Transfer> sibling =

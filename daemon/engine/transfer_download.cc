@@ -249,12 +249,7 @@ void Transfer::OnFinished(std::vector<store::FileIdentity> identities) {
         links_->ForEachOf(this, [](Link& link) {
           if (!link.subscribed) link.io->Close("both sides have everything");
         });
-        if (record_.verified) {
-          Offer();
-          if (std::exchange(verify_when_finished_, false)) CheckAll();
-        } else {
-          SetState(TransferState::kComplete);
-        }
+        record_.verified ? Offer() : SetState(TransferState::kComplete);
       }));
 }
 

@@ -157,14 +157,17 @@ void Transfer::UseStore() {
   fetch->OnStoreReady(resting_have_);
   const bool has_something = fetch->have() != nullptr && !fetch->have()->None();
   if (has_something && fetch_ != nullptr) Announce(/*partial=*/true);
+  if (verification_ == Verification::kWanted && fetch_ != nullptr && !finishing_) VerifyPart();
 }
 
 void Transfer::VerifyPart() {
+  verification_ = Verification::kRuns;
   SetState(TransferState::kChecking);
   const ChunkSet have = *fetch_->have();
   RunCheck(have, [this, have](store::VerifiedChunks checked) {
     ChunkSet bad = have;
     bad.Remove(checked.good);
+    verification_ = Verification::kNone;
     SetState(TransferState::kDownloading);
     // Also with nothing bad: the last chunk may have come while this ran.
     if (fetch_ != nullptr) fetch_->OnBadHere(bad);

@@ -78,6 +78,8 @@ class Catalog {
   // The record, and what of its content is not empty. With `have` an unfinished download begins
   // anew: nothing is known of its files.
   absl::Status Save(const TransferRecord& record, const TransferContent& content);
+  // The record, and nothing of its content any more.
+  absl::Status SaveAlone(const TransferRecord& record);
   // And the files that changed with it.
   absl::Status SaveHave(TransferId id, const DurableChunks& have);
 
