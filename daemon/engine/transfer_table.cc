@@ -35,6 +35,7 @@ void TransferTable::Load(std::vector<store::TransferRecord> records, bool last_r
     auto transfer =
         std::make_shared<Transfer>(runtime_, links_, trackers_, this, std::move(record));
     transfers_[id] = transfer;
+    OnNamed(*transfer);
     if (transfer->content().id.has_value()) OnContentKnown(transfer.get());
     transfer->Load();
   }
@@ -50,6 +51,7 @@ void TransferTable::Add(store::TransferRecord record,
         auto transfer =
             std::make_shared<Transfer>(runtime_, links_, trackers_, this, std::move(record));
         transfers_[*id] = transfer;
+        OnNamed(*transfer);
         if (transfer->content().id.has_value()) OnContentKnown(transfer.get());
         transfer->StartNew();
         runtime_->changes.Changed();
@@ -228,8 +230,10 @@ std::shared_ptr<Transfer> TransferTable::FindOriginalName(const std::string& nam
 
 bool TransferTable::IsOriginalNameComing(const std::string& name) {
   const std::string share = name.substr(0, name.find('/'));
-  return std::any_of(transfers_.begin(), transfers_.end(), [&](const auto& entry) {
-    return entry.second->record().name == share && entry.second->IsComing();
+  const std::vector<TransferId> ids = by_name_.Find(share);
+  return std::any_of(ids.begin(), ids.end(), [this](TransferId id) {
+    const std::shared_ptr<Transfer> transfer = Find(id);
+    return transfer != nullptr && transfer->IsComing();
   });
 }
 

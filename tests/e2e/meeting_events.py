@@ -3,7 +3,7 @@ import os
 import unittest
 
 from p2p_call_faults import LIBRARY, PROGRAM, CallFaults
-from p2p_content import MIB, make_file, make_tree
+from p2p_content import MIB, make_bytes, make_file, make_tree
 from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
 from p2p_peer import Guest
 from p2p_proxy import Proxy
@@ -139,3 +139,28 @@ class VerifyTest(P2pTest):
                  "it is complete")
         b.must("verify", transfer)
         self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)
+
+
+class WithoutHashesOfTwo:
+    """Tampers: who reads takes the hashes of the second file for a message of a later version."""
+
+    def feed(self, data):
+        return data.replace(b"HASHES 1 0 ", b"FUTURE 1 0 ")
+
+
+class LeavesTest(P2pTest):
+    def test_leaves_of_a_chunk_whose_hash_is_still_to_come_are_refused(self):
+        make_tree(self.path("tree"), {"one": make_bytes(2 * MIB, seed=1), "two": make_bytes(2 * MIB, seed=2)})
+        a, b = self.daemon("a"), self.daemon("b")
+        shared = a.share(self.path("tree"))
+        proxy = self.closing(Proxy((LOCALHOST, a.port), tamper=WithoutHashesOfTwo))
+        transfer = b.get_detached(link_to(shared, proxy))["id"]
+        b.wait_bytes(transfer, 2 * MIB, "one of two files is here")
+        # After a restart all hashes are asked for again: until they are all here none is saved.
+        b.stop()
+        proxy.close()
+        b.start()
+        guest = self.closing(Guest(b.address, shared["content_id"], 7))
+        guest.say("REQUEST-LEAVES 0 0 4", "PING")
+        self.assertRegex(guest.line(), "^REJECT-LEAVES 0 0 4 409 ")
+        self.assertEqual(guest.line(), "PONG")
