@@ -153,7 +153,8 @@ TEST_F(PartChangesTest, V13_ManyWritersAtOnceDoNotTakeEachOtherForSomebodyElse) 
     threads.emplace_back([&, first] {
       for (uint32_t i = first; i < layout->chunk_count(); i += 4) {
         EXPECT_TRUE(WriteTestChunk(part_.get(), ChunkIndex(i)).ok());
-        if (i % 3 == 0) EXPECT_TRUE(part_->Sync().ok());
+        if (i % 3 != 0) continue;
+        EXPECT_TRUE(part_->Sync().ok());
       }
     });
   }
@@ -187,8 +188,8 @@ TEST_F(PartChangesTest, E18_AnotherPartOfThatNameDoesNotGetTheFinalOne) {
 
 TEST_F(PartChangesTest, E19_OfTwoTreesOnlyOneHasThePart) {
   part_ = Create(tree_);
-  // As it is seen by who looked before the other one made it.
   ASSERT_TRUE(part_ != nullptr);
+  // As it is met by who looked before that one was made.
   const auto parent = SystemFiles()->OpenRoot(dir_.path());
   ASSERT_TRUE(parent.ok()) << parent.status();
   EXPECT_TRUE(absl::IsAlreadyExists((*parent)->MakeNewDirectory("target.part")));
