@@ -120,7 +120,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void StopWork(std::function<void()> done);
   // Removes the files of one that is not open.
   void RemoveAtRest(bool unfinished, std::function<void(absl::Status)> done);
-  // Runs `done` when no worker is making or opening the .part, which content_ then has.
+  // Runs `done` when no worker is making, opening or naming the .part, which content_ then has.
   void AfterPlacing(std::function<void()> done);
   void EndPlacing(std::shared_ptr<store::FileChunkManager> store);
   void AfterStopping(std::function<void()> done);
@@ -164,6 +164,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void CopyFrom(const Transfer& sibling);
   void ReopenPart();
   void OnPartReopened(Reopened result);
+  // Somebody else did something to it.
+  void OnPartChanged(const absl::Status& how);
   // Leaves `have` of what the catalog says is there.
   void CommitLess(store::DurableChunks have, std::function<void()> then);
   void AdoptReopened();
@@ -231,12 +233,13 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   // The catalog lost its manifest: it is opened once the hashes are here that tell what it holds.
   bool part_waits_for_hashes_ = false;
   bool exists_at_target_ = false;  // something stands where the download should go: compare it
-  bool placing_ = false;           // a worker makes or opens the .part
+  bool placing_ = false;           // a worker makes, opens or names the .part
   std::vector<std::function<void()>> after_placing_;
   bool finishing_ = false;  // everything is fetched, and it gets its final name
   // `verify`: everything is looked at, or will be when what runs has ended, which may look at less.
   enum class Verification { kNone, kRuns, kWanted };
   Verification verification_ = Verification::kNone;
+  int part_changes_ = 0;                     // that were found at its end
   absl::flat_hash_set<FileIndex> suspects_;  // to be checked when the check that runs has ended
   net::Timer disk_timer_;
   ChangeLook look_;

@@ -166,18 +166,24 @@ void Transfer::CompareExisting() {
 }
 
 void Transfer::RememberPlace() {
+  using Identities = std::vector<store::FileIdentity>;
   runtime_->RunOnDisk(
-      Priority::kBulk, content_.store->disk(), [store = content_.store] { return store->Place(); },
-      Guard([this](absl::StatusOr<store::FileIdentity> place) {
-        if (!place.ok() || record_.finished) return;
-        if (identities_.size() == 1 && identities_.front() == *place) return;
-        identities_ = {*place};
-        runtime_->RunOnCatalog(
-            [id = record_.id, identities = identities_](store::Catalog& catalog) {
+      Priority::kBulk, content_.store->disk(),
+      [store = content_.store]() -> absl::StatusOr<Identities> {
+        P2P_ASSIGN_OR_RETURN(const store::FileIdentity place, store->Place());
+        P2P_ASSIGN_OR_RETURN(const store::FileIdentity part, store->PartRoot());
+        return Identities{place, part};
+      },
+      // Also when it was stopped meanwhile: whoever removes it has to know.
+      [self = shared_from_this()](const absl::StatusOr<Identities>& found) {
+        if (!found.ok() || self->record_.finished || self->identities_ == *found) return;
+        self->identities_ = *found;
+        self->runtime_->RunOnCatalog(
+            [id = self->record_.id, identities = *found](store::Catalog& catalog) {
               return catalog.SaveIdentities(id, identities);
             },
             [](absl::Status) {});
-      }));
+      });
 }
 
 // A disk that is not mounted is not a download that was deleted: nothing of it is forgotten, and

@@ -14,6 +14,9 @@ namespace {
 
 using Priority = store::WorkerPool::Priority;
 
+// What is changed as often while it is looked through may never come to its end.
+constexpr int kMostPartChanges = 3;
+
 }  // namespace
 
 struct Transfer::Reopened {
@@ -117,6 +120,20 @@ void Transfer::OnPartReopened(Reopened result) {
   }
   if (result.uncertain.None() || content_.hashes == nullptr) return UseStore();
   CheckFound(std::move(result.uncertain));
+}
+
+// At its end it is not what was written, as after a start.
+void Transfer::OnPartChanged(const absl::Status& how) {
+  spdlog::warn("transfer {}: {}", record_.id.value(), std::string(how.message()));
+  if (++part_changes_ > kMostPartChanges) {
+    part_changes_ = 0;
+    return Fail(absl::FailedPreconditionError(
+        absl::StrCat(how.message(), ", again and again; find out who does that, and resume")));
+  }
+  StopWork([] {});
+  // What the catalog knows of its files is of this run.
+  cut_off_ = false;
+  Continue();
 }
 
 void Transfer::AdoptReopened() {
