@@ -140,10 +140,7 @@ void Transfer::CompareExisting() {
         ChunkSet all(content_.layout->chunk_count());
         all.AddAll();
         RunCheck(all, [this, refuse](store::VerifiedChunks result) {
-          if (result.good.All()) {
-            SaveHashes();
-            return OnFinished(content_.store->identities());
-          }
+          if (result.good.All()) return OnFinished(content_.store->identities());
           content_.store.reset();
           refuse();
         });
@@ -161,7 +158,7 @@ void Transfer::RememberPlace() {
             [id = record_.id, identities = identities_](store::Catalog& catalog) {
               return catalog.SaveIdentities(id, identities);
             },
-            [](absl::Status) {});
+            LogUnsaved("the directory that it is in"));
       }));
 }
 

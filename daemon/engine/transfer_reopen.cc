@@ -120,6 +120,12 @@ void Transfer::OnPartReopened(Reopened result) {
 }
 
 void Transfer::AdoptReopened() {
+  if (!content_.AllKnown()) {
+    content_.store.reset();
+    exists_at_target_ = true;
+    if (fetch_ == nullptr) StartFetch({});
+    return fetch_->OnPlaceFound();
+  }
   ChunkSet all(content_.layout->chunk_count());
   all.AddAll();
   RunCheck(all, [this](store::VerifiedChunks checked) {
