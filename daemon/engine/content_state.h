@@ -63,6 +63,8 @@ struct ContentState {
   // With the layout.
   std::shared_ptr<SendTally> tally;
 
+  // What tells of every chunk whether it is right; the layout comes with it.
+  bool AllKnown() const { return manifest != nullptr && hashes.WhenComplete() != nullptr; }
   bool Has(const ChunkPart& part) const {
     return whole ? part.chunk.value() < layout->chunk_count()
                  : swarm != nullptr && swarm->Has(part);

@@ -138,7 +138,8 @@ class Engine {
   absl::StatusOr<TransferId> Download(const std::string& source, const std::string& output,
                                       bool allow_unverified);
   // Pause and Resume return when a restart would find it so, with all that was fetched until then,
-  // but wait for the disk no longer than limits::kCommitWait.
+  // but wait for the disk no longer than limits::kCommitWait; an error says what the catalog could
+  // not save.
   absl::Status Pause(TransferId id);
   absl::Status Resume(TransferId id);
   absl::Status Remove(TransferId id, bool with_data);

@@ -74,9 +74,15 @@ void Engine::Impl::AddShare(const std::string& path, const std::string& name,
                        former->record().error.empty();
   if (former->record().name == name && (hashing || former->identities() == identities)) {
     EndAddition();
-    return former->Resume([reply, id = former->record().id] { reply(id); });
+    return former->Resume([reply, id = former->record().id](absl::Status saved) {
+      saved.ok() ? reply(id) : reply(std::move(saved));
+    });
   }
-  table->Remove(former->record().id, /*with_data=*/false, [add](absl::Status) { add(); });
+  table->Remove(former->record().id, /*with_data=*/false, [this, add, reply](absl::Status removed) {
+    if (removed.ok()) return add();
+    EndAddition();
+    reply(Annotate(removed, "cannot remove the former share of that path from the catalog"));
+  });
 }
 
 void Engine::Impl::AddDownload(store::TransferRecord record,
@@ -91,7 +97,8 @@ void Engine::Impl::AddDownload(store::TransferRecord record,
                        " gets it unverified, as somebody allowed; get it with --allow-unverified, "
                        "or remove that transfer first")));
     }
-    return same->Resume([reply, id] { reply(id); });
+    return same->Resume(
+        [reply, id](absl::Status saved) { saved.ok() ? reply(id) : reply(std::move(saved)); });
   }
   table->Add(std::move(record), [this, reply](absl::StatusOr<TransferId> id) {
     EndAddition();
@@ -151,15 +158,13 @@ absl::StatusOr<TransferId> Engine::Download(const std::string& source, const std
 }
 
 absl::Status Engine::Pause(TransferId id) {
-  return impl_->WithCommit(id, [](TransferObject& transfer, std::function<void()> committed) {
-    transfer.Pause(std::move(committed));
-  });
+  return impl_->WithCommit(
+      id, [](TransferObject& transfer, auto committed) { transfer.Pause(std::move(committed)); });
 }
 
 absl::Status Engine::Resume(TransferId id) {
-  return impl_->WithCommit(id, [](TransferObject& transfer, std::function<void()> committed) {
-    transfer.Resume(std::move(committed));
-  });
+  return impl_->WithCommit(
+      id, [](TransferObject& transfer, auto committed) { transfer.Resume(std::move(committed)); });
 }
 
 absl::Status Engine::Remove(TransferId id, bool with_data) {

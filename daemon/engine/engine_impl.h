@@ -93,21 +93,30 @@ struct Engine::Impl {
     });
   }
 
-  // The same for what the catalog must know: `act` gets a function to call when it does. Waits for
-  // that, too, but not longer than limits::kCommitWait.
-  absl::Status WithCommit(TransferId id,
-                          std::function<void(TransferObject&, std::function<void()>)> act) {
-    auto committed = std::make_shared<TimedNotification>();
+  // The same for what the catalog must know: `act` gets a function to call when it does, or when it
+  // refused. Waits for that, too, but not longer than limits::kCommitWait.
+  absl::Status WithCommit(
+      TransferId id, std::function<void(TransferObject&, std::function<void(absl::Status)>)> act) {
+    struct Outcome {
+      TimedNotification is_here;
+      absl::Status status;
+    };
+    auto outcome = std::make_shared<Outcome>();
     const std::function<void(absl::Status)> commit =
-        pending.Add<absl::Status>([committed](const absl::Status&) { committed->Notify(); });
+        pending.Add<absl::Status>([outcome](absl::Status status) {
+          outcome->status = std::move(status);
+          outcome->is_here.Notify();
+        });
     const absl::Status done = With<absl::Status>(
         id, [act = std::move(act), commit](TransferObject& transfer) -> absl::Status {
-          act(transfer, [commit] { commit(absl::OkStatus()); });
+          act(transfer, commit);
           return absl::OkStatus();
         });
-    if (done.ok()) committed->WaitFor(limits::kCommitWait);
+    if (done.ok()) outcome->is_here.WaitFor(limits::kCommitWait);
     commit(absl::OkStatus());  // nobody waits any longer
-    return done;
+    // Another answer may be just about to be given.
+    outcome->is_here.WaitFor(absl::InfiniteDuration());
+    return done.ok() ? outcome->status : done;
   }
 
   // Runs `addition` when those before it have called EndAddition: it looks for a transfer that is

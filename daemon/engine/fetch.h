@@ -65,9 +65,10 @@ class Fetch : public std::enable_shared_from_this<Fetch>,
   // There is a place for chunks, whose ledger says what is there already, checked; and what the
   // catalog says of it.
   void OnStoreReady(store::DurableChunks committed);
-  // Commits what is written and ends; `done` runs when the catalog has it. Again: waits for the
-  // same.
+  // Commits what is written and ends; `done` runs when the catalog has it, or does not take it:
+  // then uncommitted() tells why. Again: waits for the same.
   void Stop(std::function<void()> done);
+  const absl::Status& uncommitted() const { return uncommitted_; }
   // For a user who resumes or a tracker that came back: no waits.
   void HuntNow() { search_->HuntNow(); }
   // Chunks that turned out bad on disk are fetched again.
@@ -220,6 +221,7 @@ class Fetch : public std::enable_shared_from_this<Fetch>,
   bool pump_scheduled_ = false;
   bool told_first_chunk_ = false;
   bool stopped_ = false;
+  absl::Status uncommitted_;
   std::vector<ArrivedChunk> arrived_;  // not yet handed to a worker
   uint64_t arrived_bytes_ = 0;
   int store_jobs_ = 0;

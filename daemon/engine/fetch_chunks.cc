@@ -328,11 +328,12 @@ void Fetch::Stop(std::function<void()> done) {
 }
 
 void Fetch::FlushJournal(std::function<void()> done) {
-  journal_->Flush([journal = journal_, id = id_, done = std::move(done)](absl::Status status) {
+  journal_->Flush([self = shared_from_this(), done = std::move(done)](const absl::Status& status) {
     if (!status.ok()) {
       spdlog::warn("transfer {}: its last chunks are not committed and may be fetched again: {}",
-                   id.value(), std::string(status.message()));
+                   self->id_.value(), std::string(status.message()));
     }
+    self->uncommitted_ = status;
     done();
   });
 }

@@ -11,6 +11,11 @@
 #include "spdlog/spdlog.h"
 
 namespace p2p::engine {
+namespace {
+
+constexpr absl::Duration kSaveRetry = absl::Seconds(15);
+
+}  // namespace
 
 Transfer::Transfer(Runtime* runtime, Links* links, Trackers* trackers, TransferHost* host,
                    store::TransferRecord record)
@@ -20,7 +25,8 @@ Transfer::Transfer(Runtime* runtime, Links* links, Trackers* trackers, TransferH
       host_(host),
       record_(std::move(record)),
       disk_timer_(&runtime->engine_loop),
-      look_timer_(&runtime->engine_loop) {
+      look_timer_(&runtime->engine_loop),
+      save_timer_(&runtime->engine_loop) {
   content_.id = record_.content_id;
   serving_ = std::make_shared<Serving>(runtime_, links_, &content_, this);
 }
@@ -35,7 +41,28 @@ struct Transfer::Loaded {
   store::DurableChunks have;
   std::vector<store::FileIdentity> part_files;
   bool damaged = false;
+  bool placed = false;
+
+  // What is not as it should be is as if it were not there.
+  void Take(const absl::optional<ContentId>& id, std::string info, const std::string& chunk_hashes);
 };
+
+void Transfer::Loaded::Take(const absl::optional<ContentId>& id, std::string info,
+                            const std::string& chunk_hashes) {
+  if (info.empty()) return;
+  absl::StatusOr<content::Manifest> parsed = content::Manifest::Parse(std::move(info));
+  if (!parsed.ok() || (id.has_value() && parsed->content_id() != *id)) {
+    damaged = true;
+    return;
+  }
+  manifest = std::make_shared<const content::Manifest>(*std::move(parsed));
+  hashes = KnownHashes(content::ChunkHashes(manifest));
+  if (chunk_hashes.empty()) return;
+  absl::StatusOr<content::ChunkHashes> decoded =
+      content::ChunkHashes::Decode(manifest, chunk_hashes);
+  damaged |= !decoded.ok();
+  if (decoded.ok()) hashes = KnownHashes(*std::move(decoded));
+}
 
 void Transfer::StartNew() {
   loaded_ = true;
@@ -51,7 +78,7 @@ void Transfer::Load() {
 
 void Transfer::LoadContent() {
   runtime_->RunOnCatalog(
-      [id = record_.id](store::Catalog& catalog) {
+      [id = record_.id, content_id = record_.content_id](store::Catalog& catalog) {
         Loaded loaded;
         absl::StatusOr<store::TransferContent> raw = catalog.LoadContent(id);
         if (!raw.ok()) {
@@ -62,22 +89,8 @@ void Transfer::LoadContent() {
         loaded.have = std::move(raw->have);
         loaded.part_files = std::move(raw->part_files);
         loaded.damaged = raw->damaged;
-        if (raw->info.empty()) return loaded;
-        absl::StatusOr<content::Manifest> manifest = content::Manifest::Parse(std::move(raw->info));
-        if (!manifest.ok()) {
-          loaded.status = manifest.status();
-          return loaded;
-        }
-        loaded.manifest = std::make_shared<const content::Manifest>(*std::move(manifest));
-        loaded.hashes = KnownHashes(content::ChunkHashes(loaded.manifest));
-        if (raw->chunk_hashes.empty()) return loaded;
-        absl::StatusOr<content::ChunkHashes> hashes =
-            content::ChunkHashes::Decode(loaded.manifest, raw->chunk_hashes);
-        if (hashes.ok()) {
-          loaded.hashes = KnownHashes(*std::move(hashes));
-        } else {
-          loaded.status = hashes.status();
-        }
+        loaded.placed = raw->placed;
+        loaded.Take(content_id, std::move(raw->info), raw->chunk_hashes);
         return loaded;
       },
       Guard([this](Loaded loaded) {
@@ -91,7 +104,11 @@ void Transfer::LoadContent() {
         part_files_ = std::move(loaded.part_files);
         cut_off_ = host_->last_run_was_unclean();
         may_have_more_ = cut_off_ || loaded.damaged;
-        placed_ = loaded.manifest != nullptr || !loaded.have.empty() || loaded.damaged;
+        placed_ = loaded.placed;
+        if (loaded.damaged) {
+          spdlog::warn("transfer {}: not all of it is in the catalog as it was saved",
+                       record_.id.value());
+        }
         part_waits_for_hashes_ = placed_ && loaded.manifest == nullptr;
         resting_have_ = std::move(loaded.have);
         if (content_.manifest != nullptr) {
@@ -118,9 +135,10 @@ void Transfer::Continue() {
   if (stopping_ != nullptr) return AfterStopping(Guard([this] { Continue(); }));
   if (placing_) return AfterPlacing(Guard([this] { Continue(); }));
   if (record_.kind == store::TransferKind::kShare) {
-    return content_.manifest == nullptr ? HashShare() : OpenWhole();
+    return content_.AllKnown() ? OpenWhole() : HashShare();
   }
-  if (record_.finished) return record_.verified ? OpenWhole() : SetState(TransferState::kComplete);
+  if (record_.finished && !record_.verified) return SetState(TransferState::kComplete);
+  if (record_.finished) return content_.AllKnown() ? OpenWhole() : FetchWhatTells();
   if (!record_.verified) return StartOriginalFetch(record_.size_bytes, {});
   if (!content_.id.has_value()) return LookUpName();
   if (content_.manifest != nullptr && placed_) return ReopenPart();
@@ -150,14 +168,48 @@ void Transfer::Fail(const absl::Status& status) {
   SetState(TransferState::kError, record_.error);
 }
 
-void Transfer::SaveRecord() {
+void Transfer::SaveRecord(std::function<void()> then) {
+  auto tried = [weak = weak_from_this(), then = std::move(then)](const absl::Status& saved) {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    self->OnRecordSaved(saved);
+    then();
+  };
+  if (!finish_unsaved_) {
+    return runtime_->RunOnCatalog(
+        [record = record_](store::Catalog& catalog) { return catalog.Update(record); },
+        std::move(tried));
+  }
+  // It is never finished there without what tells whether it is right.
   runtime_->RunOnCatalog(
-      [record = record_](store::Catalog& catalog) { return catalog.Update(record); },
-      [id = record_.id](absl::Status status) {
-        if (!status.ok()) {
-          spdlog::error("cannot save transfer {}: {}", id.value(), std::string(status.message()));
-        }
-      });
+      [record = record_, identities = identities_, manifest = content_.manifest,
+       hashes = content_.hashes.WhenComplete()](store::Catalog& catalog) {
+        store::TransferContent content;
+        content.identities = identities;
+        if (manifest != nullptr) content.info = manifest->info();
+        if (hashes != nullptr) content.chunk_hashes = hashes->Encode();
+        return catalog.Save(record, content);
+      },
+      std::move(tried));
+}
+
+void Transfer::OnRecordSaved(const absl::Status& saved) {
+  record_saved_ = saved;
+  if (saved.ok()) {
+    if (std::exchange(finish_unsaved_, false) && state_ == TransferState::kComplete)
+      SetState(state_);
+    return;
+  }
+  spdlog::error("cannot save transfer {}: {}", record_.id.value(), std::string(saved.message()));
+  if (finish_unsaved_) save_timer_.Arm(MonotonicNow() + kSaveRetry, [this] { SaveRecord(); });
+}
+
+std::function<void(absl::Status)> Transfer::LogUnsaved(std::string what) const {
+  return [id = record_.id, what = std::move(what)](const absl::Status& saved) {
+    if (saved.ok()) return;
+    spdlog::warn("transfer {}: the catalog does not have {}: {}", id.value(), what,
+                 std::string(saved.message()));
+  };
 }
 
 uint64_t Transfer::RestingBytes() const { return resting_have_.Bytes(*content_.layout); }
@@ -185,6 +237,7 @@ void Transfer::StopWork(std::function<void()> done) {
   stopping_ = fetch;
   fetch->Stop([self = shared_from_this(), fetch, done = std::move(done)] {
     if (self->stopping_ == fetch) self->stopping_ = nullptr;
+    self->uncommitted_ = fetch->uncommitted();
     // What was written without being made durable may be lost: only the committed part stands.
     if (const HaveJournal* journal = fetch->journal()) self->TakeCommitted(*journal);
     done();
@@ -214,14 +267,27 @@ void Transfer::EndPlacing(std::shared_ptr<store::FileChunkManager> store) {
   for (const auto& next : std::exchange(after_placing_, {})) next();
 }
 
-void Transfer::AfterCatalog(std::function<void()> done) {
+void Transfer::AfterCatalog(std::function<void(absl::Status)> done) {
+  if (!record_saved_.ok()) SaveRecord();  // it may go by now
   runtime_->RunOnCatalog([](store::Catalog&) { return absl::OkStatus(); },
-                         [done = std::move(done)](const absl::Status&) { done(); });
+                         [self = shared_from_this(), done = std::move(done)](const absl::Status&) {
+                           done(self->record_saved_);
+                         });
 }
 
-void Transfer::Pause(std::function<void()> committed) {
+void Transfer::Pause(std::function<void(absl::Status)> committed) {
+  if (stopping_ == nullptr) uncommitted_ = absl::OkStatus();
   const auto when_stopped = [self = shared_from_this(), committed = std::move(committed)] {
-    self->AfterCatalog(committed);
+    self->AfterCatalog([kept = std::exchange(self->uncommitted_, absl::OkStatus()),
+                        committed](const absl::Status& saved) {
+      if (saved.ok()) {
+        return committed(Annotate(
+            kept, "it is paused, but what came last cannot be saved and may be fetched again"));
+      }
+      committed(Annotate(
+          saved,
+          "it is paused, but the catalog cannot save that, so it may go on after a restart"));
+    });
   };
   if (record_.paused) return AfterStopping(when_stopped);
   record_.paused = true;
@@ -231,9 +297,12 @@ void Transfer::Pause(std::function<void()> committed) {
   SetState(TransferState::kPaused);
 }
 
-void Transfer::Resume(std::function<void()> committed) {
+void Transfer::Resume(std::function<void(absl::Status)> committed) {
   GoOn();
-  AfterCatalog(std::move(committed));
+  AfterCatalog([committed = std::move(committed)](const absl::Status& saved) {
+    committed(Annotate(
+        saved, "it goes on, but the catalog cannot save that, so a restart may find it as it was"));
+  });
 }
 
 void Transfer::GoOn() {
@@ -309,7 +378,7 @@ bool Transfer::IsComing() const {
 }
 
 uint64_t Transfer::bytes_to_write() const {
-  if (fetch_ == nullptr || content_.layout == nullptr) return 0;
+  if (fetch_ == nullptr || content_.layout == nullptr || record_.finished) return 0;
   return content_.layout->total_bytes().value() - fetch_->bytes_have();
 }
 

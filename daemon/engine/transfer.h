@@ -59,9 +59,10 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void StartNew();
   void Load();
 
-  // `committed` runs when a restart would find it so, with all that was fetched until then.
-  void Pause(std::function<void()> committed);
-  void Resume(std::function<void()> committed);
+  // `committed` runs with OK when a restart would find it so, with all that was fetched until then;
+  // else it is told what could not be saved.
+  void Pause(std::function<void(absl::Status)> committed);
+  void Resume(std::function<void(absl::Status)> committed);
   absl::Status Verify();
   // The user said so, of a download that was asked for before.
   void AllowUnverified();
@@ -114,7 +115,12 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void Continue();
   void SetState(TransferState state, std::string note = "");
   void Fail(const absl::Status& status);
-  void SaveRecord();
+  // With all that a finished download has, until the catalog has that. `then` runs when it was
+  // tried.
+  void SaveRecord(std::function<void()> then = [] {});
+  void OnRecordSaved(const absl::Status& saved);
+  // Of what is saved by the way: an error is in the log.
+  std::function<void(absl::Status)> LogUnsaved(std::string what) const;
   uint64_t RestingBytes() const;  // what resting_have_ adds up to
   // `done` runs when the last fetch, if there was one, has committed what it wrote.
   void StopWork(std::function<void()> done);
@@ -125,13 +131,17 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void EndPlacing(std::shared_ptr<store::FileChunkManager> store);
   void AfterStopping(std::function<void()> done);
   void TakeCommitted(const HaveJournal& journal);
-  // Runs `done` when the catalog has every change that was asked of it until now.
-  void AfterCatalog(std::function<void()> done);
+  // Runs `done` when the catalog has every change of the record that was asked of it until now, or
+  // refused one.
+  void AfterCatalog(std::function<void(absl::Status)> done);
 
   // Shares and finished downloads (transfer_whole.cc).
   void HashShare();
   void OnHashed(store::HashedShare hashed);
   void OpenWhole();
+  // Of a finished download whose manifest or hashes the catalog lost.
+  void FetchWhatTells();
+  void OnWhatTells();
   void CheckFiles(std::vector<FileIndex> files);
   void CheckChunksOf(std::vector<FileIndex> files);
   // For want of descriptors or memory: that tells nothing about the files.
@@ -213,6 +223,9 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   std::string note_;
   bool unverified_refused_ = false;  // the error is that it can only be had unverified
   int epoch_ = 0;
+  absl::Status record_saved_;    // how the last SaveRecord() went
+  bool finish_unsaved_ = false;  // the catalog does not say yet that it is finished
+  absl::Status uncommitted_;     // why the last chunks of stopping_ could not be committed
   uint64_t hashing_total_ = 0;
   std::shared_ptr<store::WorkProgress> progress_;  // of hashing or checking
   std::shared_ptr<NameLookup> lookup_;
@@ -244,6 +257,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   net::Timer disk_timer_;
   ChangeLook look_;
   net::Timer look_timer_;
+  net::Timer save_timer_;
 };
 
 }  // namespace p2p::engine

@@ -114,7 +114,7 @@ void Transfer::OnPartCreated(const absl::Status& created) {
     placed_ = false;
     runtime_->RunOnCatalog(
         [record = record_](store::Catalog& catalog) { return catalog.SaveAlone(record); },
-        [](absl::Status) {});
+        LogUnsaved("that its place is not its own"));
   }
   if (!created.ok()) return Fail(created);
   RememberPlace();
@@ -155,10 +155,7 @@ void Transfer::CompareExisting() {
         ChunkSet all(content_.layout->chunk_count());
         all.AddAll();
         RunCheck(all, [this, refuse](store::VerifiedChunks result) {
-          if (result.good.All()) {
-            SaveHashes();
-            return OnFinished(content_.store->identities());
-          }
+          if (result.good.All()) return OnFinished(content_.store->identities());
           content_.store.reset();
           refuse();
         });
@@ -182,7 +179,7 @@ void Transfer::RememberPlace() {
             [id = self->record_.id, identities = *found](store::Catalog& catalog) {
               return catalog.SaveIdentities(id, identities);
             },
-            [](absl::Status) {});
+            self->LogUnsaved("where it is"));
       });
 }
 

@@ -159,6 +159,7 @@ void Transfer::StartOriginalFetch(uint64_t size_bytes, std::vector<ToldPeers> pe
 }
 
 void Transfer::OnManifest() {
+  if (record_.finished) return fetch_->OnPlaceFound();
   if (named_bytes_.has_value() && content_.layout->total_bytes() != *named_bytes_) {
     const std::string why = absl::StrCat(
         "there are 2 contents of that name: peers give ", content_.id->Hex(), " (",
@@ -177,7 +178,8 @@ void Transfer::OnManifest() {
 }
 
 void Transfer::OnHashesComplete() {
-  if (placed_) SaveHashes();
+  if (placed_ || record_.finished) SaveHashes();
+  if (record_.finished) return runtime_->engine_loop.Post(Guard([this] { OnWhatTells(); }));
   if (exists_at_target_) CompareExisting();
   if (std::exchange(part_waits_for_hashes_, false)) ReopenPart();
 }
@@ -188,7 +190,7 @@ void Transfer::SaveHashes() {
        hashes = content_.hashes.WhenComplete()](store::Catalog& catalog) {
         return catalog.SaveManifest(id, manifest->info(), hashes->Encode());
       },
-      [](absl::Status) {});
+      LogUnsaved("its chunk hashes, which are saved again when it is complete"));
 }
 
 void Transfer::OnFirstChunk() { Announce(/*partial=*/true); }
@@ -234,31 +236,27 @@ void Transfer::OnFinished(std::vector<store::FileIdentity> identities) {
   record_.finished = true;
   record_.error.clear();
   part_changes_ = 0;
-  runtime_->RunOnCatalog(
-      [record = record_, identities = identities_](store::Catalog& catalog) {
-        store::TransferContent content;
-        content.identities = identities;
-        return catalog.Save(record, content);
-      },
-      Guard([this](absl::Status saved) {
-        if (!saved.ok()) {
-          spdlog::error("transfer {} is complete, but the catalog cannot say so: {}",
-                        record_.id.value(), std::string(saved.message()));
-        }
-        finishing_ = false;
-        content_.whole = record_.verified;
-        if (fetch_ != nullptr) {
-          exchange_.Remember(Contacts(), MonotonicNow());
-          const auto fetch = std::exchange(fetch_, nullptr);
-          fetch->Stop([] {});
-        }
-        host_->OnFinished(this);
-        // Peers that never asked for anything are whole themselves.
-        links_->ForEachOf(this, [](Link& link) {
-          if (!link.subscribed) link.io->Close("both sides have everything");
-        });
-        record_.verified ? Offer() : SetState(TransferState::kComplete);
-      }));
+  finish_unsaved_ = true;
+  SaveRecord(Guard([this] {
+    finishing_ = false;
+    content_.whole = record_.verified;
+    if (fetch_ != nullptr) {
+      exchange_.Remember(Contacts(), MonotonicNow());
+      const auto fetch = std::exchange(fetch_, nullptr);
+      fetch->Stop([] {});
+    }
+    host_->OnFinished(this);
+    // Peers that never asked for anything are whole themselves.
+    links_->ForEachOf(this, [](Link& link) {
+      if (!link.subscribed) link.io->Close("both sides have everything");
+    });
+    record_.verified ? Offer() : SetState(TransferState::kComplete);
+    if (finish_unsaved_) {
+      SetState(TransferState::kComplete,
+               absl::StrCat("the catalog cannot say so yet, which is tried again by itself: ",
+                            record_saved_.message()));
+    }
+  }));
 }
 
 }  // namespace p2p::engine

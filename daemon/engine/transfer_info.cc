@@ -65,7 +65,12 @@ TransferInfo Transfer::Info() {
                   content_.layout != nullptr;
   if (fetch_ != nullptr) {
     info.rate_down = fetch_->rate_down();
-    if (info.error.empty()) info.error = fetch_->Waiting();
+    const std::string waiting = fetch_->Waiting();
+    if (info.error.empty()) {
+      info.error = waiting;
+    } else if (record_.finished && !waiting.empty()) {
+      absl::StrAppend(&info.error, ": ", waiting);
+    }
   }
   if (lookup_ != nullptr && info.error.empty()) info.error = lookup_->problem();
   std::set<std::string> peers;

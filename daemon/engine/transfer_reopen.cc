@@ -137,6 +137,12 @@ void Transfer::OnPartChanged(const absl::Status& how) {
 }
 
 void Transfer::AdoptReopened() {
+  if (!content_.AllKnown()) {
+    content_.store.reset();
+    exists_at_target_ = true;
+    if (fetch_ == nullptr) StartFetch({});
+    return fetch_->OnPlaceFound();
+  }
   ChunkSet all(content_.layout->chunk_count());
   all.AddAll();
   RunCheck(all, [this](store::VerifiedChunks checked) {

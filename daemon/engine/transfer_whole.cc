@@ -140,7 +140,31 @@ void Transfer::Offer() {
   if (verify) CheckAll();
 }
 
+// Its files are left alone meanwhile, and nothing of them is offered.
+void Transfer::FetchWhatTells() {
+  if (!content_.id.has_value()) {
+    return Fail(absl::DataLossError(
+        "the catalog does not know any more what it is; remove the transfer and get it again"));
+  }
+  StartFetch({});
+  if (content_.manifest != nullptr) fetch_->OnPlaceFound();
+  SetState(TransferState::kQueued,
+           "the catalog lost its chunk hashes; they are fetched again and it is checked with them");
+}
+
+void Transfer::OnWhatTells() {
+  StopWork([] {});
+  identities_.clear();  // all of it is hashed before any of it is offered
+  OpenWhole();
+}
+
 void Transfer::RunCheck(ChunkSet which, std::function<void(store::VerifiedChunks)> done) {
+  if (!content_.AllKnown()) {
+    store::VerifiedChunks unknown;
+    unknown.good = ChunkSet(which.size());
+    unknown.problem = absl::UnavailableError("its chunk hashes are not known");
+    return done(std::move(unknown));
+  }
   progress_ = std::make_shared<store::WorkProgress>();
   store::VerifyChunks(
       content_.store, runtime_->workers.get(), content_.manifest, content_.hashes.WhenComplete(),
@@ -214,7 +238,7 @@ void Transfer::OnChecked(std::vector<FileIndex> files, store::VerifiedChunks res
             [id = record_.id, identities = identities_](store::Catalog& catalog) {
               return catalog.SaveIdentities(id, identities);
             },
-            [](absl::Status) {});
+            LogUnsaved("that its files were checked"));
         Offer();
         for (FileIndex file : files) serving_->ResumeFile(file);
         for (FileIndex file : files) suspects_.erase(file);

@@ -52,13 +52,17 @@ struct TransferContent {
   std::vector<FileIdentity> part_files;
   bool damaged = false;  // a part was not what had been saved and is left empty: get or hash
                          // it again
+  // Loaded only, of an unfinished download: what stands at its path is its own. True also when
+  // nothing that would tell could be read.
+  bool placed = false;
 };
 
 class Catalog {
  public:
   // Opens or makes `state_dir`/catalog.db. A damaged catalog is set aside as
   // catalog.db.corrupt-<time>; what can be read of it and proves to be as it was saved is taken
-  // over, have-sets excepted; `*recovered` tells this as a sentence ("" when all was well). One
+  // over, each table for itself, have-sets excepted: an unfinished download is `damaged` until the
+  // next one is saved. `*recovered` tells this as a sentence ("" when all was well). One
   // written by a newer version is refused.
   static absl::StatusOr<std::unique_ptr<Catalog>> Open(const std::string& state_dir,
                                                        std::string* recovered);
@@ -74,6 +78,7 @@ class Catalog {
       const TransferRecord& record);                  // gives the id; ids are never reused
   absl::Status Update(const TransferRecord& record);  // NotFound when there is none of that id
   absl::Status Remove(TransferId id);                 // OK when there is none of that id
+  // Writes nothing when it is there already.
   absl::Status SaveManifest(TransferId id, absl::string_view info, absl::string_view chunk_hashes);
   absl::Status SaveIdentities(TransferId id, const std::vector<FileIdentity>& identities);
   // The record, and what of its content is not empty. With `have` an unfinished download begins

@@ -102,48 +102,82 @@ absl::Status CatalogTables::Load(std::vector<TransferRecord>* records, size_t* d
 
 absl::StatusOr<TransferContent> CatalogTables::LoadContent(TransferId id) {
   TransferContent content;
-  const auto key = static_cast<int64_t>(id.value());
-  P2P_ASSIGN_OR_RETURN(bool row, load_manifest_.Start().Bind(key).Step());
+  const absl::Status problem = LoadReadable(id, &content);
+  found_damage_ |= absl::IsDataLoss(problem);
+  if (!problem.ok() && !absl::IsDataLoss(problem)) return problem;
+  return content;
+}
+
+absl::Status CatalogTables::LoadReadable(TransferId id, TransferContent* content) {
+  absl::Status problem;
+  int rows = 0;
+  int unread = 0;
+  for (const auto load : {&CatalogTables::LoadManifest, &CatalogTables::LoadIdentities,
+                          &CatalogTables::LoadHave, &CatalogTables::LoadPartFiles}) {
+    const absl::StatusOr<bool> row = (this->*load)(id, content);
+    rows += row.ok() && *row ? 1 : 0;
+    if (row.ok()) continue;
+    ++unread;
+    content->damaged = true;
+    if (problem.ok() || absl::IsDataLoss(problem)) problem = row.status();
+  }
+  // Its have-set and its manifest are saved before anything is made at its path. Without a row of a
+  // file there may still be one.
+  content->placed = rows > 0 || unread >= 3;
+  return problem;
+}
+
+absl::StatusOr<bool> CatalogTables::LoadManifest(TransferId id, TransferContent* content) {
+  load_manifest_.Start().Bind(static_cast<int64_t>(id.value()));
+  P2P_ASSIGN_OR_RETURN(const bool row, load_manifest_.Step());
   if (row) {
-    content.info = load_manifest_.Bytes(0);
-    content.chunk_hashes = load_manifest_.Bytes(1);
-    if (load_manifest_.Integer(2) != RowChecksum(id, {content.info, content.chunk_hashes})) {
-      content.info.clear();
-      content.chunk_hashes.clear();
-      content.damaged = true;
+    content->info = load_manifest_.Bytes(0);
+    content->chunk_hashes = load_manifest_.Bytes(1);
+    if (load_manifest_.Integer(2) != RowChecksum(id, {content->info, content->chunk_hashes})) {
+      content->info.clear();
+      content->chunk_hashes.clear();
+      content->damaged = true;
     }
   }
   load_manifest_.Finish();
-  P2P_ASSIGN_OR_RETURN(row, load_identities_.Start().Bind(key).Step());
+  return row;
+}
+
+absl::StatusOr<bool> CatalogTables::LoadIdentities(TransferId id, TransferContent* content) {
+  load_identities_.Start().Bind(static_cast<int64_t>(id.value()));
+  P2P_ASSIGN_OR_RETURN(const bool row, load_identities_.Step());
   if (row) {
     const std::string bytes = load_identities_.Bytes(0);
     auto identities = DecodeIdentities(bytes);
     const bool intact = identities.ok() && load_identities_.Integer(1) == RowChecksum(id, {bytes});
-    if (intact) content.identities = *std::move(identities);
-    content.damaged |= !intact;
+    if (intact) content->identities = *std::move(identities);
+    content->damaged |= !intact;
   }
   load_identities_.Finish();
-  P2P_ASSIGN_OR_RETURN(row, load_have_.Start().Bind(key).Step());
+  return row;
+}
+
+absl::StatusOr<bool> CatalogTables::LoadHave(TransferId id, TransferContent* content) {
+  load_have_.Start().Bind(static_cast<int64_t>(id.value()));
+  P2P_ASSIGN_OR_RETURN(const bool row, load_have_.Step());
   if (row) {
     const std::string bytes = load_have_.Bytes(0);
-    if (load_have_.Integer(1) == RowChecksum(id, {bytes})) {
-      content.have = DurableChunks(ChunkSet::Decode(ChunkSet::SizeIn(bytes), bytes));
-    } else {
-      content.damaged = true;
-    }
+    // See TakeOverOne: what is there is not known.
+    const bool intact = !bytes.empty() && load_have_.Integer(1) == RowChecksum(id, {bytes});
+    if (intact) content->have = DurableChunks(ChunkSet::Decode(ChunkSet::SizeIn(bytes), bytes));
+    content->damaged |= !intact;
   }
   load_have_.Finish();
-  P2P_RETURN_IF_ERROR(LoadPartFiles(id, &content));
-  return content;
+  return row;
 }
 
 // A row that is damaged leaves its file unknown, which is then looked into.
-absl::Status CatalogTables::LoadPartFiles(TransferId id, TransferContent* content) {
-  if (version_ < 2) return absl::OkStatus();
+absl::StatusOr<bool> CatalogTables::LoadPartFiles(TransferId id, TransferContent* content) {
+  if (version_ < 2) return false;
   load_part_files_.Start().Bind(static_cast<int64_t>(id.value()));
-  while (true) {
+  for (bool any = false;; any = true) {
     P2P_ASSIGN_OR_RETURN(const bool row, load_part_files_.Step());
-    if (!row) return absl::OkStatus();
+    if (!row) return any;
     const int64_t file = load_part_files_.Integer(0);
     const std::string bytes = load_part_files_.Bytes(1);
     const auto identity = DecodeIdentities(bytes);
@@ -269,6 +303,7 @@ absl::StatusOr<bool> CatalogTables::IsClean() {
 }
 
 absl::Status CatalogTables::SetClean(bool clean) {
+  if (clean && found_damage_) return absl::OkStatus();  // the next start reads all of it
   if (clean) return database_->Execute("UPDATE meta SET value=1 WHERE key='clean'");
   // A killed process may have left a commit in the log that it did not sync. It is believed from
   // now on, so it is made durable, which only another commit does; and where nothing changes SQLite
@@ -291,9 +326,14 @@ size_t CatalogTables::TakeOver(CatalogTables* damaged) {
   return taken;
 }
 
+// What cannot be read of it is got again. What there is of an unfinished download is its own, but
+// not known before it was hashed, in whichever run that is: a have-set of no bytes says so.
 absl::Status CatalogTables::TakeOverOne(CatalogTables* damaged, const TransferRecord& record) {
   P2P_RETURN_IF_ERROR(Insert(record, /*with_id=*/true));
-  P2P_ASSIGN_OR_RETURN(const TransferContent content, damaged->LoadContent(record.id));
+  TransferContent content;
+  (void)damaged->LoadReadable(record.id, &content);
+  const bool unfinished = record.kind == TransferKind::kDownload && !record.finished;
+  if (unfinished && content.placed) P2P_RETURN_IF_ERROR(SaveBlob(&save_have_, record.id, ""));
   if (!content.info.empty()) {
     P2P_RETURN_IF_ERROR(SaveManifest(record.id, content.info, content.chunk_hashes));
   }

@@ -31,6 +31,7 @@ class CatalogTables {
   // Rows that are not as they were saved are left out and counted; what was read before an error is
   // there.
   absl::Status Load(std::vector<TransferRecord>* records, size_t* damaged);
+  // Of what is damaged the rest is there, and the run does not end as a clean one.
   absl::StatusOr<TransferContent> LoadContent(TransferId id);
 
   // See Catalog; each is one commit.
@@ -65,7 +66,13 @@ class CatalogTables {
     const char* sql;
   };
   absl::Status PrepareAll(std::initializer_list<ToPrepare> all);
-  absl::Status LoadPartFiles(TransferId id, TransferContent* content);
+  // What can be read, each table for itself. An error that is not damage, or else damage.
+  absl::Status LoadReadable(TransferId id, TransferContent* content);
+  // Whether there is a row.
+  absl::StatusOr<bool> LoadManifest(TransferId id, TransferContent* content);
+  absl::StatusOr<bool> LoadIdentities(TransferId id, TransferContent* content);
+  absl::StatusOr<bool> LoadHave(TransferId id, TransferContent* content);
+  absl::StatusOr<bool> LoadPartFiles(TransferId id, TransferContent* content);
   absl::Status ForgetPartFiles(TransferId id);
   absl::Status SaveBlob(Statement* statement, TransferId id, absl::string_view data);
   absl::Status TakeOverOne(CatalogTables* damaged, const TransferRecord& record);
@@ -73,6 +80,7 @@ class CatalogTables {
 
   std::unique_ptr<Database> database_;
   int64_t version_ = 0;
+  bool found_damage_ = false;  // that the start did not see
   // After the database: they go first.
   Statement list_, insert_, update_, remove_;
   Statement load_manifest_, load_identities_, load_have_;

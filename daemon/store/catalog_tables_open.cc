@@ -123,7 +123,7 @@ absl::Status CatalogTables::Prepare() {
       {&load_have_, "SELECT data,checksum FROM have WHERE id=?"},
       {&save_manifest_,
        "INSERT INTO manifests VALUES(?1,?2,?3,?4) ON CONFLICT(id) DO UPDATE SET info=?2,"
-       "chunk_hashes=?3,checksum=?4"},
+       "chunk_hashes=?3,checksum=?4 WHERE info<>?2 OR chunk_hashes<>?3 OR checksum<>?4"},
       {&save_identities_,
        "INSERT INTO identities VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET data=?2,checksum=?3"},
       {&save_have_,
