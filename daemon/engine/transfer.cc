@@ -13,7 +13,7 @@
 namespace p2p::engine {
 namespace {
 
-constexpr absl::Duration kSaveRetry = absl::Seconds(15);
+constexpr absl::Duration kSaveRetry = absl::Seconds(5);
 
 }  // namespace
 

@@ -29,12 +29,13 @@ class EngineStartTest : public ::testing::Test {
   }
   // From here on no run can begin, which shows when the engine listens already.
   void LetNoRunBegin() const {
+    ChangeCatalog("CREATE TRIGGER no BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'no'); END");
+  }
+  void ChangeCatalog(const char* sql) const {
     sqlite3* catalog = nullptr;
     ASSERT_EQ(sqlite3_open((directory_ / "state/catalog.db").c_str(), &catalog), SQLITE_OK);
     char* problem = nullptr;
-    sqlite3_exec(catalog,
-                 "CREATE TRIGGER no BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'no'); END",
-                 nullptr, nullptr, &problem);
+    sqlite3_exec(catalog, sql, nullptr, nullptr, &problem);
     EXPECT_EQ(problem, nullptr) << problem;
     sqlite3_close(catalog);
   }
@@ -82,6 +83,42 @@ TEST_F(EngineStartTest, V16_CallsAreAnsweredAtOnceWhenItStops) {
   (*engine)->Share("/nowhere", "",
                    [&](const absl::StatusOr<TransferId>& id) { shared = id.status(); });
   EXPECT_TRUE(absl::IsUnavailable(shared));
+}
+
+TEST_F(EngineStartTest, S03_WhatTheCatalogRefusesIsNotAcknowledged) {
+  TransferId id;
+  {
+    const auto engine = Engine::Start(Options("127.0.0.1:0"));
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    // It stays queued: nobody has it.
+    const auto added = (*engine)->Download(std::string(64, 'a'), "", false);
+    ASSERT_TRUE(added.ok()) << added.status();
+    id = *added;
+    EXPECT_TRUE((*engine)->Pause(id).ok());
+    EXPECT_TRUE((*engine)->Resume(id).ok());
+    EXPECT_TRUE((*engine)->Stop(absl::Seconds(10)));
+  }
+  ChangeCatalog(
+      "CREATE TRIGGER no BEFORE UPDATE ON transfers BEGIN SELECT RAISE(ABORT, 'no'); END;"
+      "CREATE TRIGGER nor BEFORE DELETE ON transfers BEGIN SELECT RAISE(ABORT, 'no'); END");
+  {
+    const auto engine = Engine::Start(Options("127.0.0.1:0"));
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    EXPECT_NE((*engine)->Pause(id).message().find("it is paused, but the catalog cannot save that"),
+              std::string::npos);
+    EXPECT_FALSE((*engine)->Pause(id).ok()) << "the second time neither";
+    EXPECT_NE((*engine)->Resume(id).message().find("it goes on, but the catalog cannot save that"),
+              std::string::npos);
+    EXPECT_FALSE((*engine)->Download(std::string(64, 'a'), "", false).ok());
+    EXPECT_FALSE((*engine)->Remove(id, /*with_data=*/false).ok());
+    EXPECT_TRUE((*engine)->Stop(absl::Seconds(10)));
+  }
+  ChangeCatalog("DROP TRIGGER no; DROP TRIGGER nor");
+  const auto engine = Engine::Start(Options("127.0.0.1:0"));
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  EXPECT_EQ((*engine)->Transfer(id)->state, TransferState::kQueued);
+  EXPECT_TRUE((*engine)->Pause(id).ok());
+  EXPECT_TRUE((*engine)->Stop(absl::Seconds(10)));
 }
 
 }  // namespace

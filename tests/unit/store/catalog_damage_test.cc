@@ -1,5 +1,7 @@
 // A catalog whose file was damaged: never a crash, never a claim that is not true, nothing thrown
 // away.
+#include <sqlite3.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -83,6 +85,41 @@ class CatalogDamageTest : public testing::Test {
     EXPECT_TRUE(content->identities.empty() || content->identities == SampleIdentities(2));
   }
 
+  // The catalog with nothing but zeros where a table begins.
+  std::string WithoutTable(const std::string& table) {
+    TempDir dir = TempDir::InMemory();
+    WriteFile(dir / "catalog.db", healthy_);
+    sqlite3* database = nullptr;
+    EXPECT_EQ(sqlite3_open((dir / "catalog.db").c_str(), &database), SQLITE_OK);
+    const std::string sql =
+        absl::StrCat("SELECT rootpage FROM sqlite_master WHERE name='", table, "'");
+    size_t root = 0;
+    const auto take = [](void* out, int, char** columns, char**) {
+      *static_cast<size_t*>(out) = std::strtoul(columns[0], nullptr, 10);
+      return 0;
+    };
+    EXPECT_EQ(sqlite3_exec(database, sql.c_str(), take, &root, nullptr), SQLITE_OK);
+    sqlite3_close(database);
+    EXPECT_GT(root, 1u);
+    std::string damaged = healthy_;
+    return damaged.replace((root - 1) * 4096, 4096, 4096, '\0');
+  }
+
+  // Of what was taken over, `lost` could not be read.
+  void CheckTakenOver(Catalog* catalog, const std::string& lost) {
+    for (const auto& [id, record] : records_) {
+      SCOPED_TRACE(id);
+      const auto content = catalog->LoadContent(record.id);
+      ASSERT_TRUE(content.ok()) << content.status();
+      EXPECT_EQ(content->info, lost == "manifests" ? "" : absl::StrCat("info ", id));
+      EXPECT_EQ(content->identities.size(), lost == "identities" ? 0u : 2u);
+      EXPECT_TRUE(content->have.empty()) << "none is had before it was hashed";
+      if (record.kind != TransferKind::kDownload || record.finished) continue;
+      EXPECT_TRUE(content->placed);
+      EXPECT_TRUE(content->damaged) << "what is there is to be hashed";
+    }
+  }
+
   static bool KeptAside(const TempDir& dir, const std::string& bytes) {
     for (const auto& entry : std::filesystem::directory_iterator(dir.path())) {
       const std::string name = entry.path().filename().string();
@@ -162,6 +199,49 @@ TEST_F(CatalogDamageTest, R05_AfterDamageTheRunCountsAsUncleanAndIdsGoOn) {
   EXPECT_EQ(catalog->LoadContent(TransferId(4))->have.chunks().ToBytes(), "")
       << "to be hashed again";
   EXPECT_EQ(*catalog->Add(SampleRecord(50)), TransferId(kTransfers + 1));
+}
+
+TEST_F(CatalogDamageTest, R05_ATableThatCannotBeReadCostsWhatWasInItAndNothingElse) {
+  for (const char* lost : {"manifests", "identities", "have", "part_files"}) {
+    SCOPED_TRACE(lost);
+    TempDir dir = TempDir::InMemory();
+    WriteFile(dir / "catalog.db", WithoutTable(lost));
+    std::string recovered;
+    {
+      const auto catalog = OpenCatalog(dir.path(), &recovered);
+      EXPECT_THAT(recovered, HasSubstr("12 transfers were taken over"));
+      CheckTakenOver(catalog.get(), lost);
+      ASSERT_TRUE(catalog->MarkClean().ok());
+    }
+    // However long it takes until it is hashed.
+    const auto catalog = OpenCatalog(dir.path(), &recovered);
+    EXPECT_EQ(recovered, "");
+    CheckTakenOver(catalog.get(), lost);
+    ASSERT_TRUE(catalog->SaveHave(TransferId(2), Claim(HaveOf(2))).ok());
+    EXPECT_FALSE(catalog->LoadContent(TransferId(2))->damaged);
+  }
+}
+
+TEST_F(CatalogDamageTest, R05_DamageThatAStartDoesNotSeeIsFoundByTheNext) {
+  TempDir dir = TempDir::InMemory();
+  WriteFile(dir / "catalog.db", healthy_);
+  ASSERT_TRUE(OpenCatalog(dir.path())->MarkClean().ok());
+  healthy_ = ReadFile(dir / "catalog.db");
+  WriteFile(dir / "catalog.db", WithoutTable("manifests"));
+  std::string recovered;
+  {
+    const auto catalog = OpenCatalog(dir.path(), &recovered);
+    EXPECT_EQ(recovered, "");
+    EXPECT_FALSE(*catalog->BeginRun());
+    const auto content = catalog->LoadContent(TransferId(4));
+    ASSERT_TRUE(content.ok()) << content.status();
+    EXPECT_TRUE(content->damaged);
+    EXPECT_EQ(content->info, "");
+    EXPECT_EQ(content->have.chunks().ToBytes(), HaveOf(4)) << "what can be read is there";
+    ASSERT_TRUE(catalog->MarkClean().ok());
+  }
+  EXPECT_TRUE(*OpenCatalog(dir.path(), &recovered)->BeginRun());
+  EXPECT_THAT(recovered, HasSubstr("12 transfers were taken over"));
 }
 
 TEST_F(CatalogDamageTest, R05_SettingAsideTwiceInASecondKeepsBoth) {

@@ -56,7 +56,32 @@ TEST(Catalog, KeepsRecordsAndContentOverARestart) {
   const auto none = catalog->LoadContent(records[5].id);
   ASSERT_TRUE(none.ok());
   EXPECT_TRUE(none->info.empty() && none->have.empty() && none->identities.empty() &&
-              !none->damaged);
+              !none->damaged && !none->placed);
+}
+
+TEST(Catalog, ADownloadHasAPlaceOnceItsHaveSetWasSaved) {
+  TempDir dir = TempDir::InMemory();
+  const auto catalog = OpenCatalog(dir.path());
+  TransferRecord record = SampleRecord(2);
+  record.id = *catalog->Add(record);
+  EXPECT_FALSE(catalog->LoadContent(record.id)->placed);
+  TransferContent content;
+  content.have = DurableChunks::None(1'000'000);
+  ASSERT_TRUE(catalog->Save(record, content).ok());
+  EXPECT_TRUE(catalog->LoadContent(record.id)->placed);
+}
+
+TEST(Catalog, AManifestThatIsThereIsNotWrittenAgain) {
+  TempDir dir = TempDir::InMemory();
+  const auto catalog = OpenCatalog(dir.path());
+  const TransferId id = *catalog->Add(SampleRecord(1));
+  const std::string hashes(100000, 'h');
+  ASSERT_TRUE(catalog->SaveManifest(id, "info", "").ok());
+  ASSERT_TRUE(catalog->SaveManifest(id, "info", hashes).ok());
+  const auto size = std::filesystem::file_size(dir / "catalog.db-wal");
+  ASSERT_TRUE(catalog->SaveManifest(id, "info", hashes).ok());
+  EXPECT_EQ(std::filesystem::file_size(dir / "catalog.db-wal"), size);
+  EXPECT_EQ(catalog->LoadContent(id)->chunk_hashes, hashes);
 }
 
 TEST(Catalog, ChangesReplaceWhatWasThere) {
