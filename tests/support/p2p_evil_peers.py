@@ -3,6 +3,8 @@
 All claim to have everything. `payload_bytes` is what of theirs was taken for nothing; `asked` tells
 that somebody relied on them.
 """
+import threading
+
 from p2p_peer import SharingPeer
 from p2p_server import end_with_reset
 
@@ -158,6 +160,8 @@ class Flooder(SharingPeer):
 
     def __init__(self, content, number, lines):
         self._piece = (lines * (1 + _PIECE // len(lines))).encode()
+        self.may_go = threading.Event()
+        self.may_go.set()
         self.flooded = 0
         self.was_ended = False  # by the other side
         super().__init__(content, number)
@@ -165,6 +169,7 @@ class Flooder(SharingPeer):
     def on_subscribe(self, connection):
         super().on_subscribe(connection)
         self.asked += 1
+        self.may_go.wait()
         try:
             while self.flooded < MOST_FLOODED:
                 connection.sendall(self._piece)

@@ -133,8 +133,10 @@ TEST(Payload, V09_ARefusalInTheMiddleOfAManifestEndsTheConnectionAndHoldsNothing
   Harness h(options);
   h.OpenAsDialler(0);
   h.session.AskManifest(10);
-  h.Feed(Parts(5'000'000, 900'000));
-  EXPECT_EQ(options.manifests->held(), 900'000u);
+  constexpr size_t kSent = 8 * limits::kMaxManifestPartBytes;  // more than a small one has
+  static_assert(kSent > limits::kSmallManifestBytes);
+  h.Feed(Parts(5'000'000, kSent));
+  EXPECT_EQ(options.manifests->held(), kSent);
   h.Feed("NO-MANIFEST 404 after all\n");
   EXPECT_TRUE(h.session.ended());
   EXPECT_EQ(options.manifests->held(), 0u);
