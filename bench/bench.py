@@ -12,6 +12,7 @@ import tempfile
 import figures
 import nodes
 import peers
+import work_limits
 import work_status
 import work_swarm
 import work_tracker
@@ -29,6 +30,7 @@ WORKS = {
     **work_wan.WORKS,
     **work_swarm.WORKS,
     **work_status.WORKS,
+    **work_limits.WORKS,
     **work_tracker.WORKS,
 }
 

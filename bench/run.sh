@@ -29,6 +29,12 @@
 #                libtorrent
 #   status       how long `p2pctl status` takes while files of this size are fetched: --mib 1024 --runs 100
 #                idle (ours)
+#   limits       a file from one daemon to another, and `p2pctl status` of the first, alone and beside strangers that say it one
+#                message without end (docs/limits.md); the last lines tell how much of its rate the download keeps (time), and
+#                how much longer a status takes (1 / median time, 1 / max time): --mib 64 --large-mib 3072 (what the strangers
+#                ask of) --connections 8 --runs 50
+#                OPEN, WHICH, GET-PEERS, GET-HASHES, REQUEST (chunks, which are sent), REQUEST-refused (that do not exist),
+#                REQUEST-LEAVES (one of each chunk), GET_CHUNK-unknown
 #   tracker      requests a second of the tracker beside the like of others: --connections 64 --seconds 4
 #                redis (GET for LOOKUP, one at a time and 16 deep; SADD for REGISTER), opentracker (UDP announces)
 #   tracker-store  how soon a tracker knows what was registered at another one on the same Redis, alone and beside a load,
@@ -52,7 +58,7 @@
 # bench/install-peers.sh installs them. Nothing here is a test: figures depend on the machine.
 set -euo pipefail
 case "${1:--h}" in
-  -h | --help) exec sed -n '2,52s/^# \{0,1\}//p' "$0" ;;
+  -h | --help) exec sed -n '2,58s/^# \{0,1\}//p' "$0" ;;
   sim)
     shift
     root=$(cd "$(dirname "$0")/.." && pwd)

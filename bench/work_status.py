@@ -14,7 +14,7 @@ from process_meter import timed
 _PAUSE_SECONDS = 0.02
 
 
-def _latencies_ms(daemon, runs, holds):
+def latencies_ms(daemon, runs, holds):
     """Of `runs` statuses that began and ended while holds()."""
     found = []
     while len(found) < runs:
@@ -26,7 +26,7 @@ def _latencies_ms(daemon, runs, holds):
     return found
 
 
-def _summary(latencies):
+def summary(latencies):
     latencies = sorted(latencies)
     return {
         "median_ms": statistics.median(latencies),
@@ -56,14 +56,14 @@ def status_busy(case, work):
             return moving.is_set()
 
         try:
-            return _summary(_latencies_ms(peer, case.options.runs, is_moving))
+            return summary(latencies_ms(peer, case.options.runs, is_moving))
         finally:
             ended.set()
 
 
 def status_idle(case, work):
     with nodes.our_pair(work) as (_, peer):
-        return _summary(_latencies_ms(peer, case.options.runs, lambda: True))
+        return summary(latencies_ms(peer, case.options.runs, lambda: True))
 
 
 def busy_case(options, directory):

@@ -123,7 +123,7 @@ const std::vector<Command>& Commands() {
        1,
        1,
        {{"--with-data", "", "", "also delete what was downloaded; never a shared file"}},
-       "forget a transfer; its files stay",
+       "forget a transfer; its files stay, an unfinished .part goes",
        kIdDetails,
        "p2pctl remove 3\np2pctl remove 3 --with-data\n",
        RunRemove},

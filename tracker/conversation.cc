@@ -158,9 +158,12 @@ void Conversation::TakeLine(absl::string_view* input, absl::Time now) {
     return;
   }
   if (pending_ != nullptr) return TakePayload(input, now);
-  if (std::exchange(line_ended_by_pause_, false)) {
-    heard_line_end_ = absl::ConsumePrefix(input, "\r\n") || absl::ConsumePrefix(input, "\n");
+  if (line_ended_by_pause_) {
+    // CR and LF may come apart.
+    line_ended_by_pause_ = absl::ConsumePrefix(input, "\r");
+    heard_line_end_ |= absl::ConsumePrefix(input, "\n");
     if (input->empty()) return;
+    line_ended_by_pause_ = false;
   }
   absl::string_view line;
   switch (reader_.Next(input, &line)) {

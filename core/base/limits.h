@@ -78,7 +78,7 @@ inline constexpr int kMaxPeersPerAnswer = 64;
 // with more has them found through each other.
 inline constexpr int kMaxPeersPerHostInAnswer = 4;
 // An address with its parts, and a list of as many as an answer has. A longer address is skipped, a
-// longer list is malformed.
+// list of more bytes is malformed.
 inline constexpr size_t kMaxAddressBytes = 255;
 inline constexpr size_t kMaxAddressListBytes = kMaxPeersPerAnswer * (kMaxAddressBytes + 1);
 // Versions of one name in an answer of a tracker: of more, half are the most shared ones, and half
@@ -156,7 +156,7 @@ inline constexpr int kMaxRegistrationsPerAddress = 1'000;
 // Memory of a tracker's registry, estimated (56 bytes for each registration; 168 and the name for
 // each name; 72 for each content id, 40 for each address in each part of the registry that knows
 // it). Beyond it ERROR 503: nobody's registration is dropped for a newcomer's. A network (/24 of
-// IPv4, /48 of IPv6) gets 429 when it has as much as is left free: alone half of it, and one that
+// IPv4, /48 of IPv6) gets 429 when it has as much as is left free: alone at most half, and one that
 // comes later always finds some.
 inline constexpr size_t kMaxRegistryBytes = size_t{1} << 30;
 

@@ -67,7 +67,8 @@ bool IsInvisible(int32_t code) {
 bool MayFollow(int32_t before, int32_t code) {
   const bool joins = code == 0x200d;
   const bool is_in_script = before >= 0x0600 && before <= 0x0dff && !IsInvisible(before);
-  const bool is_symbol = (before >= 0x203c && before <= 0x2bff && !IsInvisible(before)) ||
+  const bool is_symbol = before == 0xa9 || before == 0xae ||
+                         (before >= 0x203c && before <= 0x2bff && !IsInvisible(before)) ||
                          (before >= 0x1f000 && before <= 0x1faff);
   if (is_in_script) return joins || code == 0x200c;
   return is_symbol ? joins || code == 0xfe0f : joins && before == 0xfe0f;
@@ -112,6 +113,9 @@ absl::Status CheckNameComponent(absl::string_view component) {
       return absl::InvalidArgumentError("name has a character that shows nothing");
     }
     before = code;
+  }
+  if (before == 0x200c || before == 0x200d) {
+    return absl::InvalidArgumentError("name ends with a character that shows nothing");
   }
   return absl::OkStatus();
 }

@@ -115,9 +115,9 @@ struct RequestLeaves {
 struct CancelLeaves {
   ChunkPart part;
 };
-// The payload is the bytes that the part has in the file.
 // The payload is `proof_count` hashes, siblings from the part up to below the chunk hash, lowest
-// first, and then the leaves.
+// first, and then the leaves: the bytes that
+// the part has in the file.
 struct Leaves {
   ChunkPart part;
   uint32_t proof_count = 0;

@@ -1,5 +1,5 @@
 // Threads for calls that may wait for the catalog. gRPC runs all calls on a few threads of its own:
-// two that wait there would hold up every other. Owned by ControlServer; thread-safe.
+// two that wait there would hold up every other. Also for starts and reloads. Thread-safe.
 #pragma once
 
 #include <deque>

@@ -85,7 +85,11 @@ Link* Fetch::ChooseForManifest() {
 }
 
 void Fetch::OnManifestReceived(Link& link, session::ManifestReceived& received) {
-  if (content_->manifest != nullptr || manifest_in_check_) return;
+  if (content_->manifest != nullptr) return;
+  if (manifest_in_check_) {
+    manifest_asked_.erase(link.id());  // asked again if the one in check is wrong
+    return;
+  }
   manifest_in_check_ = true;
   runtime_->RunComputation(
       ParseChecked,

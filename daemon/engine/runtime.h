@@ -41,6 +41,7 @@ struct Runtime {
   OwnPlace own;
 
   KnownSpeakers extension_peers;
+  KnownSpeakers extension_trackers;
 
   std::vector<std::unique_ptr<net::EventLoop>> io_loops;
   // Destroyed before these: what was posted to it and never ran may hold their sockets.

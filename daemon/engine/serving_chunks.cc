@@ -97,10 +97,10 @@ bool Serving::FindProof(ToPrepare* chunk) const {
   if (content_->hashes == nullptr || !content_->Has(part.chunk)) return false;
   chunk->tree = content_->trees.TreeAround(part);
   if (chunk->tree.has_value()) return true;
-  const absl::optional<Hash256> hash = content_->hashes->Get(part.chunk);
-  if (!hash.has_value()) return false;
+  if (!content_->hashes->Knows(part.chunk)) return false;  // it is still to come
+  const Hash256& hash = content_->hashes->Get(part.chunk);
   const content::ChunkPlace place = content_->layout->Locate(part.chunk);
-  chunk->tree.emplace(*hash, place.length, content_->layout->file(place.file).length);
+  chunk->tree.emplace(hash, place.length, content_->layout->file(place.file).length);
   chunk->tree_is_new = true;
   return true;
 }

@@ -88,6 +88,8 @@ Trackers::Entry* Trackers::Add(const std::string& address) {
   }
   auto entry = std::make_unique<Entry>();
   entry->address = address;
+  if (runtime_->extension_trackers.Has(address))
+    entry->protocol = session::TrackerProtocol::kExtension;
   entry->retry_timer = std::make_unique<net::Timer>(&runtime_->engine_loop);
   entry->renew_timer = std::make_unique<net::Timer>(&runtime_->engine_loop);
   entries_.push_back(std::move(entry));
@@ -248,6 +250,8 @@ void Trackers::OnTrackerEvents(uint64_t link, std::vector<session::TrackerEvent>
       Entry* entry = FindByLink(link);
       if (entry == nullptr) return;
       entry->protocol = protocol;
+      if (protocol == session::TrackerProtocol::kExtension)
+        runtime_->extension_trackers.Add(entry->address);
       OnEvent(entry, event);
     }
   });

@@ -167,7 +167,8 @@ uint64_t Transfer::RestingBytes() const { return resting_have_.Bytes(*content_.l
 
 void Transfer::StopWork(std::function<void()> done) {
   ++epoch_;
-  finishing_ = verify_when_finished_ = false;
+  finishing_ = false;
+  verification_ = Verification::kNone;
   suspects_.clear();
   disk_timer_.Disarm();
   if (progress_ != nullptr) progress_->cancelled = true;
@@ -249,6 +250,18 @@ void Transfer::Resume(std::function<void(absl::Status)> committed) {
 
 void Transfer::GoOn() {
   if (fetch_ != nullptr) return fetch_->HuntNow();
+  if (record_.paused && state_ == TransferState::kChecking) {
+    // The end of the check offers it.
+    record_.paused = false;
+    trackers_->Use(record_.id, record_.trackers);
+    return SaveRecord();
+  }
+  if (state_ == TransferState::kComplete && content_.whole && progress_ == nullptr) {
+    // Whoever gets it again is told whether it is still what was fetched.
+    progress_ = std::make_shared<store::WorkProgress>();  // no check begins meanwhile
+    SetState(TransferState::kChecking);
+    return OpenWhole();
+  }
   const bool at_rest = state_ == TransferState::kPaused || state_ == TransferState::kError;
   if (!at_rest) return;
   const bool was_damaged = state_ == TransferState::kError && content_.manifest != nullptr &&
@@ -264,10 +277,10 @@ void Transfer::GoOn() {
 }
 
 absl::Status Transfer::Verify() {
-  if (progress_ != nullptr) return absl::OkStatus();  // being hashed or checked already
-  if (finishing_ && record_.verified) {
-    verify_when_finished_ = true;
-    SetState(TransferState::kChecking);
+  if (state_ == TransferState::kHashing) return absl::OkStatus();
+  if (progress_ != nullptr || (finishing_ && record_.verified)) {
+    if (verification_ == Verification::kNone) verification_ = Verification::kWanted;
+    SetState(TransferState::kChecking, note_);
     return absl::OkStatus();
   }
   if (fetch_ != nullptr && fetch_->have() != nullptr && content_.store != nullptr &&
@@ -297,7 +310,7 @@ void Transfer::Stop(std::function<void()> done) { StopWork(std::move(done)); }
 bool Transfer::IsActive() const {
   if (!content_.id.has_value() || !record_.verified) return false;
   if (fetch_ != nullptr) return true;
-  return content_.whole &&
+  return content_.whole && !record_.paused &&
          (state_ == TransferState::kSeeding || state_ == TransferState::kComplete ||
           state_ == TransferState::kChecking);
 }

@@ -35,6 +35,9 @@ class TransferHost {
   virtual void OnContentKnown(Transfer* transfer) = 0;
   // It may go by its record's name and its content's from now on.
   virtual void OnNamed(const Transfer& transfer) = 0;
+  // Another download whose .part is made to get the name `target`; nullptr when there is none.
+  virtual std::shared_ptr<Transfer> FindDownloadTo(const std::string& target,
+                                                   TransferId except) = 0;
   // A download has its final name.
   virtual void OnFinished(Transfer* transfer) = 0;
   // Another transfer of the same content whose manifest and chunk hashes are all known here, best
@@ -69,6 +72,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void Remove(bool with_data, std::function<void(absl::Status)> done);
 
   const store::TransferRecord& record() const { return record_; }
+  // A .part is there, or is made, that will get the name record().path.
+  bool has_place() const { return placed_ && !record_.finished; }
   const ContentState& content() const { return content_; }
   TransferInfo Info();
   std::vector<PeerInfo> Peers();
@@ -121,7 +126,7 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void StopWork(std::function<void()> done);
   // Removes the files of one that is not open.
   void RemoveAtRest(bool unfinished, std::function<void(absl::Status)> done);
-  // Runs `done` when no worker is making or opening the .part, which content_ then has.
+  // Runs `done` when no worker is making, opening or naming the .part, which content_ then has.
   void AfterPlacing(std::function<void()> done);
   void EndPlacing(std::shared_ptr<store::FileChunkManager> store);
   void AfterStopping(std::function<void()> done);
@@ -169,6 +174,8 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   void CopyFrom(const Transfer& sibling);
   void ReopenPart();
   void OnPartReopened(Reopened result);
+  // Somebody else did something to it.
+  void OnPartChanged(const absl::Status& how);
   // Leaves `have` of what the catalog says is there.
   void CommitLess(store::DurableChunks have, std::function<void()> then);
   void AdoptReopened();
@@ -233,16 +240,19 @@ class Transfer : public std::enable_shared_from_this<Transfer>,
   bool loaded_ = false;   // what the catalog holds of its content
   // What trackers told of the name whose content id is the word of peers.
   absl::optional<ByteCount> named_bytes_;
-  // A .part at record_.path is ours: the catalog said so before it was made.
+  // The .part at record_.path is ours, or will be in a moment: the catalog says so before it is
+  // made.
   bool placed_ = false;
   // The catalog lost its manifest: it is opened once the hashes are here that tell what it holds.
   bool part_waits_for_hashes_ = false;
   bool exists_at_target_ = false;  // something stands where the download should go: compare it
-  bool placing_ = false;           // a worker makes or opens the .part
+  bool placing_ = false;           // a worker makes, opens or names the .part
   std::vector<std::function<void()>> after_placing_;
-  // Everything is fetched, and it gets its final name; `verify` waits for that.
-  bool finishing_ = false;
-  bool verify_when_finished_ = false;
+  bool finishing_ = false;  // everything is fetched, and it gets its final name
+  // `verify`: everything is looked at, or will be when what runs has ended, which may look at less.
+  enum class Verification { kNone, kRuns, kWanted };
+  Verification verification_ = Verification::kNone;
+  int part_changes_ = 0;                     // that were found at its end
   absl::flat_hash_set<FileIndex> suspects_;  // to be checked when the check that runs has ended
   net::Timer disk_timer_;
   ChangeLook look_;

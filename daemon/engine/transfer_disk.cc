@@ -47,6 +47,11 @@ void Transfer::MakePlace() {
 
 void Transfer::OnPlaceFound(Place place) {
   if (!place.target.empty()) record_.path = std::move(place.target);
+  if (const auto other = host_->FindDownloadTo(record_.path, record_.id)) {
+    return Fail(absl::AlreadyExistsError(
+        absl::StrCat("transfer ", other->record().id.value(), " is for ", Printable(record_.path),
+                     " as well; wait for it or remove it, or choose another place with -o")));
+  }
   if (place.status.ok()) {
     if (fetch_ != nullptr) fetch_->OnPlaceFound();
     return SavePlace();
@@ -62,6 +67,7 @@ void Transfer::OnPlaceFound(Place place) {
 void Transfer::SavePlace() {
   resting_have_ = store::DurableChunks::None(content_.layout->chunk_count());
   part_files_.clear();
+  placed_ = true;
   const auto hashes = content_.hashes.WhenComplete();
   runtime_->RunOnCatalog(
       [record = record_, manifest = content_.manifest, hashes,
@@ -73,8 +79,10 @@ void Transfer::SavePlace() {
         return catalog.Save(record, content);
       },
       Guard([this, hashes](absl::Status saved) {
-        if (!saved.ok()) return Fail(Annotate(saved, "cannot save the download in the catalog"));
-        placed_ = true;
+        if (!saved.ok()) {
+          placed_ = false;
+          return Fail(Annotate(saved, "cannot save the download in the catalog"));
+        }
         runtime_->changes.Changed();
         if (hashes == nullptr && content_.manifest != nullptr && content_.hashes->Complete())
           SaveHashes();
@@ -101,6 +109,13 @@ void Transfer::CreatePart() {
 }
 
 void Transfer::OnPartCreated(const absl::Status& created) {
+  if (absl::IsAlreadyExists(created)) {
+    // Somebody else made it a moment before.
+    placed_ = false;
+    runtime_->RunOnCatalog(
+        [record = record_](store::Catalog& catalog) { return catalog.SaveAlone(record); },
+        LogUnsaved("that its place is not its own"));
+  }
   if (!created.ok()) return Fail(created);
   RememberPlace();
   const std::shared_ptr<Transfer> sibling =
@@ -148,18 +163,24 @@ void Transfer::CompareExisting() {
 }
 
 void Transfer::RememberPlace() {
+  using Identities = std::vector<store::FileIdentity>;
   runtime_->RunOnDisk(
-      Priority::kBulk, content_.store->disk(), [store = content_.store] { return store->Place(); },
-      Guard([this](absl::StatusOr<store::FileIdentity> place) {
-        if (!place.ok() || record_.finished) return;
-        if (identities_.size() == 1 && identities_.front() == *place) return;
-        identities_ = {*place};
-        runtime_->RunOnCatalog(
-            [id = record_.id, identities = identities_](store::Catalog& catalog) {
+      Priority::kBulk, content_.store->disk(),
+      [store = content_.store]() -> absl::StatusOr<Identities> {
+        P2P_ASSIGN_OR_RETURN(const store::FileIdentity place, store->Place());
+        P2P_ASSIGN_OR_RETURN(const store::FileIdentity part, store->PartRoot());
+        return Identities{place, part};
+      },
+      // Also when it was stopped meanwhile: whoever removes it has to know.
+      [self = shared_from_this()](const absl::StatusOr<Identities>& found) {
+        if (!found.ok() || self->record_.finished || self->identities_ == *found) return;
+        self->identities_ = *found;
+        self->runtime_->RunOnCatalog(
+            [id = self->record_.id, identities = *found](store::Catalog& catalog) {
               return catalog.SaveIdentities(id, identities);
             },
-            LogUnsaved("the directory that it is in"));
-      }));
+            self->LogUnsaved("where it is"));
+      });
 }
 
 // A disk that is not mounted is not a download that was deleted: nothing of it is forgotten, and

@@ -209,6 +209,7 @@ void Transfer::Announce(bool partial) {
 void Transfer::OnFetched() {
   if (progress_ != nullptr) return;  // a verification runs: its end decides
   if (std::exchange(finishing_, true)) return;
+  placing_ = true;
   using Identities = std::vector<store::FileIdentity>;
   runtime_->RunOnDisk(
       Priority::kUrgent, content_.store->disk(),
@@ -216,11 +217,17 @@ void Transfer::OnFetched() {
         P2P_RETURN_IF_ERROR(store->Finish());
         return store->identities();
       },
-      Guard([this](absl::StatusOr<Identities> finished) {
-        if (finished.ok()) return OnFinished(*std::move(finished));
-        finishing_ = false;
-        OnStoreProblem(finished.status());
-      }));
+      // Also when it was stopped meanwhile: whoever removes it waits for that.
+      [self = shared_from_this(), then = Guard([this](absl::StatusOr<Identities> finished) {
+                                    if (finished.ok()) return OnFinished(*std::move(finished));
+                                    finishing_ = false;
+                                    if (absl::IsAborted(finished.status()))
+                                      return OnPartChanged(finished.status());
+                                    OnStoreProblem(finished.status());
+                                  })](absl::StatusOr<Identities> finished) mutable {
+        self->EndPlacing(nullptr);
+        then(std::move(finished));
+      });
 }
 
 void Transfer::OnFinished(std::vector<store::FileIdentity> identities) {
@@ -228,6 +235,7 @@ void Transfer::OnFinished(std::vector<store::FileIdentity> identities) {
   identities_ = std::move(identities);
   record_.finished = true;
   record_.error.clear();
+  part_changes_ = 0;
   finish_unsaved_ = true;
   SaveRecord(Guard([this] {
     finishing_ = false;
@@ -242,17 +250,12 @@ void Transfer::OnFinished(std::vector<store::FileIdentity> identities) {
     links_->ForEachOf(this, [](Link& link) {
       if (!link.subscribed) link.io->Close("both sides have everything");
     });
-    if (record_.verified) {
-      Offer();
-    } else {
-      SetState(TransferState::kComplete);
-    }
+    record_.verified ? Offer() : SetState(TransferState::kComplete);
     if (finish_unsaved_) {
       SetState(TransferState::kComplete,
                absl::StrCat("the catalog cannot say so yet, which is tried again by itself: ",
                             record_saved_.message()));
     }
-    if (record_.verified && std::exchange(verify_when_finished_, false)) CheckAll();
   }));
 }
 

@@ -2,9 +2,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "core/base/status.h"
-#include "core/base/text.h"
 #include "daemon/engine/download_target.h"
 #include "daemon/engine/transfer.h"
 
@@ -16,8 +14,9 @@ using Priority = store::WorkerPool::Priority;
 // What the catalog tells of a transfer's files.
 struct AtRest {
   std::shared_ptr<const content::Layout> layout;  // nullptr: nothing was made
-  std::vector<store::FileIdentity> identities;    // of a .part: of its directory
-  store::PartClaim part;
+  // Of a .part: of its directory, and of itself.
+  std::vector<store::FileIdentity> identities;
+  std::vector<store::FileIdentity> part_files;
 };
 
 AtRest FindAtRest(store::Catalog& catalog, const store::TransferRecord& record) {
@@ -34,27 +33,18 @@ AtRest FindAtRest(store::Catalog& catalog, const store::TransferRecord& record) 
     found.layout = std::shared_ptr<const content::Layout>(kept, &kept->layout());
   }
   found.identities = std::move(content->identities);
-  found.part.have = std::move(content->have);
-  found.part.files = std::move(content->part_files);
-  // They are the same files, whoever wrote to them.
-  found.part.times_tell = false;
+  found.part_files = std::move(content->part_files);
   return found;
 }
 
-absl::Status RemovePart(store::FileSystem* files, const std::string& path, AtRest found) {
+absl::Status RemovePart(store::FileSystem* files, const std::string& path, const AtRest& found) {
   using store::FileChunkManager;
   // Without its directory, as on a disk that is not mounted, it stays.
   P2P_RETURN_IF_ERROR(FileChunkManager::CheckSameDirectory(files, path, found.identities.front()));
-  found.part.have.Fit(found.layout->chunk_count());
-  absl::Status status = FileChunkManager::LookAtPart(files, path, found.layout, &found.part);
-  if (status.ok() && !found.part.doubtful.None()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(Printable(path), ".part is not the one that was written, and stays"));
-  }
-  if (status.ok()) {
-    const auto part = FileChunkManager::ReopenPart(files, path, found.layout, &found.part);
-    status = part.ok() ? (*part)->RemoveFiles() : part.status();
-  }
+  const store::FileIdentity root =
+      found.identities.size() > 1 ? found.identities[1] : store::FileIdentity();
+  const absl::Status status =
+      FileChunkManager::RemovePartAtRest(files, path, *found.layout, root, found.part_files);
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
@@ -101,7 +91,7 @@ void Transfer::RemoveAtRest(bool unfinished, std::function<void(absl::Status)> d
         runtime->RunOnDisk(
             Priority::kUrgent, runtime->DiskAt(path),
             [files = runtime->files, path, unfinished, found = std::move(found)]() mutable {
-              return unfinished ? RemovePart(files, path, std::move(found))
+              return unfinished ? RemovePart(files, path, found)
                                 : RemoveWhole(files, path, std::move(found));
             },
             std::move(done));

@@ -14,6 +14,9 @@ namespace {
 
 using Priority = store::WorkerPool::Priority;
 
+// What is changed as often while it is looked through may never come to its end.
+constexpr int kMostPartChanges = 3;
+
 }  // namespace
 
 struct Transfer::Reopened {
@@ -119,6 +122,20 @@ void Transfer::OnPartReopened(Reopened result) {
   CheckFound(std::move(result.uncertain));
 }
 
+// At its end it is not what was written, as after a start.
+void Transfer::OnPartChanged(const absl::Status& how) {
+  spdlog::warn("transfer {}: {}", record_.id.value(), std::string(how.message()));
+  if (++part_changes_ > kMostPartChanges) {
+    part_changes_ = 0;
+    return Fail(absl::FailedPreconditionError(
+        absl::StrCat(how.message(), ", again and again; find out who does that, and resume")));
+  }
+  StopWork([] {});
+  // What the catalog knows of its files is of this run.
+  cut_off_ = false;
+  Continue();
+}
+
 void Transfer::AdoptReopened() {
   if (!content_.AllKnown()) {
     content_.store.reset();
@@ -163,14 +180,17 @@ void Transfer::UseStore() {
   fetch->OnStoreReady(resting_have_);
   const bool has_something = fetch->have() != nullptr && !fetch->have()->None();
   if (has_something && fetch_ != nullptr) Announce(/*partial=*/true);
+  if (verification_ == Verification::kWanted && fetch_ != nullptr && !finishing_) VerifyPart();
 }
 
 void Transfer::VerifyPart() {
+  verification_ = Verification::kRuns;
   SetState(TransferState::kChecking);
   const ChunkSet have = *fetch_->have();
   RunCheck(have, [this, have](store::VerifiedChunks checked) {
     ChunkSet bad = have;
     bad.Remove(checked.good);
+    verification_ = Verification::kNone;
     SetState(TransferState::kDownloading);
     // Also with nothing bad: the last chunk may have come while this ran.
     if (fetch_ != nullptr) fetch_->OnBadHere(bad);

@@ -35,6 +35,7 @@ void TransferTable::Load(std::vector<store::TransferRecord> records, bool last_r
     auto transfer =
         std::make_shared<Transfer>(runtime_, links_, trackers_, this, std::move(record));
     transfers_[id] = transfer;
+    OnNamed(*transfer);
     if (transfer->content().id.has_value()) OnContentKnown(transfer.get());
     transfer->Load();
   }
@@ -50,6 +51,7 @@ void TransferTable::Add(store::TransferRecord record,
         auto transfer =
             std::make_shared<Transfer>(runtime_, links_, trackers_, this, std::move(record));
         transfers_[*id] = transfer;
+        OnNamed(*transfer);
         if (transfer->content().id.has_value()) OnContentKnown(transfer.get());
         transfer->StartNew();
         runtime_->changes.Changed();
@@ -97,6 +99,12 @@ void TransferTable::Remove(TransferId id, bool with_data, std::function<void(abs
         absl::InvalidArgumentError("the files of a share are its owner's; remove it without "
                                    "--with-data and delete them yourself"));
   }
+  if (const std::shared_ptr<Transfer> share =
+          with_data ? FindShareAt(transfer->record().path) : nullptr) {
+    return done(absl::FailedPreconditionError(absl::StrCat(
+        Printable(transfer->record().path), " is shared as well, by transfer ",
+        share->record().id.value(), "; remove it without --with-data, or that share before it")));
+  }
   transfers_.erase(id);
   by_name_.Remove(id);
   runtime_->changes.Changed();
@@ -108,6 +116,30 @@ std::shared_ptr<Transfer> TransferTable::FindShareOf(const std::string& path) co
     if (transfer->record().kind == store::TransferKind::kShare && transfer->record().path == path) {
       return transfer;
     }
+  }
+  return nullptr;
+}
+
+// Of what is at `path`, above it or below it.
+std::shared_ptr<Transfer> TransferTable::FindShareAt(const std::string& path) const {
+  const auto is_in = [](const std::string& inner, const std::string& outer) {
+    return inner == outer || absl::StartsWith(inner, absl::StrCat(outer, "/"));
+  };
+  for (const auto& [id, transfer] : transfers_) {
+    const store::TransferRecord& record = transfer->record();
+    if (record.kind == store::TransferKind::kShare &&
+        (is_in(path, record.path) || is_in(record.path, path)))
+      return transfer;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<Transfer> TransferTable::FindDownloadTo(const std::string& target,
+                                                        TransferId except) {
+  for (const auto& [id, transfer] : transfers_) {
+    if (id != except && transfer->record().kind == store::TransferKind::kDownload &&
+        transfer->has_place() && transfer->record().path == target)
+      return transfer;
   }
   return nullptr;
 }
@@ -198,8 +230,10 @@ std::shared_ptr<Transfer> TransferTable::FindOriginalName(const std::string& nam
 
 bool TransferTable::IsOriginalNameComing(const std::string& name) {
   const std::string share = name.substr(0, name.find('/'));
-  return std::any_of(transfers_.begin(), transfers_.end(), [&](const auto& entry) {
-    return entry.second->record().name == share && entry.second->IsComing();
+  const std::vector<TransferId> ids = by_name_.Find(share);
+  return std::any_of(ids.begin(), ids.end(), [this](TransferId id) {
+    const std::shared_ptr<Transfer> transfer = Find(id);
+    return transfer != nullptr && transfer->IsComing();
   });
 }
 

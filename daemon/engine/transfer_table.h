@@ -36,6 +36,7 @@ class TransferTable : public LinkRouter, public TransferHost {
 
   // A share of exactly this path, if there is one.
   std::shared_ptr<Transfer> FindShareOf(const std::string& path) const;
+  std::shared_ptr<Transfer> FindShareAt(const std::string& path) const;
   // A download that the same request would only repeat.
   std::shared_ptr<Transfer> FindSameDownload(const store::TransferRecord& wanted) const;
 
@@ -54,6 +55,7 @@ class TransferTable : public LinkRouter, public TransferHost {
   std::vector<store::FileChunkManager::Reservation> OtherDownloads(TransferId except) override;
   void OnContentKnown(Transfer* transfer) override;
   void OnNamed(const Transfer& transfer) override;
+  std::shared_ptr<Transfer> FindDownloadTo(const std::string& target, TransferId except) override;
   void OnFinished(Transfer* transfer) override;
   std::shared_ptr<Transfer> FindSibling(const Transfer& transfer) override;
   const std::vector<std::string>& tracker_addresses() override {

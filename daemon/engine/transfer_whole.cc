@@ -107,6 +107,7 @@ void Transfer::OpenWhole() {
         return result;
       },
       Guard([this](Result result) {
+        progress_.reset();
         if (result.gone) return Gone();
         if (absl::IsUnavailable(result.store.status()))
           return TryAgainSoon(result.store.status(), [this] { OpenWhole(); });
@@ -122,15 +123,21 @@ void Transfer::OpenWhole() {
 
 void Transfer::Offer() {
   content_.whole = true;
-  serving_->Allow();
   if (!record_.error.empty()) {
     record_.error.clear();
     SaveRecord();
   }
-  SetState(record_.kind == store::TransferKind::kShare ? TransferState::kSeeding
-                                                       : TransferState::kComplete);
-  Announce(/*partial=*/false);
-  LookForChanges();
+  const bool verify = std::exchange(verification_, Verification::kNone) == Verification::kWanted;
+  if (record_.paused) {
+    SetState(TransferState::kPaused);
+  } else {
+    serving_->Allow();
+    SetState(record_.kind == store::TransferKind::kShare ? TransferState::kSeeding
+                                                         : TransferState::kComplete);
+    Announce(/*partial=*/false);
+    LookForChanges();
+  }
+  if (verify) CheckAll();
 }
 
 // Its files are left alone meanwhile, and nothing of them is offered.
@@ -190,6 +197,7 @@ void Transfer::CheckChunksOf(std::vector<FileIndex> files) {
 void Transfer::CheckAll() {
   std::vector<FileIndex> all;
   for (uint32_t i = 0; i < content_.layout->files().size(); ++i) all.push_back(FileIndex(i));
+  verification_ = Verification::kRuns;
   CheckFiles(std::move(all));
   SetState(TransferState::kChecking);
 }
@@ -284,9 +292,12 @@ void Transfer::CheckSuspects() {
 void Transfer::Gone() {
   serving_->RefuseAll();
   content_.whole = false;
-  Fail(absl::NotFoundError(absl::StrCat(
-      Printable(record_.path),
-      " is gone; is its disk mounted? It is offered again by itself when it is back")));
+  Fail(absl::NotFoundError(
+      absl::StrCat(Printable(record_.path),
+                   " is gone; is its disk mounted? It is offered again by itself when it is back",
+                   record_.kind == store::TransferKind::kDownload
+                       ? "; if it was deleted, remove the transfer and get it again"
+                       : "")));
   disk_timer_.Arm(MonotonicNow() + kGoneRetry, [this] { LookForFiles(); });
 }
 

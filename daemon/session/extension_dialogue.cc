@@ -218,8 +218,10 @@ void ExtensionDialogue::On(const peer::Manifest& message) {
 void ExtensionDialogue::On(const peer::NoManifest& message) {
   if (manifests_asked_ == 0) return core_->Fail(400, "NO-MANIFEST answers nothing");
   --manifests_asked_;
-  // Behind one that is on its way there are hashes still.
-  if (manifests_asked_ == 0) manifest_hashes_left_ = 0;
+  if (manifests_asked_ == 0) {
+    if (manifest_received_ > 0) return core_->Fail(400, "NO-MANIFEST in the middle of a manifest");
+    manifest_hashes_left_ = 0;
+  }
   core_->Emit(ManifestRefused{message.reason});
 }
 

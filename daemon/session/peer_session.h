@@ -43,7 +43,7 @@ struct PeerHello {
 // Dialled with HELLO and the answer was none: the other side speaks only the original protocol. The
 // session has ended; dial again with `original`.
 struct PeerIsOriginal {};
-// OPEN from the other side: answer with AnswerOpen. At most one content a connection.
+// OPEN from the other side: answer with AcceptOpen or RefuseOpen. At most one content a connection.
 struct OpenAsked {
   ContentId content_id;
 };

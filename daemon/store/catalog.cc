@@ -89,6 +89,10 @@ absl::Status Catalog::Save(const TransferRecord& record, const TransferContent& 
   return impl_->WithReserve([&] { return impl_->tables->Save(record, content); });
 }
 
+absl::Status Catalog::SaveAlone(const TransferRecord& record) {
+  return impl_->tables->SaveAlone(record);
+}
+
 absl::Status Catalog::Remove(TransferId id) {
   return impl_->WithReserve([&] { return impl_->tables->Remove(id); });
 }

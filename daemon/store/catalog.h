@@ -43,7 +43,8 @@ struct TransferRecord {
 struct TransferContent {
   std::string info;          // bencoded info dictionary; "" when not yet known
   std::string chunk_hashes;  // content::ChunkHashes::Encode(); "" when not yet complete
-  // Of the files of whole content; of an unfinished download one, its FileChunkManager::Place().
+  // Of the files of whole content; of an unfinished download its
+  // FileChunkManager::Place(), and PartRoot() unless an earlier version saved it.
   std::vector<FileIdentity> identities;
   DurableChunks have;  // of downloads; as loaded it may be of up to 7 chunks more
   // Of the files of an unfinished download, as they were when `have` was saved; by FileIndex.
@@ -83,6 +84,8 @@ class Catalog {
   // The record, and what of its content is not empty. With `have` an unfinished download begins
   // anew: nothing is known of its files.
   absl::Status Save(const TransferRecord& record, const TransferContent& content);
+  // The record, and nothing of its content any more.
+  absl::Status SaveAlone(const TransferRecord& record);
   // And the files that changed with it.
   absl::Status SaveHave(TransferId id, const DurableChunks& have);
 

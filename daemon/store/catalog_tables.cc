@@ -264,6 +264,13 @@ absl::Status CatalogTables::Update(const TransferRecord& record) {
   return absl::NotFoundError(absl::StrCat("the catalog has no transfer ", record.id.value()));
 }
 
+absl::Status CatalogTables::SaveAlone(const TransferRecord& record) {
+  return Atomically([&]() -> absl::Status {
+    P2P_RETURN_IF_ERROR(Remove(record.id));
+    return Insert(record, /*with_id=*/true);
+  });
+}
+
 absl::Status CatalogTables::Remove(TransferId id) {
   return remove_.Start().Bind(static_cast<int64_t>(id.value())).Run();
 }

@@ -37,6 +37,7 @@ class CatalogTables {
   // See Catalog; each is one commit.
   absl::StatusOr<TransferId> Add(const TransferRecord& record);
   absl::Status Update(const TransferRecord& record);
+  absl::Status SaveAlone(const TransferRecord& record);
   absl::Status Remove(TransferId id);
   absl::Status SaveManifest(TransferId id, absl::string_view info, absl::string_view chunk_hashes);
   absl::Status SaveIdentities(TransferId id, const std::vector<FileIdentity>& identities);

@@ -92,7 +92,7 @@ absl::Status FileChunkManager::WritePart(ChunkIndex chunk, uint32_t offset,
     handle = Handle(place.file, /*make=*/true);
   }
   absl::Status status = handle.status();
-  if (status.ok()) status = unfinished->Reserve(handle->get(), place);
+  if (status.ok()) status = unfinished->BeginWrite(handle->get(), place);
   if (status.ok()) {
     status = (*handle)->WriteAt(place.offset.value() + offset, data);
     // Some of it may be written, too, when it failed.
@@ -260,6 +260,12 @@ absl::StatusOr<FileIdentity> FileChunkManager::Place() {
   return place;
 }
 
+absl::StatusOr<FileIdentity> FileChunkManager::PartRoot() {
+  const auto unfinished = part();
+  if (!unfinished) return absl::FailedPreconditionError("it is finished");
+  return unfinished->root();
+}
+
 ChunkSet FileChunkManager::PossiblyWritten() {
   if (const auto unfinished = part()) return unfinished->PossiblyWritten();
   ChunkSet all(layout_->chunk_count());
@@ -303,7 +309,7 @@ absl::StatusOr<DurableChunks> FileChunkManager::Sync() {
   auto durable = unfinished->Sync();
   // Each open file is told of an error of its own; those that are opened now are told of later
   // ones.
-  if (!durable.ok()) OpenFiles::OfProcess().DropOwner(owner_);
+  if (unfinished->TakeReplaced() || !durable.ok()) OpenFiles::OfProcess().DropOwner(owner_);
   return durable;
 }
 

@@ -78,6 +78,14 @@ class FileChunkManager {
   static absl::StatusOr<std::shared_ptr<FileChunkManager>> AdoptFinished(
       FileSystem* files, const std::string& target, std::shared_ptr<const content::Layout> layout);
 
+  // Removes the .part of an unfinished download that is not open: what is known to be of it, its
+  // PartRoot() and, by FileIndex, its files. A file that is not what was written, or of which
+  // nothing is known, stays, and FailedPrecondition names it. In a directory that is the one that
+  // was made, nothing needs to be known of a file.
+  static absl::Status RemovePartAtRest(FileSystem* files, const std::string& target,
+                                       const content::Layout& layout, const FileIdentity& root,
+                                       const std::vector<FileIdentity>& written);
+
   // Whether the .part of an unfinished download to `target` may be looked for: its directory is the
   // one that was its Place(), or it is there. NotFound, with a reason, when another directory
   // stands there, such as an empty mount point, or none. A default `place` is any.
@@ -127,6 +135,8 @@ class FileChunkManager {
   // DataLoss when not all of it is kept and on the disk. Makes empty files, sets executable bits,
   // syncs, gives it its final name without replacing
   // anything, syncs the directory, remembers identities. The manager then is one of whole content.
+  // Aborted when a file is not what this daemon wrote: what is there must be looked through, by
+  // ReopenPart() or AdoptFinished().
   // May be called again after an error.
   absl::Status Finish();
   // Removes the .part (while unfinished) or, for whole content, the files of the layout and
@@ -145,6 +155,8 @@ class FileChunkManager {
   // FailedPrecondition when its size is not the layout's.
   absl::Status RefreshIdentity(FileIndex file);
   std::vector<FileIdentity> identities() const;
+  // What stands under the name of the .part: its device and inode.
+  absl::StatusOr<FileIdentity> PartRoot();
   // What the directory of an unfinished download is known by: its inode, and when it was made as
   // its ctime. (A device has another number after a restart of the machine.)
   absl::StatusOr<FileIdentity> Place();

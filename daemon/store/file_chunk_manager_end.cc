@@ -27,6 +27,7 @@ absl::Status FileChunkManager::Finish() {
 
 absl::Status FileChunkManager::Rename(const PartFiles& part) {
   absl::WriterMutexLock lock(&name_mutex_);
+  P2P_RETURN_IF_ERROR(part.CheckName());
   const absl::Status renamed = part.parent()->RenameNew(part.part_name(), name_);
   if (absl::IsAlreadyExists(renamed)) {
     return absl::AlreadyExistsError(
@@ -40,19 +41,24 @@ absl::Status FileChunkManager::Rename(const PartFiles& part) {
   {
     absl::MutexLock inner(&mutex_);
     part_ = nullptr;
+    identities_ = part.left();
   }
   is_part_ = false;
   return TakeIdentities();
 }
 
+// Of files that are known already they are those that were known, but for the rename of a file.
 absl::Status FileChunkManager::TakeIdentities() {
   P2P_ASSIGN_OR_RETURN(const auto root, Root());
   DirectoryCursor cursor(root.get());
-  std::vector<FileIdentity> taken;
-  taken.reserve(layout_->files().size());
+  std::vector<FileIdentity> taken = identities();
   for (uint32_t i = 0; i < layout_->files().size(); ++i) {
-    P2P_ASSIGN_OR_RETURN(const FileIdentity identity, CurrentIdentity(FileIndex(i), &cursor));
-    taken.push_back(identity);
+    P2P_ASSIGN_OR_RETURN(const FileIdentity now, CurrentIdentity(FileIndex(i), &cursor));
+    FileIdentity known = std::exchange(taken[i], now);
+    if (!layout_->is_directory()) known.ctime_ns = now.ctime_ns;
+    if (known.inode == 0 || known == now) continue;
+    return absl::AbortedError(
+        absl::StrCat(Printable(ShownPath(FileIndex(i))), " was changed while it got its name"));
   }
   absl::MutexLock lock(&mutex_);
   identities_ = std::move(taken);

@@ -170,6 +170,15 @@ absl::StatusOr<std::shared_ptr<FileChunkManager>> FileChunkManager::AdoptFinishe
   return manager;
 }
 
+absl::Status FileChunkManager::RemovePartAtRest(FileSystem* files, const std::string& target,
+                                                const content::Layout& layout,
+                                                const FileIdentity& root,
+                                                const std::vector<FileIdentity>& written) {
+  P2P_ASSIGN_OR_RETURN(const SplitPath split, SplitUserPath(target));
+  P2P_ASSIGN_OR_RETURN(const auto parent, files->OpenRoot(split.parent));
+  return PartFiles::RemoveWritten(parent.get(), PartName(split.name), layout, root, written);
+}
+
 absl::Status FileChunkManager::CheckSameDirectory(FileSystem* files, const std::string& target,
                                                   const FileIdentity& place) {
   P2P_ASSIGN_OR_RETURN(const SplitPath split, SplitUserPath(target));

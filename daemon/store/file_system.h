@@ -82,6 +82,8 @@ class Directory {
   virtual absl::StatusOr<std::unique_ptr<Directory>> OpenDirectory(absl::string_view name) = 0;
   // Makes the directory; OK when it is one already.
   virtual absl::Status MakeDirectory(absl::string_view name) = 0;
+  // AlreadyExists when something has the name.
+  virtual absl::Status MakeNewDirectory(absl::string_view name) = 0;
   virtual absl::StatusOr<FileInfo> Info(absl::string_view name) = 0;
   virtual absl::StatusOr<FileInfo> InfoOfSelf() = 0;
   virtual absl::StatusOr<std::vector<std::string>> List() = 0;  // sorted, without "." and ".."

@@ -33,6 +33,7 @@ PartFiles::PartFiles(std::shared_ptr<Directory> parent, std::string part_name, L
       part_name_(std::move(part_name)),
       layout_(std::move(layout)),
       ledger_(std::make_shared<WriteLedger>(layout_, claim.have, claim.files)),
+      watch_(layout_->files().size()),
       exists_(layout_->files().size(), false) {}
 
 absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Create(std::shared_ptr<Directory> parent,
@@ -48,18 +49,29 @@ absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Create(std::shared_ptr<Dir
   nothing.have = DurableChunks::None(layout->chunk_count());
   std::shared_ptr<PartFiles> part(
       new PartFiles(std::move(parent), std::move(part_name), std::move(layout), nothing));
-  if (part->layout_->is_directory()) {
-    P2P_RETURN_IF_ERROR(part->parent_->MakeDirectory(part->part_name_));
-    absl::MutexLock lock(&part->mutex_);
-    part->unsynced_directories_.insert("");
-    return part;
+  absl::Status made = part->MakeRoot();
+  if (absl::IsAlreadyExists(made)) return made;
+  if (made.ok()) {
+    const auto root = part->parent_->Info(part->part_name_);
+    made = root.status();
+    if (root.ok()) part->NoteRoot(root->identity);
   }
-  auto made = part->Make(FileIndex(0), part->part_name_);
-  if (!made.ok()) {
-    if (!absl::IsAlreadyExists(made.status())) (void)part->parent_->Remove(part->part_name_, false);
-    return made.status();
-  }
-  return part;
+  if (made.ok()) return part;
+  (void)part->parent_->Remove(part->part_name_, part->layout_->is_directory());
+  return made;
+}
+
+absl::Status PartFiles::MakeRoot() {
+  if (!layout_->is_directory()) return Make(FileIndex(0), part_name_).status();
+  P2P_RETURN_IF_ERROR(parent_->MakeNewDirectory(part_name_));
+  absl::MutexLock lock(&mutex_);
+  unsynced_directories_.insert("");
+  return absl::OkStatus();
+}
+
+void PartFiles::NoteRoot(const FileIdentity& identity) {
+  root_.device = identity.device;
+  root_.inode = identity.inode;
 }
 
 std::string PartFiles::NameOf(FileIndex file) const { return DiskName(part_name_, *layout_, file); }
@@ -98,6 +110,7 @@ absl::StatusOr<std::unique_ptr<File>> PartFiles::Make(FileIndex file, const std:
   if (layout_->file(file).chunk_count != 1 || !layout_->is_directory()) {
     P2P_RETURN_IF_ERROR(handle->Truncate(layout_->file(file).length.value()));
   }
+  if (const auto made = handle->Info(); made.ok()) watch_.Found(file, made->identity);
   MarkMade(file, name);
   return handle;
 }
@@ -111,6 +124,17 @@ absl::Status PartFiles::MakeDirectories(absl::string_view file_name) {
     unsynced_directories_.insert(DirectoryOf(directory));
   }
   return absl::OkStatus();
+}
+
+absl::Status PartFiles::BeginWrite(File* handle, const content::ChunkPlace& place) {
+  P2P_RETURN_IF_ERROR(watch_.BeginChange(place.file, handle));
+  const absl::Status reserved = Reserve(handle, place);
+  if (!reserved.ok()) {
+    watch_.EndChange(place.file);
+    // It may have been changed, and is looked at after the next sync.
+    ledger_->MarkTouched(place.file);
+  }
+  return reserved;
 }
 
 absl::Status PartFiles::Reserve(File* handle, const content::ChunkPlace& place) {
@@ -131,9 +155,12 @@ absl::Status PartFiles::Reserve(File* handle, const content::ChunkPlace& place) 
 }
 
 void PartFiles::Wrote(ChunkIndex chunk, std::shared_ptr<File> handle) {
+  const FileIndex file = layout_->Locate(chunk).file;
+  // In this order: a sync that does not yet know of the change does not take it for somebody's.
+  watch_.EndChange(file);
   ledger_->Wrote(chunk, std::move(handle));
   absl::MutexLock lock(&mutex_);
-  unstarted_files_.insert(layout_->Locate(chunk).file.value());
+  unstarted_files_.insert(file.value());
 }
 
 absl::Status PartFiles::StartWriteBack() {
@@ -207,14 +234,30 @@ absl::Status PartFiles::SyncFiles(const WriteLedger::Unsynced& unsynced, bool on
       status.Update(synced);
       if (!synced.ok()) continue;
     }
-    // One that cannot be looked at is taken for changed at the next start.
     if (held == nullptr && unsynced.not_held.count(index) == 0) continue;
-    const auto now = held != nullptr ? held->Info() : cursor.Info(NameOf(file));
-    if (now.ok()) ledger_->SyncedAs(file, now->identity);
+    LookAfterSync(file, held.get(), &cursor);
     absl::MutexLock lock(&mutex_);
     found_as_.erase(index);
   }
   return status;
+}
+
+// What somebody else changed or replaced is not claimed as what it is now, and so is doubtful to
+// whoever opens it next; as is one that cannot be looked at.
+void PartFiles::LookAfterSync(FileIndex file, File* held, DirectoryCursor* cursor) {
+  const std::string name = NameOf(file);
+  const auto began = watch_.BeginLook(file);
+  const auto now = held != nullptr ? held->Info() : cursor->Info(name);
+  if (!now.ok()) return;
+  if (held != nullptr) {
+    const auto named = cursor->Info(name);
+    if (absl::IsNotFound(named.status()) ||
+        (named.ok() && !IsSameFile(named->identity, now->identity))) {
+      watch_.Replaced(file);
+      replaced_ = true;
+    }
+  }
+  if (watch_.EndLook(file, began, now->identity)) ledger_->SyncedAs(file, now->identity);
 }
 
 absl::Status PartFiles::SyncFile(FileIndex file, File* handle) {
@@ -237,54 +280,65 @@ absl::Status PartFiles::SyncDirectories(const std::set<std::string>& names) {
 
 absl::Status PartFiles::Complete() {
   const auto& files = layout_->files();
-  const auto executables =
-      std::count_if(files.begin(), files.end(), [](const auto& file) { return file.executable; });
-  const bool sync_each = static_cast<size_t>(executables) <= kMaxSingleSyncs;
-  DirectoryCursor cursor(parent_.get());
-  for (uint32_t i = 0; i < files.size(); ++i)
-    P2P_RETURN_IF_ERROR(CompleteFile(FileIndex(i), &cursor, sync_each));
+  for (uint32_t i = 0; i < files.size(); ++i) {
+    if (files[i].length.value() == 0) P2P_RETURN_IF_ERROR(OpenOrMake(FileIndex(i)).status());
+  }
   P2P_RETURN_IF_ERROR(SyncAll());
   if (!ledger_->AllDurable())
     return absl::DataLossError(absl::StrCat(Printable(part_name_), " is not whole on the disk"));
+  P2P_RETURN_IF_ERROR(CheckAsLeft());
+  const auto executables =
+      std::count_if(files.begin(), files.end(), [](const auto& file) { return file.executable; });
+  const bool sync_each = static_cast<size_t>(executables) <= kMaxSingleSyncs;
+  P2P_RETURN_IF_ERROR(MakeExecutable(sync_each));
   if (sync_each) return absl::OkStatus();
   const absl::Status synced = parent_->SyncFileSystem();
   if (!absl::IsUnimplemented(synced)) return synced;
-  for (uint32_t i = 0; i < files.size(); ++i)
-    P2P_RETURN_IF_ERROR(CompleteFile(FileIndex(i), &cursor, /*sync_each=*/true));
+  return MakeExecutable(/*sync_each=*/true);
+}
+
+absl::Status PartFiles::CheckAsLeft() {
+  DirectoryCursor cursor(parent_.get());
+  for (uint32_t i = 0; i < layout_->files().size(); ++i) {
+    const FileIndex file(i);
+    const std::string name = NameOf(file);
+    P2P_ASSIGN_OR_RETURN(const FileInfo now, cursor.Info(name));
+    if (now.kind == FileKind::kRegular && watch_.IsAsLeft(file, now.identity) &&
+        now.identity.size == layout_->file(file).length.value()) {
+      continue;
+    }
+    return absl::AbortedError(
+        absl::StrCat(Printable(name), " is not as it was written; it was changed by someone else"));
+  }
   return absl::OkStatus();
 }
 
-absl::Status PartFiles::CompleteFile(FileIndex file, DirectoryCursor* cursor, bool sync_each) {
-  const content::LayoutFile& wanted = layout_->file(file);
-  if (wanted.length.value() == 0) P2P_RETURN_IF_ERROR(OpenOrMake(file).status());
-  const std::string name = NameOf(file);
-  P2P_ASSIGN_OR_RETURN(const FileInfo info, cursor->Info(name));
-  if (info.kind != FileKind::kRegular || info.identity.size != wanted.length.value()) {
-    return absl::DataLossError(
-        absl::StrCat(Printable(name), " is not as it was written; it was changed by someone else"));
+absl::Status PartFiles::MakeExecutable(bool sync_each) {
+  for (uint32_t i = 0; i < layout_->files().size(); ++i) {
+    const FileIndex file(i);
+    if (!layout_->file(file).executable) continue;
+    P2P_ASSIGN_OR_RETURN(const auto handle, Open(file));
+    P2P_RETURN_IF_ERROR(handle->SetExecutable());
+    if (sync_each) P2P_RETURN_IF_ERROR(handle->SyncData());
+    P2P_ASSIGN_OR_RETURN(const FileInfo now, handle->Info());
+    const FileIdentity left = watch_.left(file);
+    if (!IsSameFile(left, now.identity) || left.mtime_ns != now.identity.mtime_ns) {
+      return absl::AbortedError(absl::StrCat(Printable(NameOf(file)), " was changed at its end"));
+    }
+    watch_.Found(file, now.identity);
   }
-  if (!wanted.executable) return absl::OkStatus();
-  P2P_ASSIGN_OR_RETURN(const auto handle, parent_->OpenReadWrite(name));
-  P2P_RETURN_IF_ERROR(handle->SetExecutable());
-  return sync_each ? handle->SyncData() : absl::OkStatus();
+  return absl::OkStatus();
 }
 
-absl::Status PartFiles::Remove() {
-  (void)ledger_->TakeUnsynced();  // closes what waits
-  DirectoryCursor cursor(parent_.get());
-  for (uint32_t i = 0; i < layout_->files().size(); ++i) {
-    const absl::Status removed = cursor.RemoveFile(NameOf(FileIndex(i)));
-    if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
-  }
-  absl::Status left;
-  for (const std::string& directory : DiskDirectories(part_name_, *layout_)) {
-    const absl::Status removed = parent_->Remove(directory, true);
-    if (removed.ok() || absl::IsNotFound(removed)) continue;
-    if (!absl::IsAlreadyExists(removed)) return removed;
-    left = absl::FailedPreconditionError(absl::StrCat(
-        Printable(directory), " was left: it holds files that are not of this download"));
-  }
-  P2P_RETURN_IF_ERROR(parent_->Sync());
+absl::Status PartFiles::CheckName() const {
+  P2P_ASSIGN_OR_RETURN(const FileInfo now, parent_->Info(part_name_));
+  if (IsSameFile(now.identity, root_)) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat(Printable(part_name_), " is another one now"));
+}
+
+std::vector<FileIdentity> PartFiles::left() const {
+  std::vector<FileIdentity> left(layout_->files().size());
+  for (uint32_t i = 0; i < left.size(); ++i) left[i] = watch_.left(FileIndex(i));
   return left;
 }
 

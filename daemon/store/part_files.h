@@ -5,6 +5,7 @@
 // disk, with the directory entries that lead to it. What a file may have lost is told by ledger().
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <set>
@@ -21,6 +22,7 @@
 #include "core/content/layout.h"
 #include "daemon/store/durable_chunks.h"
 #include "daemon/store/file_system.h"
+#include "daemon/store/part_watch.h"
 #include "daemon/store/write_ledger.h"
 
 namespace p2p::store {
@@ -41,16 +43,23 @@ class PartFiles {
   // See FileChunkManager::LookAtPart.
   static absl::Status Look(std::shared_ptr<Directory> parent, std::string part_name,
                            LayoutPtr layout, PartClaim* claim);
+  // See FileChunkManager::RemovePartAtRest.
+  static absl::Status RemoveWritten(Directory* parent, const std::string& part_name,
+                                    const content::Layout& layout, const FileIdentity& root,
+                                    const std::vector<FileIdentity>& written);
 
   const std::string& part_name() const { return part_name_; }
   const std::shared_ptr<Directory>& parent() const { return parent_; }
   const std::shared_ptr<WriteLedger>& ledger() const { return ledger_; }
+  // What stands under the part's name: device and inode.
+  const FileIdentity& root() const { return root_; }
 
   // NotFound when it was not yet made.
   absl::StatusOr<std::unique_ptr<File>> Open(FileIndex file);
   absl::StatusOr<std::unique_ptr<File>> OpenOrMake(FileIndex file);
-  // Reserves space for the surroundings of a chunk that is about to be written, once.
-  absl::Status Reserve(File* handle, const content::ChunkPlace& place);
+  // Before a chunk is written through `handle`. Reserves space for its surroundings, once. Wrote()
+  // ends it, unless it fails.
+  absl::Status BeginWrite(File* handle, const content::ChunkPlace& place);
   void Wrote(ChunkIndex chunk, std::shared_ptr<File> handle);
 
   // Lets the disk begin with what was written, so that Sync() finds little left to wait for.
@@ -58,11 +67,18 @@ class PartFiles {
   // What may be claimed. When it fails, the ledger tells what was lost; the next Sync() covers only
   // what is written from then on.
   absl::StatusOr<DurableChunks> Sync();
-  // Makes it ready for its final name: empty files, executable bits, sizes checked, everything
-  // synced.
+  // Whether another file has the name of one that was written to, since it was asked last: what is
+  // open then is not what is there.
+  bool TakeReplaced() { return replaced_.exchange(false); }
+  // Makes it ready for its final name: empty files, executable bits, everything synced. Aborted
+  // when a file is not as it was left: then it has to be opened anew.
   absl::Status Complete();
+  // Aborted when something else has its name.
+  absl::Status CheckName() const;
+  // What each file was at last.
+  std::vector<FileIdentity> left() const;
   // Removes the files of the layout and the directories. FailedPrecondition when others' files are
-  // in them.
+  // in them, or are there instead; those stay.
   absl::Status Remove();
   // Chunks in files that are there and not a hole.
   ChunkSet PossiblyWritten();
@@ -78,10 +94,13 @@ class PartFiles {
   std::string NameOf(FileIndex file) const;
   bool Exists(FileIndex file) const;
   void MarkMade(FileIndex file, absl::string_view name);
-  void MarkFound(FileIndex file);
+  void MarkFound(FileIndex file, const FileIdentity& now);
   void MarkFoundDirectories();
   absl::Status MakeDirectories(absl::string_view file_name);
   absl::StatusOr<std::unique_ptr<File>> Make(FileIndex file, const std::string& name);
+  absl::Status MakeRoot();
+  void NoteRoot(const FileIdentity& identity);
+  absl::Status Reserve(File* handle, const content::ChunkPlace& place);
   static absl::StatusOr<std::shared_ptr<PartFiles>> Find(std::shared_ptr<Directory> parent,
                                                          std::string part_name, LayoutPtr layout,
                                                          PartClaim* claim,
@@ -92,13 +111,18 @@ class PartFiles {
   absl::Status SyncFiles(const WriteLedger::Unsynced& unsynced, bool one_by_one);
   absl::Status SyncFile(FileIndex file, File* handle);
   absl::Status SyncDirectories(const std::set<std::string>& names);
-  absl::Status CompleteFile(FileIndex file, DirectoryCursor* cursor, bool sync_each);
+  void LookAfterSync(FileIndex file, File* held, DirectoryCursor* cursor);
+  absl::Status CheckAsLeft();
+  absl::Status MakeExecutable(bool sync_each);
   absl::Status AddWrittenChunks(FileIndex file, ChunkSet* written);
 
   const std::shared_ptr<Directory> parent_;
   const std::string part_name_;
   const LayoutPtr layout_;
   const std::shared_ptr<WriteLedger> ledger_;
+  PartWatch watch_;
+  FileIdentity root_;  // constant once it is made
+  std::atomic<bool> replaced_{false};
 
   // Held over a whole Sync(), so that a second one does not return before the first has synced.
   absl::Mutex sync_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);

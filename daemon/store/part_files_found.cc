@@ -28,6 +28,8 @@ absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Reopen(std::shared_ptr<Dir
   for (const FileIndex file : wrong_size) {
     P2P_ASSIGN_OR_RETURN(const auto handle, part->Open(file));
     P2P_RETURN_IF_ERROR(handle->Truncate(part->layout_->file(file).length.value()));
+    P2P_ASSIGN_OR_RETURN(const FileInfo now, handle->Info());
+    part->watch_.Found(file, now.identity);
   }
   return part;
 }
@@ -54,6 +56,7 @@ absl::StatusOr<std::shared_ptr<PartFiles>> PartFiles::Find(std::shared_ptr<Direc
   claim->doubtful = ChunkSet(layout->chunk_count());
   std::shared_ptr<PartFiles> part(
       new PartFiles(std::move(parent), std::move(part_name), std::move(layout), *claim));
+  part->NoteRoot(there.identity);
   part->MarkFoundDirectories();
   DirectoryCursor cursor(part->parent_.get());
   for (uint32_t i = 0; i < part->layout_->files().size(); ++i) {
@@ -76,7 +79,7 @@ absl::StatusOr<bool> PartFiles::LookAgain(FileIndex file, DirectoryCursor* curso
     return absl::FailedPreconditionError(
         absl::StrCat(Printable(name), " is not a regular file; move it away"));
   }
-  if (info.ok()) MarkFound(file);
+  if (info.ok()) MarkFound(file, info->identity);
   if (info.ok() && info->identity.size == wanted.length.value()) {
     Compare(file, info->identity, claim);
     return true;
@@ -103,7 +106,8 @@ void PartFiles::Compare(FileIndex file, const FileIdentity& now, PartClaim* clai
 }
 
 // The earlier run may have been killed before it synced what it wrote: the next Sync() does.
-void PartFiles::MarkFound(FileIndex file) {
+void PartFiles::MarkFound(FileIndex file, const FileIdentity& now) {
+  watch_.Found(file, now);
   ledger_->MarkFound(file);
   absl::MutexLock lock(&mutex_);
   exists_[file.value()] = true;

@@ -111,12 +111,17 @@ class SystemDirectory : public Directory {
     return std::make_unique<SystemDirectory>(std::move(fd), PathOf(name));
   }
 
-  absl::Status MakeDirectory(absl::string_view name) override {
+  absl::Status MakeNewDirectory(absl::string_view name) override {
     Place place;
     P2P_RETURN_IF_ERROR(Find(name, "cannot make the directory", &place));
     if (::mkdirat(place.directory, place.last.c_str(), kDirectoryMode) == 0)
       return absl::OkStatus();
-    if (errno != EEXIST) return Error(errno, "cannot make the directory", name);
+    return Error(errno, "cannot make the directory", name);
+  }
+
+  absl::Status MakeDirectory(absl::string_view name) override {
+    const absl::Status made = MakeNewDirectory(name);
+    if (!absl::IsAlreadyExists(made)) return made;
     P2P_ASSIGN_OR_RETURN(const FileInfo info, Info(name));
     return info.kind == FileKind::kDirectory ? absl::OkStatus() : NoDirectory(PathOf(name));
   }

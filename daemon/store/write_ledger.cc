@@ -117,6 +117,11 @@ void WriteLedger::MarkFound(FileIndex file) {
   unsynced_.files.try_emplace(file.value());
 }
 
+void WriteLedger::MarkTouched(FileIndex file) {
+  absl::MutexLock lock(&mutex_);
+  if (unsynced_.files[file.value()] == nullptr) unsynced_.not_held.insert(file.value());
+}
+
 WriteLedger::Unsynced WriteLedger::TakeUnsynced() {
   absl::MutexLock lock(&mutex_);
   syncing_ = std::exchange(touched_, {});

@@ -60,6 +60,8 @@ class WriteLedger {
   // What waits for its sync, for StartWriteBack.
   Unsynced unsynced() const;
   void MarkFound(FileIndex file);
+  // It may have been changed, and nothing was written.
+  void MarkTouched(FileIndex file);
   // One sync at a time: TakeUnsynced(), then Lost() for each file whose sync failed and SyncedAs()
   // for each other one, then EndSync().
   Unsynced TakeUnsynced();

@@ -45,7 +45,6 @@ class Link {
 
   // --- What is asked of it ---
   Request& AddRequest(uint32_t unit, uint32_t length, absl::Time now);
-  // What was added last was no question: the time until its answer tells nothing.
   // It was answered, or does not count any more.
   void EndRequest(uint32_t unit, absl::Time now);
   // How many bytes may be asked for in all; 1 means a single unit. `crowded`: others fetch the same

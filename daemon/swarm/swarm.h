@@ -87,7 +87,7 @@ class Swarm {
   void OnHaveLeaves(LinkId link, const ChunkPart& part);
 
   // Payload came in, whole chunks or parts of them: for rates and snubbing. Every payload byte is
-  // counted here; OnChunkReceived counts none.
+  // counted here; OnReceived counts none.
   void OnProgress(LinkId link, ByteCount bytes, absl::Time now);
   // What was asked for came in and is being checked. False when nobody waits for it any more (drop
   // it).

@@ -107,7 +107,7 @@ struct Swarm::Impl {
   bool WaitsForProbation(const Link& link) const;
   void Fill(Link& link, uint32_t most_units, absl::Time now);
   void Ask(Link& link, const Run& run, absl::Time now);
-  // The unit is asked of the link, or comes from it unasked.
+  // The unit is asked of the link.
   Request& Await(Link& link, uint32_t unit, absl::Time now);
   void Say(const Link& link, const Run& run);
 

@@ -78,4 +78,5 @@ class LostWritesTest(P2pTest):
         self.assertGreaterEqual(self.b.transfer(transfer)["bytes_done"], 6 * MIB)
         self.faults.disarm()
         self.finish(transfer, from_the_first_byte=False)
-        self.assertLess(self.proxy.bytes_down, 24 * MIB + 5 * MIB)
+        # Of the 8 MiB before 2 may have been on their way, and all of the 4.
+        self.assertLess(self.proxy.bytes_down, 24 * MIB + 7 * MIB)

@@ -3,7 +3,7 @@ import os
 import unittest
 
 from p2p_call_faults import LIBRARY, PROGRAM, CallFaults
-from p2p_content import MIB, make_file, make_tree
+from p2p_content import MIB, make_bytes, make_file, make_tree
 from p2p_harness import LOCALHOST, P2pTest, link_to, wait_for
 from p2p_peer import Guest
 from p2p_proxy import Proxy
@@ -53,6 +53,46 @@ class MeetingEventsTest(P2pTest):
         self.b.wait_state(transfer, "downloading")
         self.faults.disarm()
         self.expect_served(transfer)
+
+    def test_E18_what_is_removed_while_it_gets_its_name_takes_no_other_one(self):
+        transfer = self.get_held_up("renameat2")
+        removing = self.b.start_ctl("remove", str(transfer))
+        wait_for(lambda: not self.b.transfers(), "it is being removed")
+        other = self.daemon("other")
+        os.mkdir(self.path("others"))
+        make_file(self.path("others", "x.bin"), 20 * MIB, seed=2)
+        proxy = self.closing(Proxy((LOCALHOST, other.port), budget=8 * MIB))
+        second = self.b.start_ctl("get", link_to(other.share(self.path("others", "x.bin")), proxy))
+        second.communicate(timeout=30)
+        self.assertEqual(second.returncode, 1, "the .part of the first is in the way")
+        self.assertIsNone(removing.poll(), "it waits for the end of the first")
+        self.faults.disarm()
+        removing.communicate(timeout=30)
+        self.assertEqual(removing.returncode, 0)
+        # It was whole, and stays as after any removal.
+        self.assertEqual(os.listdir(self.b.downloads), ["x.bin"])
+        self.assert_same_file(os.path.join(self.b.downloads, "x.bin"), self.digest)
+
+    def test_E19_of_two_trees_at_one_target_one_has_the_part(self):
+        shared = {}
+        b = self.daemon("b", env=self.faults.env())
+        for name in ("a1", "a2"):
+            make_tree(self.path(name + "-files", "out"), {"one": name.encode() * 1000})
+            daemon = self.daemon(name)
+            proxy = self.closing(Proxy((LOCALHOST, daemon.port), budget=0))
+            shared[name] = (daemon.share(self.path(name + "-files", "out")), proxy)
+        self.hold_up("mkdirat", b.downloads)
+        got = {name: b.get_detached(link_to(share, proxy))["id"] for name, (share, proxy) in shared.items()}
+        # The manifests, and nothing of the files.
+        for _, proxy in shared.values():
+            proxy.allow(500)
+        wait_for(lambda: self.faults.delayed, "one is being made")
+        wait_for(lambda: "out.part" in os.listdir(b.downloads), "the other one is made")
+        self.faults.disarm()
+        wait_for(lambda: "error" in [b.transfer(each)["state"] for each in got.values()], "one is refused")
+        refused = [b.transfer(each) for each in got.values() if b.transfer(each)["state"] == "error"]
+        self.assertEqual(len(refused), 1)
+        self.assertIn("already exists", refused[0]["error"])
 
     def test_E05_what_is_removed_while_its_part_is_made_leaves_none(self):
         make_tree(self.path("tree"), {"one": b"1", "two": b"2"})
@@ -139,3 +179,28 @@ class VerifyTest(P2pTest):
                  "it is complete")
         b.must("verify", transfer)
         self.assert_same_file(os.path.join(b.downloads, "x.bin"), digest)
+
+
+class WithoutHashesOfTwo:
+    """Tampers: who reads takes the hashes of the second file for a message of a later version."""
+
+    def feed(self, data):
+        return data.replace(b"HASHES 1 0 ", b"FUTURE 1 0 ")
+
+
+class LeavesTest(P2pTest):
+    def test_leaves_of_a_chunk_whose_hash_is_still_to_come_are_refused(self):
+        make_tree(self.path("tree"), {"one": make_bytes(2 * MIB, seed=1), "two": make_bytes(2 * MIB, seed=2)})
+        a, b = self.daemon("a"), self.daemon("b")
+        shared = a.share(self.path("tree"))
+        proxy = self.closing(Proxy((LOCALHOST, a.port), tamper=WithoutHashesOfTwo))
+        transfer = b.get_detached(link_to(shared, proxy))["id"]
+        b.wait_bytes(transfer, 2 * MIB, "one of two files is here")
+        # After a restart all hashes are asked for again: until they are all here none is saved.
+        b.stop()
+        proxy.close()
+        b.start()
+        guest = self.closing(Guest(b.address, shared["content_id"], 7))
+        guest.say("REQUEST-LEAVES 0 0 4", "PING")
+        self.assertRegex(guest.line(), "^REJECT-LEAVES 0 0 4 409 ")
+        self.assertEqual(guest.line(), "PONG")

@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import check_calls
 import check_includes
 import check_length
+import check_limits
 import check_linux
 import check_rows
 import source_tree
@@ -150,6 +151,65 @@ class RowTest(TreeTest):
         self.assertEqual(check_rows.promised_rows(self.root), ["T01", "T02"])
         self.assertIn("T01: no test has this id in its name", check_rows.problems(self.root))
         self.assertIn("T02: no test has this id in its name", check_rows.problems(self.root))
+
+
+class LimitTest(TreeTest):
+    """A tree with one message for each heading, and a table that is right."""
+
+    HEADINGS = {
+        "Between peers": "PING", "Between peers, originally": "GET_CHUNK",
+        "What a tracker is asked": "FIND", "What a tracker answers": "OK", "The control API": "Share",
+    }
+
+    def setUp(self):
+        super().setUp()
+        self.write("core/wire/peer_messages.cc", '    {"PING", ReadAs<Ping>},\n')
+        self.write("core/wire/original_messages.cc", 'if (TakeFirstWord(&rest) != "GET_CHUNK") {}\n')
+        self.write("core/wire/tracker_messages.cc",
+                   'if (verb == "FIND") return 0;\nif (!absl::ConsumePrefix(&line, "OK ")) return 1;\n')
+        self.write("proto/control.proto", "service Control {\n  rpc Share(A) returns (B);\n}\n")
+        self.write("core/base/limits.h",
+                   "inline constexpr size_t kLine = 4'096;\n"
+                   "inline constexpr uint64_t kMost = uint64_t{2} * kLine;  // = 1;\n"
+                   "inline constexpr absl::Duration kWait = absl::Minutes(2);\n")
+        self.write("daemon/a.cc", "constexpr int kAhead = limits::kMost << 1;\nconstexpr int kLine = 7;\n")
+        self.write("tests/unit/a_test.cc", "TEST(A, Holds) {}\n")
+        self.write("tests/e2e/a.py", "class B(P2pTest):\n    def test_c(self):\n        pass\n")
+
+    def problems_of(self, bound="a line of 4 KiB (`kLine`)", test="`A.Holds`, `a.B.test_c`", without=None):
+        text = "# Limits\n"
+        for heading, message in self.HEADINGS.items():
+            text += f"\n## {heading}\n\n| message | bound | tests |\n|---|---|---|\n"
+            for name in [message, *(["ERROR"] if message == "OK" else [])]:
+                if name != without:
+                    text += f"| `{name}` | {bound} | {test} |\n"
+        self.write("docs/limits.md", text)
+        return check_limits.problems(self.root)
+
+    def test_what_is_as_the_code_is_passes(self):
+        self.assertEqual(self.problems_of(), [])
+        self.assertEqual(self.problems_of(bound="16,384 B (`kAhead`) in 2 min (`kWait`), 8,192 lines (`kMost`)"), [])
+
+    def test_a_message_without_a_row_is_a_problem(self):
+        for message in [*self.HEADINGS.values(), "ERROR"]:
+            with self.subTest(message=message):
+                self.assertRegex(self.problems_of(without=message)[0], f"^{message} has no row")
+
+    def test_a_row_of_no_message_is_a_problem(self):
+        self.write("core/wire/peer_messages.cc", '    {"PONG", ReadAs<Pong>},\n')
+        self.assertIn("PING is no message", self.problems_of()[0])
+
+    def test_a_constant_that_is_not_there_or_has_another_value_is_a_problem(self):
+        for bound, told in (("1 (`kNone`)", "no constant kNone"), ("4 KiB (`kMost`)", "it is 8192"),
+                            ("`kLine`", "without its value"), ("3 min (`kWait`)", "it is 120")):
+            with self.subTest(bound=bound):
+                self.assertIn(told, self.problems_of(bound=bound)[0])
+
+    def test_a_test_that_is_not_there_is_a_problem(self):
+        for test, told in (("`A.Held`", "no test A.Held"), ("`a.B.test_d`", "no test a.B.test_d"),
+                           ("none", "no test is named")):
+            with self.subTest(test=test):
+                self.assertIn(told, self.problems_of(test=test)[0])
 
 
 class LengthTest(TreeTest):

@@ -170,6 +170,9 @@ class CrashDirectory : public Directory {
     const absl::Status made = Make(name, true).status();
     return absl::IsAlreadyExists(made) ? absl::OkStatus() : made;
   }
+  absl::Status MakeNewDirectory(absl::string_view name) override {
+    return Make(name, true).status();
+  }
   absl::StatusOr<FileInfo> Info(absl::string_view name) override {
     P2P_RETURN_IF_ERROR(disk_->Look());
     const NodePtr found = Find(node_, name);

@@ -99,6 +99,10 @@ class FaultyDirectory : public Directory {
     P2P_MAYBE_FAIL(FileOp::kMakeDirectory);
     return real_->MakeDirectory(name);
   }
+  absl::Status MakeNewDirectory(absl::string_view name) override {
+    P2P_MAYBE_FAIL(FileOp::kMakeDirectory);
+    return real_->MakeNewDirectory(name);
+  }
   absl::StatusOr<FileInfo> Info(absl::string_view name) override {
     P2P_MAYBE_FAIL(FileOp::kInfo);
     return real_->Info(name);

@@ -127,6 +127,19 @@ TEST(Payload, V09_LargeManifestsOfAllSessionsHaveOneBudget) {
   EXPECT_EQ(options.manifests->held(), 0u);
 }
 
+TEST(Payload, V09_ARefusalInTheMiddleOfAManifestEndsTheConnectionAndHoldsNothing) {
+  PeerSessionOptions options = Dialled();
+  options.manifests = std::make_shared<ByteBudget>(1'000'000);
+  Harness h(options);
+  h.OpenAsDialler(0);
+  h.session.AskManifest(10);
+  h.Feed(Parts(5'000'000, 900'000));
+  EXPECT_EQ(options.manifests->held(), 900'000u);
+  h.Feed("NO-MANIFEST 404 after all\n");
+  EXPECT_TRUE(h.session.ended());
+  EXPECT_EQ(options.manifests->held(), 0u);
+}
+
 TEST(Payload, V09_AManifestIsCountedUntilItWasChecked) {
   PeerSessionOptions options = Dialled();
   options.manifests = std::make_shared<ByteBudget>(1'000'000);

@@ -193,12 +193,28 @@ class Life {
       const absl::Status status = Fetch(record, &have, to_the_end);
       const auto ledger = store_->ledger();
       if (status.ok() || disk_->dead() || ledger == nullptr) return status;
+      if (absl::IsAborted(status)) {
+        P2P_RETURN_IF_ERROR(LookAgain(*record, &have));
+        continue;
+      }
       const std::vector<ChunkIndex> lost = ledger->TakeLost();
       if (lost.empty()) return status;
       for (const ChunkIndex chunk : lost) have.Remove(chunk);
       // The transfer stops with what is left, and goes on from there.
       P2P_RETURN_IF_ERROR(Commit(record->id, have));
     }
+  }
+
+  // Transfer::OnPartChanged: what this disk forgets is another file to whoever looks at its size.
+  absl::Status LookAgain(const TransferRecord& record, ChunkSet* have) {
+    P2P_ASSIGN_OR_RETURN(const auto content, catalog_->LoadContent(record.id));
+    PartClaim claim;
+    claim.have = content.have;
+    claim.files = content.part_files;
+    P2P_ASSIGN_OR_RETURN(store_, Reopen(record, &claim));
+    *have = RightChunks();
+    store_->ledger()->KeepFound(*have);
+    return absl::OkStatus();
   }
 
   absl::Status Fetch(TransferRecord* record, ChunkSet* wanted, bool to_the_end) {

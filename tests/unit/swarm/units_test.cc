@@ -555,7 +555,5 @@ TEST(PartFaults, OriginalLinksAreAskedForWholeChunksInTheirOrder) {
   EXPECT_EQ(order, expected);
 }
 
-// --- What comes unasked
-
 }  // namespace
 }  // namespace p2p::swarm

@@ -110,6 +110,17 @@ TEST_F(ConversationTest, T03_GivesTheSameAnswersHoweverTheBytesArrive) {
   }
 }
 
+TEST_F(ConversationTest, T03_TheLineEndBehindAPauseMayComeInPieces) {
+  Say("LOOKUP f");
+  now_ += options_.line_pause;
+  conversation_->OnTime(now_);
+  EXPECT_EQ(Answers(), Strings{"ERROR 404"});
+  EXPECT_EQ(Say("\r"), Strings{});
+  EXPECT_EQ(Say("\n"), Strings{});
+  EXPECT_EQ(Say("LOOKUP f\n"), Strings{"ERROR 404"});
+  EXPECT_TRUE(faults_.empty());
+}
+
 TEST_F(ConversationTest, T06_NeverReflectsTheBytesOfAName) {
   conversation_->OnBytes("LOOKUP \x1b[31m\xff\n", now_);
   EXPECT_FALSE(absl::StrContains(conversation_->TakeOutput(), "\x1b"));
