@@ -24,7 +24,7 @@ def words_of(message, chunks):
         "GET-PEERS": "GET-PEERS\n",
         "GET-HASHES": "GET-HASHES 0 0\n",
         "REQUEST": "REQUEST 0 8\n",
-        "REQUEST-refused": "REQUEST 1000000000 4096\n",
+        "REQUEST-refused": "REQUEST 0 4096\n",
         "REQUEST-LEAVES": "".join(f"REQUEST-LEAVES {chunk} 0 1\n" for chunk in range(chunks)),
         "GET_CHUNK-unknown": "GET_CHUNK nowhere.bin 0\n",
         "OPEN": None,
@@ -37,6 +37,8 @@ def begin(address, message, content_id, chunks, number):
     words = words_of(message, chunks)
     if words is None:
         return Comer(address, greeting, source)
+    if message == "REQUEST-refused":  # of a content that is not here
+        greeting = greeting.replace(content_id.encode(), b"0" * len(content_id))
     # Who opens and uses nothing that there is loses its place.
     greeting = b"" if message.startswith("GET_CHUNK") else greeting + b"SUBSCRIBE\n"
     return Flood(address, words.encode(), greeting, source)

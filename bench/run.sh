@@ -33,7 +33,7 @@
 #                message without end (docs/limits.md); the last lines tell how much of its rate the download keeps (time), and
 #                how much longer a status takes (1 / median time, 1 / max time): --mib 64 --large-mib 3072 (what the strangers
 #                ask of) --connections 8 --runs 50
-#                OPEN, WHICH, GET-PEERS, GET-HASHES, REQUEST (chunks, which are sent), REQUEST-refused (that do not exist),
+#                OPEN, WHICH, GET-PEERS, GET-HASHES, REQUEST (chunks, which are sent), REQUEST-refused (of a content that is not there),
 #                REQUEST-LEAVES (one of each chunk), GET_CHUNK-unknown
 #   tracker      requests a second of the tracker beside the like of others: --connections 64 --seconds 4
 #                redis (GET for LOOKUP, one at a time and 16 deep; SADD for REGISTER), opentracker (UDP announces)

@@ -44,7 +44,8 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
         options(std::move(its_options)),
         handler(its_handler),
         remote(RemoteEndpoint(fd)),
-        local(LocalEndpoint(fd)) {
+        local(LocalEndpoint(fd)),
+        site(SiteOf(BytesOf(remote.address()))) {
     TuneConnection(fd, options.not_sent_low_water_bytes);
     ApplyCongestionControl(fd, options.congestion_control);
   }
@@ -54,12 +55,12 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     if (!broken.ok()) return CloseWith(broken);
     reading = Reading::kWaiting;
     socket.async_wait(asio::ip::tcp::socket::wait_read,
-                      [self = shared_from_this()](const asio::error_code&) { self->Read(); });
+                      [self = shared_from_this()](const asio::error_code&) { self->PostRead(); });
   }
 
   void PostRead() {
     reading = Reading::kPosted;
-    asio::post(loop->context(), [self = shared_from_this()] { self->Read(); });
+    loop->turns().Add(site, [self = shared_from_this()] { self->Read(); });
   }
 
   void Read() {
@@ -145,13 +146,13 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
 
   void PostWrite() {
     writing = Writing::kPosted;
-    asio::post(loop->context(), [self = shared_from_this()] { self->Write(); });
+    loop->turns().Add(site, [self = shared_from_this()] { self->Write(); });
   }
 
   void WaitToWrite() {
     writing = Writing::kWaiting;
     socket.async_wait(asio::ip::tcp::socket::wait_write,
-                      [self = shared_from_this()](const asio::error_code&) { self->Write(); });
+                      [self = shared_from_this()](const asio::error_code&) { self->PostWrite(); });
   }
 
   void Write() {
@@ -319,6 +320,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
   ConnectionHandler* handler;
   const Endpoint remote;
   const Endpoint local;
+  const uint64_t site;
 
   Reading reading = Reading::kNotStarted;
   Writing writing = Writing::kIdle;

@@ -57,6 +57,7 @@ struct EventLoop::Gate {
 EventLoop::EventLoop(std::string thread_name)
     : thread_name_(std::move(thread_name)),
       gate_(std::make_shared<Gate>()),
+      turns_([this](std::function<void()> run) { Post(std::move(run)); }, MonotonicNow),
       context_(/*concurrency_hint=*/1),
       work_(context_.get_executor()) {
   // asio opens its descriptors with the first timer or socket, and throws when there are none left:
@@ -72,6 +73,7 @@ EventLoop::~EventLoop() {
     gate_->loop = nullptr;
   }
   Stop();
+  turns_.Clear();
 }
 
 void EventLoop::Start() {

@@ -13,6 +13,7 @@
 #include "absl/types/span.h"
 #include "asio/executor_work_guard.hpp"
 #include "asio/io_context.hpp"
+#include "core/net/fair_turns.h"
 
 namespace p2p::net {
 
@@ -49,6 +50,9 @@ class EventLoop {
   // for.
   absl::Span<uint8_t> Scratch();
 
+  // For what connections do; only on the loop's thread.
+  FairTurns& turns() { return turns_; }
+
   asio::io_context& context() { return context_; }
 
  private:
@@ -57,6 +61,7 @@ class EventLoop {
   const std::string thread_name_;
   std::shared_ptr<Gate> gate_;
   std::vector<uint8_t> scratch_;
+  FairTurns turns_;
   asio::io_context context_;
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   std::thread thread_;

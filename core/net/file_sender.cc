@@ -8,6 +8,10 @@ namespace {
 // With no more than this unsent, at most 30 Mbit/s: connections are told six milliseconds of their
 // rate, and at least 16 KiB.
 constexpr uint32_t kSlowLowWaterBytes = 24 << 10;
+// And the system says so, too: what is sent slowly because there is other work is on no slow path.
+constexpr uint64_t kSlowBytesASecond = 30'000'000 / 8;
+// From here on the system makes short packets itself.
+constexpr absl::Duration kFar = absl::Milliseconds(3);
 // With fewer a swarm is no quicker, and the processor has more to do (docs/performance.md).
 constexpr size_t kPacketsPerRecord = 4;
 // About what a slow connection takes at once.
@@ -17,9 +21,16 @@ constexpr size_t kReadBytes = 16 << 10;
 
 FileSent FileSender::Send(const FileSlice& slice, uint32_t not_sent_low_water_bytes,
                           absl::Span<uint8_t> scratch) {
-  if (not_sent_low_water_bytes <= kSlowLowWaterBytes) return SendRecords(slice, scratch);
+  if (not_sent_low_water_bytes <= kSlowLowWaterBytes && IsSlowAndNear()) {
+    return SendRecords(slice, scratch);
+  }
   in_record_ = 0;
   return SendFromFile(fd_, slice.fd, slice.offset, slice.length, scratch);
+}
+
+bool FileSender::IsSlowAndNear() const {
+  const TcpPath path = TcpPathOf(fd_);
+  return path.bytes_a_second <= kSlowBytesASecond && path.least_round_trip < kFar;
 }
 
 FileSent FileSender::SendRecords(const FileSlice& slice, absl::Span<uint8_t> scratch) {

@@ -29,6 +29,7 @@ class FileSender {
                 absl::Span<uint8_t> scratch);
 
  private:
+  bool IsSlowAndNear() const;
   FileSent SendRecords(const FileSlice& slice, absl::Span<uint8_t> scratch);
 
   const int fd_;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "core/base/status.h"
@@ -233,6 +234,38 @@ size_t SegmentBytes(int fd) {
   socklen_t size = sizeof bytes;
   const bool known = getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &bytes, &size) == 0 && bytes > 0;
   return known ? static_cast<size_t>(bytes) : kOfEthernet;
+}
+
+#ifdef P2P_LINUX_SOCKETS
+namespace {
+
+// What the C library's tcp_info does not have yet; see <linux/tcp.h>, which cannot stand beside it.
+struct LongTcpInfo {
+  tcp_info known;
+  uint64_t not_used[4];
+  uint32_t nor_used[3];
+  uint32_t min_rtt;  // microseconds
+  uint32_t neither[2];
+  uint64_t delivery_rate;
+};
+static_assert(offsetof(LongTcpInfo, min_rtt) == 148);
+static_assert(offsetof(LongTcpInfo, delivery_rate) == 160);
+
+}  // namespace
+#endif
+
+TcpPath TcpPathOf(int fd) {
+  TcpPath path;
+#ifdef P2P_LINUX_SOCKETS
+  LongTcpInfo info = {};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || size < sizeof info) return path;
+  if (info.min_rtt != UINT32_MAX) path.least_round_trip = absl::Microseconds(info.min_rtt);
+  path.bytes_a_second = info.delivery_rate;
+#else
+  (void)fd;
+#endif
+  return path;
 }
 
 absl::Duration TcpRoundTripTime(int fd) {

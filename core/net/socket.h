@@ -73,5 +73,12 @@ FileSent SendFromFile(int fd, int file_fd, uint64_t offset, size_t length,
 size_t SegmentBytes(int fd);
 // The smoothed round-trip time as TCP measures it; zero where unknown.
 absl::Duration TcpRoundTripTime(int fd);
+// The least round trip, and what the path delivers: bytes a second, whatever this process gives it
+// to send. Zero where unknown.
+struct TcpPath {
+  absl::Duration least_round_trip;
+  uint64_t bytes_a_second = 0;
+};
+TcpPath TcpPathOf(int fd);
 
 }  // namespace p2p::net

@@ -195,6 +195,8 @@ std::string Format(const Request& message);
 std::string Format(const Cancel& message);
 std::string Format(const Chunk& message);
 std::string Format(const Reject& message);
+// The same about several chunks in a row.
+std::string FormatRejects(ChunkIndex first, uint32_t count, int code, absl::string_view reason);
 std::string Format(const HaveLeaves& message);
 std::string Format(const RequestLeaves& message);
 std::string Format(const CancelLeaves& message);

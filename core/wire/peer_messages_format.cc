@@ -81,7 +81,13 @@ std::string Format(const Chunk& message) {
   return absl::StrCat("CHUNK ", message.chunk.value(), " +", message.payload_bytes, "\n");
 }
 std::string Format(const Reject& message) {
-  return WithReason(absl::StrCat("REJECT ", message.chunk.value()), message.code, message.reason);
+  return FormatRejects(message.chunk, 1, message.code, message.reason);
+}
+std::string FormatRejects(ChunkIndex first, uint32_t count, int code, absl::string_view reason) {
+  const std::string rest = WithReason("", code, reason);
+  std::string lines;
+  for (uint32_t i = 0; i < count; ++i) absl::StrAppend(&lines, "REJECT ", first.value() + i, rest);
+  return lines;
 }
 std::string Format(const HaveLeaves& message) {
   return absl::StrCat(WithPart("HAVE-LEAVES", message.part), "\n");

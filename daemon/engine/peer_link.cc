@@ -25,6 +25,11 @@ constexpr absl::Duration kQueueLookInterval = absl::Milliseconds(100);
 // peer.
 constexpr size_t kMostEventsAhead = 1'024;
 
+// What is made for a connection is of its own share of the loop's time, in the order of the calls.
+void InTurn(net::EventLoop* loop, const net::Connection& connection, std::function<void()> task) {
+  loop->turns().Add(net::SiteOf(net::BytesOf(connection.remote().address())), std::move(task));
+}
+
 }  // namespace
 
 PeerLink::PeerLink(LinkId id, net::EventLoop* loop, session::PeerSessionOptions options,
@@ -78,10 +83,13 @@ void PeerLink::Do(std::function<void(session::PeerSession&)> command) {
     if (self->ended_) return;
     if (self->session_ == nullptr) {
       self->early_commands_.push_back(command);
-    } else {
+      return;
+    }
+    InTurn(self->loop_, *self->connection_, [self, command] {
+      if (self->ended_) return;
       command(*self->session_);
       self->Pump();
-    }
+    });
   });
 }
 
@@ -90,7 +98,9 @@ void PeerLink::Close(std::string reason) {
     if (self->ended_) return;
     self->close_reason_ = reason;
     if (self->connection_ != nullptr) {
-      self->connection_->Close();
+      InTurn(self->loop_, *self->connection_, [self] {
+        if (!self->ended_) self->connection_->Close();
+      });
     } else {
       self->End(reason);
     }
@@ -102,7 +112,10 @@ void PeerLink::Finish(std::string reason) {
     if (self->ended_) return;
     self->close_reason_ = reason;
     if (self->connection_ == nullptr) return self->End(reason);
-    if (!std::exchange(self->finishing_, true)) self->connection_->FinishSending();
+    InTurn(self->loop_, *self->connection_, [self] {
+      if (self->ended_ || std::exchange(self->finishing_, true)) return;
+      self->connection_->FinishSending();
+    });
   });
 }
 

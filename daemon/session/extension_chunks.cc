@@ -11,6 +11,11 @@ namespace {
 
 namespace peer = wire::peer;
 
+// Chunks that are refused are told of in so many lines at a time, while no more text than this
+// waits: others' connections have their turn in between.
+constexpr uint32_t kRejectsAtOnce = 256;
+constexpr size_t kMostTextBeforeRejects = 32 << 10;
+
 }  // namespace
 
 void ExtensionDialogue::Reject(const ChunkPart& part, int code, absl::string_view reason) {
@@ -21,9 +26,25 @@ void ExtensionDialogue::Reject(const ChunkPart& part, int code, absl::string_vie
   }
 }
 
-void ExtensionDialogue::RejectRun(uint32_t first, uint32_t count, int code,
-                                  absl::string_view reason) {
-  for (uint32_t i = 0; i < count; ++i) Reject(ChunkIndex(first + i), code, reason);
+void ExtensionDialogue::RejectRun(ChunkRun run, int code, const char* reason) {
+  if (run.count == 0) return;
+  refusals_.push_back({run, code, reason});
+  refused_ += run.count;
+  RejectNext();
+}
+
+void ExtensionDialogue::RejectNext() {
+  const size_t most = std::min(kMostTextBeforeRejects, core_->backlog_limit_bytes);
+  while (!refusals_.empty() && core_->outbox.waiting_text_bytes() <= most) {
+    Refusal& next = refusals_.front();
+    const uint32_t count = std::min(next.run.count, kRejectsAtOnce);
+    core_->outbox.Urgent(
+        peer::FormatRejects(ChunkIndex(next.run.first), count, next.code, next.reason));
+    next.run.first += count;
+    next.run.count -= count;
+    refused_ -= count;
+    if (next.run.count == 0) refusals_.pop_front();
+  }
 }
 
 uint32_t ExtensionDialogue::MostWaiting() const {
@@ -31,23 +52,27 @@ uint32_t ExtensionDialogue::MostWaiting() const {
 }
 
 void ExtensionDialogue::On(const peer::Request& message) {
-  const uint32_t first = message.first.value();
+  const ChunkRun run = {message.first.value(), message.count};
   const Content content = ContentForOther();
-  if (content == Content::kRefused) return RejectRun(first, message.count, 404, "no such content");
+  if (content == Content::kRefused) return RejectRun(run, 404, "no such content");
   if (content != Content::kOpen) return;
-  if (!chunk_count_) return RejectRun(first, message.count, 409, "not there yet");
-  const uint32_t known = std::min(message.count, *chunk_count_ - std::min(first, *chunk_count_));
-  const uint32_t taken = waiting_.Add({first, known}, MostWaiting());
-  RejectRun(first + taken, known - taken, 429, "too many chunks asked for at once");
-  RejectRun(first + known, message.count - known, 404, "no such chunk");
+  if (!chunk_count_) return RejectRun(run, 409, "not there yet");
+  if (!MayAskFor(uint64_t{run.first} + run.count)) return;
+  const uint32_t taken = waiting_.Add(run, MostWaiting());
+  RejectRun({run.first + taken, run.count - taken}, 429, "too many chunks asked for at once");
   ServeNext();
+}
+
+bool ExtensionDialogue::MayAskFor(uint64_t end) {
+  if (end > *chunk_count_) core_->Fail(416, "a chunk beyond the last one was asked for");
+  return end <= *chunk_count_;
 }
 
 void ExtensionDialogue::On(const peer::Cancel& message) {
   const Content content = ContentForOther();
   if (content != Content::kOpen) return;
   for (const ChunkRun& run : waiting_.Cancel({message.first.value(), message.count})) {
-    RejectRun(run.first, run.count, 499, "cancelled");
+    RejectRun(run, 499, "cancelled");
   }
 }
 
@@ -67,8 +92,7 @@ void ExtensionDialogue::On(const peer::RequestLeaves& message) {
   if (content == Content::kRefused) return Reject(message.part, 404, "no such content");
   if (content != Content::kOpen) return;
   if (!chunk_count_) return Reject(message.part, 409, "not there yet");
-  if (message.part.chunk.value() >= *chunk_count_)
-    return Reject(message.part, 404, "no such chunk");
+  if (!MayAskFor(uint64_t{message.part.chunk.value()} + 1)) return;
   if (!waiting_.Add(message.part, MostWaiting())) {
     return Reject(message.part, 429, "too many chunks asked for at once");
   }

@@ -28,7 +28,7 @@ void ExtensionDialogue::OnLine(absl::string_view line) {
 bool ExtensionDialogue::Blocked() const {
   return (!core_->options.dialled && content_ == Content::kAsked) || manifest_wanted_ ||
          hashes_wanted_.size() >= kMaxHashesWanted ||
-         which_wanted_ + peers_wanted_ >= kMaxLinesWanted;
+         which_wanted_ + peers_wanted_ >= kMaxLinesWanted || refused_ >= limits::kMaxQueuedChunks;
 }
 
 // --- Payloads
@@ -88,6 +88,7 @@ bool ExtensionDialogue::HasRoomForManifest() {
 void ExtensionDialogue::Release() {
   std::string().swap(payload_);
   ReleaseManifest();
+  std::deque<Refusal>().swap(refusals_);
 }
 
 void ExtensionDialogue::ReleaseManifest() {

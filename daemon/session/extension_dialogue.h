@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -36,7 +37,10 @@ class ExtensionDialogue {
   void TakePayload(absl::string_view* input);
   void OnHello(const wire::peer::Hello& hello);
   void OnChunkArrived(const ChunkPart& part);
-  void OnSent() { ServeNext(); }
+  void OnSent() {
+    RejectNext();
+    ServeNext();
+  }
   // A payload that was asked for, or has begun, is to come.
   bool AwaitsPayload() const {
     return manifests_asked_ > 0 || !hashes_asked_.empty() || payload_left_ > 0;
@@ -152,6 +156,8 @@ class ExtensionDialogue {
   bool MayTellHave(uint64_t end);
   // Ends the session unless both sides said in HELLO that they know leaves.
   bool LeavesAgreed();
+  // Ends the session unless the content has so many chunks.
+  bool MayAskFor(uint64_t end);
   // The queue has room for so many.
   uint32_t MostWaiting() const;
   void OnRejected(const ChunkPart& part, int code, const std::string& reason);
@@ -160,7 +166,9 @@ class ExtensionDialogue {
   bool TakePreparing(const ChunkPart& part);
   void Reject(const ChunkPart& part, int code, absl::string_view reason);
   void SayPeers(absl::Span<const std::string> addresses);
-  void RejectRun(uint32_t first, uint32_t count, int code, absl::string_view reason);
+  void RejectRun(ChunkRun run, int code, const char* reason);
+  // As many lines as one turn may bring.
+  void RejectNext();
   void ServeNext();
 
   SessionCore* const core_;
@@ -196,6 +204,14 @@ class ExtensionDialogue {
   int peers_wanted_ = 0;
   std::vector<std::string> peers_when_refused_;
   bool other_subscribed_ = false;
+  // Chunks that were asked for and are refused, as long as it was not told, and their number.
+  struct Refusal {
+    ChunkRun run;
+    int code;
+    const char* reason;
+  };
+  std::deque<Refusal> refusals_;
+  uint32_t refused_ = 0;
   ServeQueue waiting_;
   ServeWindow window_;
   std::vector<ChunkPart> preparing_;

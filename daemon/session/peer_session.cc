@@ -45,7 +45,8 @@ PeerSession::ReadPlan PeerSession::PlanRead() {
   const bool extension_waits =
       impl.mode == Impl::Mode::kExtension && impl.held.size() < kHeldBytes &&
       impl.core.outbox.waiting_text_bytes() <= impl.core.backlog_limit_bytes;
-  if (!impl.Blocked() || extension_waits) plan.mode = ReadMode::kLines;
+  const bool goes_on = !impl.Blocked() && impl.held.size() < kHeldBytes;
+  if (goes_on || extension_waits) plan.mode = ReadMode::kLines;
   return plan;
 }
 

@@ -13,6 +13,9 @@ namespace {
 
 // An extension session that heard nothing for so long asks whether the other side is there.
 constexpr absl::Duration kPingAfter = absl::Seconds(60);
+// Lines are judged until they have brought so much to send; what follows is judged when some of
+// that has left.
+constexpr uint64_t kTurnTextBytes = 64 << 10;
 
 }  // namespace
 
@@ -54,6 +57,7 @@ void PeerSession::Impl::Pump(absl::string_view fresh) {
 }
 
 void PeerSession::Impl::Consume(absl::string_view* input) {
+  const uint64_t turn_ends = core.outbox.put_bytes() + kTurnTextBytes;
   while (!core.ended && !input->empty()) {
     if (receiver.active()) {
       if (!receiver.Lease()) return;
@@ -69,7 +73,7 @@ void PeerSession::Impl::Consume(absl::string_view* input) {
       if (!extension.InPayload()) recv_watch.Restart();
     } else if (mode == Mode::kOriginalServer && server.closing()) {
       input->remove_prefix(input->size());
-    } else if (Blocked()) {
+    } else if (Blocked() || core.outbox.put_bytes() >= turn_ends) {
       return;
     } else if (mode == Mode::kAwaitsFirst && input->front() == wire::kTlsFirstByte &&
                !lines.HasPartial()) {

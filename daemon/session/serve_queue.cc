@@ -106,11 +106,12 @@ void ServeWindow::OnSentUpTo(uint64_t position, absl::Time now) {
   round_bytes_ += position - counted_up_to_;
   counted_up_to_ = position;
   const absl::Duration elapsed = now - round_started_;
-  if (elapsed >= kAhead) {
+  if (round_bytes_ >= ahead_bytes_) {
+    // All of it: a longer round is then that of a loop with other work, not of a slow path.
+    if (elapsed < kAhead) ahead_bytes_ *= 2;
+  } else if (elapsed >= kAhead) {
     const double rate = round_bytes_ / absl::ToDoubleSeconds(elapsed);
     ahead_bytes_ = static_cast<uint64_t>(rate * absl::ToDoubleSeconds(kAhead));
-  } else if (round_bytes_ >= ahead_bytes_) {
-    ahead_bytes_ *= 2;
   } else {
     return;
   }

@@ -48,7 +48,7 @@ class AskingTest(P2pTest):
         "GET-PEERS": "GET-PEERS\n",
         "GET-MANIFEST": "GET-MANIFEST 8192\n",
         "GET-HASHES": "GET-HASHES 0 0\nGET-HASHES 0 1\n",
-        "REQUEST": f"REQUEST 0 {CHUNKS}\nREQUEST 0 4096\n",
+        "REQUEST": f"REQUEST 0 {CHUNKS}\n",
         "REQUEST-LEAVES": a_leaf_of_each_chunk(CHUNKS),
         "PING": "PING\n",
     }
@@ -76,6 +76,8 @@ class AskingTest(P2pTest):
         "lost chunks of who was not asked": "LOST 0 1",
         "bits of who was not asked": "HAVE-BITS 0 +1",
         "leaves of who was not asked": "HAVE-LEAVES 0 0 4",
+        "chunks that do not exist": f"REQUEST {CHUNKS - 1} 2",
+        "leaves of a chunk that does not exist": f"REQUEST-LEAVES {CHUNKS} 0 1",
     }
 
     def setUp(self):

@@ -87,11 +87,14 @@ class ProtocolTest(P2pTest):
         shared = daemon.share(self.path("six.bin"))
         guest = self.closing(Guest(daemon.address, shared["content_id"], 1, leaves=True))
         # Its tree has 8 leaves, of which 6 are there.
-        for chunk, first, count in ((0, 0, 8), (0, 0, 16), (0, 6, 2), (0, 7, 1), (0, 8, 4), (1, 0, 1)):
+        for chunk, first, count in ((0, 0, 8), (0, 0, 16), (0, 6, 2), (0, 7, 1), (0, 8, 4)):
             guest.say(f"REQUEST-LEAVES {chunk} {first} {count}")
             self.assertRegex(guest.line(), f"^REJECT-LEAVES {chunk} {first} {count} 404 ")
         guest.say("REQUEST-LEAVES 0 4 4")
         self.assertRegex(guest.line(), "^LEAVES 0 4 4 1 ")
+        other = self.closing(Guest(daemon.address, shared["content_id"], 2, leaves=True))
+        other.say("REQUEST-LEAVES 1 0 1")
+        self.assertRegex(other.line(), "^ERROR 416 ")
 
     def test_P16_who_finds_no_room_is_told_hello_first(self):
         daemon = self.daemon("d")

@@ -557,12 +557,17 @@ TEST(ChunkServing, RejectsWhatGoesBeyondTheQueue) {
   EXPECT_TRUE(h.session.ended());
 }
 
-TEST(ChunkServing, RejectsChunksThatDoNotExist) {
-  Harness h(Accepted());
-  h.OpenAsAccepter(10);
-  h.Feed("REQUEST 9 2\n");
-  EXPECT_EQ(h.Said(), "REJECT 10 404 no such chunk\n");
-  EXPECT_EQ(h.Next<ServeChunk>().part, ChunkIndex(9));
+TEST(ChunkServing, V08_EndsWhenChunksBeyondTheLastOneAreAskedFor) {
+  for (const char* line : {"REQUEST 9 2\n", "REQUEST 10 4096\n", "REQUEST 2147483647 1\n"}) {
+    Harness h(Accepted());
+    h.OpenAsAccepter(10);
+    h.Feed(line);
+    EXPECT_EQ(h.Said(), "ERROR 416 a chunk beyond the last one was asked for\n");
+    EXPECT_TRUE(h.Next<SessionEnded>().protocol_error);
+  }
+}
+
+TEST(ChunkServing, RejectsWhatIsAskedForBeforeTheManifestIsHere) {
   Harness unknown(Accepted());
   unknown.OpenAsAccepter(0);
   unknown.Feed("REQUEST 0 1\n");
@@ -595,6 +600,69 @@ TEST(ChunkServing, P07_SurvivesTenThousandPipelinedRequestsOfAPeerThatNeverReads
   EXPECT_LT(h.queued_bytes(), limits::kMaxSendBacklogBytes + (512u << 10));
   h.Advance(limits::kSlowReaderTimeout);
   EXPECT_TRUE(h.session.ended());
+}
+
+// The bytes that are there at once to be sent, and those that come as they leave.
+TEST(ChunkServing, V08_TellsOfManyRefusedChunksInTurns) {
+  constexpr size_t kTurn = 64 << 10;
+  constexpr int kRequests = 20;
+  Harness h(Accepted());
+  h.Feed(HelloLine() + "OPEN " + TestContentId(5).Hex() + "\n");
+  h.session.RefuseOpen(404, "not shared here");
+  h.Said();
+  h.sends_at_once = false;
+  std::string requests;
+  for (int i = 0; i < kRequests; ++i) requests += "REQUEST 1000000 4096\n";
+  h.Feed(requests + "PING\n");
+  std::string said;
+  while (h.queued_bytes() > 0) {
+    EXPECT_LE(h.queued_bytes(), kTurn);
+    h.Send();
+    h.Read();
+    said += h.Said();
+  }
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), kRequests * 4096 + 1);
+  EXPECT_THAT(said, HasSubstr("REJECT 1004095 404 no such content\n"));
+  EXPECT_THAT(said, HasSubstr("PONG\n"));
+  EXPECT_FALSE(h.session.ended());
+}
+
+TEST(ChunkServing, V08_CancelsOfAFullQueueAreToldInTurns) {
+  constexpr size_t kTurn = 64 << 10;
+  Harness h(Accepted());
+  h.OpenAsAccepter(10'000);
+  h.sends_at_once = false;
+  std::string lines;
+  for (int i = 0; i < 20; ++i) lines += "REQUEST 0 4096\nCANCEL 0 4096\n";
+  h.Feed(lines);
+  EXPECT_GT(h.queued_bytes(), 0u);
+  EXPECT_LE(h.queued_bytes(), kTurn);
+}
+
+// After REFUSED each of these lines has a list for its answer.
+TEST(ChunkServing, V08_JudgesNoMoreLinesThanATurnMayAnswer) {
+  constexpr size_t kTurn = 64 << 10;
+  Harness h(Accepted());
+  h.Feed(HelloLine() + "OPEN " + TestContentId(5).Hex() + "\n");
+  h.session.RefuseOpen(503, "full", std::vector<std::string>(64, "192.0.2.7:9001"));
+  h.Said();
+  h.sends_at_once = false;
+  std::string lines;
+  constexpr int kQuestions = 1'000;
+  for (int i = 0; i < kQuestions; ++i) lines += "GET-PEERS\n";
+  h.session.OnBytes(lines, h.now);
+  int turns = 0;
+  std::string said;
+  for (h.Pump(); h.queued_bytes() > 0; h.Pump()) {
+    EXPECT_LE(h.queued_bytes(), kTurn + 2'000);
+    h.Send();
+    said += h.Said();
+    ++turns;
+  }
+  EXPECT_GE(turns, 10);
+  size_t answers = 0;
+  for (size_t at = 0; (at = said.find("PEERS +", at)) != std::string::npos; ++at) ++answers;
+  EXPECT_EQ(answers, size_t{kQuestions});
 }
 
 TEST(ChunkServing, P08_PausesAtTheBacklogLimitAndGoesOnAfterIt) {

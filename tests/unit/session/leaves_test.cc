@@ -179,15 +179,15 @@ TEST(LeafServing, RefusesAndSendsNothingThatWasNotAskedFor) {
   EXPECT_EQ(h.Said(), "REJECT-LEAVES 3 8 4 409 not there yet\n");
 }
 
-TEST(LeafServing, RejectsChunksThatDoNotExist) {
+TEST(LeafServing, V08_EndsWhenAChunkBeyondTheLastOneIsAskedFor) {
   Harness h(Accepted());
   h.OpenAsAccepter(10, /*leaves=*/true);
-  h.Feed("REQUEST-LEAVES 10 0 4\nREQUEST-LEAVES 2000000 28 4\n");
-  EXPECT_EQ(h.Said(),
-            "REJECT-LEAVES 10 0 4 404 no such chunk\n"
-            "REJECT-LEAVES 2000000 28 4 404 no such chunk\n");
-  EXPECT_TRUE(h.NoEvents());
+  h.Feed("REQUEST-LEAVES 10 0 4\n");
+  EXPECT_EQ(h.Said(), "ERROR 416 a chunk beyond the last one was asked for\n");
+  EXPECT_TRUE(h.Next<SessionEnded>().protocol_error);
+}
 
+TEST(LeafServing, RejectsWhatIsNotThere) {
   Harness unknown(Accepted());
   unknown.OpenAsAccepter(0, /*leaves=*/true);
   unknown.Feed("REQUEST-LEAVES 0 0 4\n");

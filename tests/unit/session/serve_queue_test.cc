@@ -238,6 +238,26 @@ TEST(ServeWindow, ShrinksToOnePartOnASlowLink) {
   EXPECT_EQ(sending.Run(100e3, absl::Seconds(10)).second, kPartBytes);
 }
 
+TEST(ServeWindow, V08_DoesNotShrinkWhereAllLeavesAtOnceOfALoopThatIsBusy) {
+  ServeWindow window;
+  absl::Time now = absl::UnixEpoch() + absl::Hours(1);
+  Sending(&window, kPartBytes, &now).Run(1e9, absl::Seconds(1));
+  ASSERT_EQ(window.ahead_bytes(), kMostAhead);
+  ServeWindow busy = window;
+  uint64_t put = 1'000'000'000'000;
+  busy.OnSentUpTo(put, now);
+  for (int turn = 0; turn < 20; ++turn) {
+    while (busy.HasRoom()) {
+      busy.OnAsked();
+      put += kPartBytes;
+      busy.OnPrepared(kPartBytes, put, now);
+    }
+    now += absl::Milliseconds(150);
+    busy.OnSentUpTo(put, now);
+  }
+  EXPECT_EQ(busy.ahead_bytes(), kMostAhead);
+}
+
 TEST(ServeWindow, AlwaysLetsOneStandReadyHoweverLargeAndSlow) {
   for (const double rate : {100.0, 1e4, 1e9}) {
     ServeWindow window;
