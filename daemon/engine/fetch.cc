@@ -240,13 +240,18 @@ void Fetch::OnLinkClosed(Link& link, const std::string& reason) {
   SchedulePump();
 }
 
-void Fetch::Ban(Link& link, const std::string& reason) {
+bool Fetch::Dismiss(Link& link, const std::string& reason) {
   // One fault is told once, whatever else was on its way.
-  if (std::exchange(link.banned, true)) return;
+  if (std::exchange(link.banned, true)) return false;
   if (search_->OnBanned(link, reason)) {
     runtime_->LogPeerFault(absl::StrCat("peer ", link.address, ": dropped: ", reason));
   }
   link.io->Close(reason);
+  return true;
+}
+
+void Fetch::Ban(Link& link, const std::string& reason) {
+  if (!Dismiss(link, reason)) return;
   blamed_.insert(link.BlameName());
   links_->ForEachOf(host_->SelfAsTransfer().get(), [&](Link& other) {
     if (other.banned || other.BlameName() != link.BlameName()) return;

@@ -152,6 +152,8 @@ class Fetch : public std::enable_shared_from_this<Fetch>,
   // It did wrong: it is closed, and so are others to the address that was dialled. An accepted one
   // costs its host's other connections their use, but for those that have brought something good.
   void Ban(Link& link, const std::string& reason);
+  // It alone, for too much of something. False when it was before.
+  bool Dismiss(Link& link, const std::string& reason);
   // Nothing is asked of it.
   bool Avoids(const Link& link) const;
   void LeaveAlone(const Link& link);

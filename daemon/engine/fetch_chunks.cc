@@ -79,7 +79,13 @@ void Fetch::Pump() {
   for (const swarm::RequestChunks& request : commands.requests) Request(request);
   for (const swarm::RequestLeaves& request : commands.leaf_requests) Request(request);
   for (const swarm::DropLink& drop : commands.drops) {
-    if (Link* link = links_->Find(drop.link)) Ban(*link, drop.reason);
+    Link* link = links_->Find(drop.link);
+    if (link == nullptr) continue;
+    if (drop.lied) {
+      Ban(*link, drop.reason);
+    } else {
+      Dismiss(*link, drop.reason);
+    }
   }
   const absl::Time wake = swarm_->NextWake();
   if (wake == absl::InfiniteFuture()) return pump_timer_.Disarm();

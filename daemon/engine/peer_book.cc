@@ -21,13 +21,14 @@ constexpr absl::Duration kBusyWait = absl::Seconds(10);
 // more was let go of.
 constexpr int kFairnessRoom = 4;
 
+// They only take room.
+bool IsUseless(const PeerBook::Candidate& candidate) { return candidate.self || candidate.banned; }
+
 bool MayTry(const PeerBook::Candidate& candidate, int links_each) {
-  return !candidate.self && !candidate.banned && candidate.links < links_each;
+  return !IsUseless(candidate) && candidate.links < links_each;
 }
 
-bool MayGo(const PeerBook::Candidate& candidate) {
-  return candidate.links == 0 && !candidate.kept && !candidate.banned && !candidate.self;
-}
+bool MayGo(const PeerBook::Candidate& candidate) { return candidate.links == 0 && !candidate.kept; }
 
 }  // namespace
 
@@ -87,7 +88,7 @@ bool PeerBook::Add(const std::string& address, const Teller& teller, absl::Time 
       now - forgotten->second < kForgottenFor) {
     reason = "nobody answered there";
   }
-  if (reason.empty() && !by_user) reason = TakeRoom(Origin::Of(*endpoint), teller);
+  if (reason.empty() && !by_user) reason = TakeRoom(Origin::Of(*endpoint), teller, now);
   if (!reason.empty()) {
     Refuse(text, std::move(reason));
     return false;
@@ -110,7 +111,7 @@ void PeerBook::Refuse(std::string address, std::string reason) {
   if (refused_.size() > limits::kMaxRefusedAddresses) refused_.pop_front();
 }
 
-std::string PeerBook::TakeRoom(const Origin& origin, const Teller& teller) {
+std::string PeerBook::TakeRoom(const Origin& origin, const Teller& teller, absl::Time now) {
   const auto is_told = [](const Candidate& c) { return !c.kept && !c.teller.empty(); };
   const auto is_of_host = [&](const Candidate& c) {
     return is_told(c) && c.origin.host == origin.host;
@@ -122,21 +123,22 @@ std::string PeerBook::TakeRoom(const Origin& origin, const Teller& teller) {
     return std::count_if(candidates_.begin(), candidates_.end(),
                          [&](const auto& entry) { return which(entry.second); });
   };
-  if (count(is_of_host) >= limits::kMaxKnownPeersPerHost && !Displace(teller.name, is_of_host)) {
+  if (count(is_of_host) >= limits::kMaxKnownPeersPerHost &&
+      !Displace(teller.name, is_of_host, now)) {
     return "as many addresses of its host are known as may be";
   }
   if (count(is_of_teller) >= limits::kMaxKnownPeersPerTeller &&
-      !Displace(teller.name, is_of_teller)) {
+      !Displace(teller.name, is_of_teller, now)) {
     return "its teller has told as many as it may";
   }
-  if (candidates_.size() >= limits::kMaxKnownPeers && !Displace(teller.name, is_told)) {
+  if (candidates_.size() >= limits::kMaxKnownPeers && !Displace(teller.name, is_told, now)) {
     return "as many addresses are known as may be";
   }
   return "";
 }
 
 bool PeerBook::Displace(const std::string& teller,
-                        const std::function<bool(const Candidate&)>& may_go) {
+                        const std::function<bool(const Candidate&)>& may_go, absl::Time now) {
   absl::flat_hash_map<std::string, int> told;
   for (const auto& [address, candidate] : candidates_) {
     if (may_go(candidate)) ++told[candidate.teller];
@@ -144,16 +146,28 @@ bool PeerBook::Displace(const std::string& teller,
   const int mine = told[teller] + 1;
   const Candidate* victim = nullptr;
   const auto rank = [&told](const Candidate& c) {
-    return std::make_pair(c.unreachable ? 1 : 0, told[c.teller]);
+    return std::make_pair(IsUseless(c) ? 2 : c.unreachable ? 1 : 0, told[c.teller]);
   };
   for (const auto& [address, candidate] : candidates_) {
     if (!may_go(candidate) || !MayGo(candidate)) continue;
-    if (!candidate.unreachable && told[candidate.teller] <= mine) continue;
+    const bool is_lost = IsUseless(candidate) || candidate.unreachable;
+    if (!is_lost && told[candidate.teller] <= mine) continue;
     if (victim == nullptr || rank(*victim) < rank(candidate)) victim = &candidate;
   }
   if (victim == nullptr) return false;
-  candidates_.erase(victim->address);
+  // A ban outlives it here, too, as far as peers' word goes.
+  if (IsUseless(*victim)) {
+    Forget(*victim, now);
+  } else {
+    candidates_.erase(victim->address);
+  }
   return true;
+}
+
+void PeerBook::Forget(const Candidate& candidate, absl::Time now) {
+  if (forgotten_.size() >= limits::kMaxKnownPeers) forgotten_.clear();
+  forgotten_[candidate.address] = now;
+  candidates_.erase(candidate.address);
 }
 
 PeerBook::Candidate* PeerBook::Find(absl::string_view address) {
@@ -219,19 +233,17 @@ void PeerBook::OnLinkGone(Candidate* candidate, absl::Time now, End end, std::st
   candidate->next_try = now + candidate->backoff.Next(&random_);
   if (end == End::kBusy) candidate->next_try += kBusyWait;
   if (end != End::kUnanswered) return;
-  if (++candidate->failures < kMaxFailures || !MayGo(*candidate) ||
+  if (++candidate->failures < kMaxFailures || !MayGo(*candidate) || IsUseless(*candidate) ||
       candidates_.size() <= kFewCandidates) {
     return;
   }
-  if (forgotten_.size() >= limits::kMaxKnownPeers) forgotten_.clear();
-  forgotten_[candidate->address] = now;
-  candidates_.erase(candidate->address);
+  Forget(*candidate, now);
 }
 
 size_t PeerBook::usable_size() const {
   return static_cast<size_t>(
       std::count_if(candidates_.begin(), candidates_.end(),
-                    [](const auto& entry) { return !entry.second.self && !entry.second.banned; }));
+                    [](const auto& entry) { return !IsUseless(entry.second); }));
 }
 
 void PeerBook::ForgetWaits() {

@@ -54,6 +54,8 @@ class PeerBook {
     int failures = 0;          // times that nobody answered, since it was named last
     std::string problem;       // why the last one ended
     absl::Time next_try = absl::InfinitePast();
+    // Since when accepted connections that proved nothing say that they are of who is there.
+    absl::Time claimed = absl::InfiniteFuture();
     Backoff backoff{absl::Seconds(1), absl::Seconds(60)};
   };
   // How a connection ended.
@@ -105,10 +107,13 @@ class PeerBook {
 
   void Refuse(std::string address, std::string reason);
   // Makes room where that is needed. The reason when there is none, or "".
-  std::string TakeRoom(const Origin& origin, const Teller& teller);
-  // Lets go of one of those that `may_go` is true for and nothing is known of: of whoever has told
-  // most of them, if that is more than `teller` would then have told, or one that is not reached.
-  bool Displace(const std::string& teller, const std::function<bool(const Candidate&)>& may_go);
+  std::string TakeRoom(const Origin& origin, const Teller& teller, absl::Time now);
+  // Lets go of one of those that `may_go` is true for and that are not connected: one that is not
+  // tried again, one that is not reached, or one of whoever has told most of them, if that is more
+  // than `teller` would then have told.
+  bool Displace(const std::string& teller, const std::function<bool(const Candidate&)>& may_go,
+                absl::Time now);
+  void Forget(const Candidate& candidate, absl::Time now);
 
   std::map<std::string, Candidate, std::less<>> candidates_;
   std::deque<Refused> refused_;

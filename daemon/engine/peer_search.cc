@@ -260,7 +260,13 @@ void PeerSearch::OnOpened(Link& link) {
 
 void PeerSearch::CountAccepted(const Link& link) {
   PeerBook::Candidate* candidate = book_.Find(link.listen_address);
-  if (candidate == nullptr || !counted_.try_emplace(link.id(), candidate->address).second) return;
+  if (candidate == nullptr) return;
+  const bool proven = link.chunks_down > 0 || believed_.contains(link.id());
+  if (proven) candidate->claimed = absl::InfiniteFuture();
+  // However often somebody else comes and says that it is the one there.
+  if (!proven && MonotonicNow() >= candidate->claimed + kDoubtTime) return;
+  if (!counted_.try_emplace(link.id(), candidate->address).second) return;
+  candidate->claimed = std::min(candidate->claimed, MonotonicNow());
   ++candidate->links;
 }
 
@@ -277,9 +283,12 @@ absl::Time PeerSearch::DoubtAccepted() {
   absl::Time next = absl::InfiniteFuture();
   ForEachLink([this, &next, now = MonotonicNow()](Link& link) {
     if (link.dialled || link.chunks_down > 0 || believed_.contains(link.id())) return;
-    if (!counted_.contains(link.id())) return;
-    if (now < link.since + kDoubtTime) {
-      next = std::min(next, link.since + kDoubtTime);
+    const auto counted = counted_.find(link.id());
+    if (counted == counted_.end()) return;
+    const PeerBook::Candidate* candidate = book_.Find(counted->second);
+    const absl::Time until = (candidate == nullptr ? link.since : candidate->claimed) + kDoubtTime;
+    if (now < until) {
+      next = std::min(next, until);
     } else {
       Uncount(link.id());
     }
@@ -354,6 +363,8 @@ bool PeerSearch::OnBanned(Link& link, const std::string& reason) {
 }
 
 void PeerSearch::OnSelfDialled(const std::string& address) {
+  // What others tell must not make it grow.
+  if (runtime_->own.reached.size() >= limits::kMaxKnownPeers) runtime_->own.reached.clear();
   runtime_->own.reached.insert(address);
   if (PeerBook::Candidate* candidate = book_.Find(address)) candidate->self = true;
 }

@@ -14,7 +14,7 @@ void Swarm::Impl::Add(LinkId id, const LinkTraits& traits, absl::Time now) {
   link.changes = ChangesOf(traits.origin, now);
   if (banned_peers.contains(traits.peer)) {
     if (traits.accepted) return LeaveAlone(link);
-    return Drop(link, "this peer sent wrong bytes before");
+    return Drop(link, "this peer sent wrong bytes before", /*lied=*/true);
   }
   if (traits.original) MakeComplete(link);
 }
@@ -65,7 +65,8 @@ bool Swarm::Impl::MayTell(Link& link, uint32_t units) {
     Drop(link, "tells what it has again and again");
     return false;
   }
-  if (link.changes != nullptr && link.changes->count > MaxChanges()) {
+  // Not one that brought what it told of: others of its host may be behind the storm.
+  if (link.changes != nullptr && link.changes->count > MaxChanges() && !link.proven) {
     Drop(link, "changes what it has again and again");
     return false;
   }
@@ -223,10 +224,10 @@ void Swarm::Impl::LeaveAlone(Link& link) {
   ForgetHave(link);
 }
 
-void Swarm::Impl::Drop(Link& link, const char* reason) {
+void Swarm::Impl::Drop(Link& link, const char* reason, bool lied) {
   if (link.dropped) return;
   LeaveAlone(link);
-  pending.drops.push_back({link.id, reason});
+  pending.drops.push_back({link.id, reason, lied});
 }
 
 void Swarm::Impl::Ban(LinkId id, const LinkTraits& traits) {
@@ -235,7 +236,7 @@ void Swarm::Impl::Ban(LinkId id, const LinkTraits& traits) {
   for (const auto& link : links) {
     if (link->traits.peer != traits.peer) continue;
     if (link->id == id || !traits.accepted) {
-      Drop(*link, "sent a chunk with wrong bytes");
+      Drop(*link, "sent a chunk with wrong bytes", /*lied=*/true);
     } else if (link->was_proven) {
       link->proven = false;  // it may do so again
     } else {

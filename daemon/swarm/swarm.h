@@ -52,6 +52,7 @@ struct CancelPart {
 struct DropLink {
   LinkId link;
   const char* reason;
+  bool lied;  // it sent wrong bytes; else it is only too much
 };
 // Cancels are of earlier requests, so they come first.
 struct Commands {

@@ -75,7 +75,7 @@ struct Swarm::Impl {
   void FreeRequests(Link& link);
   // Nothing is asked of it, and what it says counts for nothing, while it goes on being served.
   void LeaveAlone(Link& link);
-  void Drop(Link& link, const char* reason);
+  void Drop(Link& link, const char* reason, bool lied = false);
   void Ban(LinkId id, const LinkTraits& traits);
 
   // --- answers.cc: what became of requests ---

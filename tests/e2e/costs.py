@@ -40,7 +40,7 @@ class LeavesOnly(SharingPeer):
 
 
 class OwesManifest(SharingPeer):
-    """States the largest manifest there is, and sends a byte of it."""
+    """States the largest manifest there is, and sends a byte of its first part."""
 
     def __init__(self, content, number):
         self.asked_for_manifest = False
@@ -48,7 +48,7 @@ class OwesManifest(SharingPeer):
 
     def on_get_manifest(self, connection, _):
         self.asked_for_manifest = True
-        self.say(connection, f"MANIFEST +{64 * MIB}")
+        self.say(connection, f"MANIFEST {64 * MIB} 0 +{MIB // 4}")
         connection.sendall(b"d")
 
 

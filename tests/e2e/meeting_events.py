@@ -74,25 +74,25 @@ class MeetingEventsTest(P2pTest):
         self.assert_same_file(os.path.join(self.b.downloads, "x.bin"), self.digest)
 
     def test_E19_of_two_trees_at_one_target_one_has_the_part(self):
-        shared = {}
-        b = self.daemon("b", env=self.faults.env())
-        for name in ("a1", "a2"):
-            make_tree(self.path(name + "-files", "out"), {"one": name.encode() * 1000})
-            daemon = self.daemon(name)
-            proxy = self.closing(Proxy((LOCALHOST, daemon.port), budget=0))
-            shared[name] = (daemon.share(self.path(name + "-files", "out")), proxy)
+        make_tree(self.path("tree"), {"one": b"1" * 1000, "two": b"2" * 1000})
+        a, b = self.daemon("a"), self.daemon("b", env=self.faults.env())
+        other = self.daemon("other", downloads=b.downloads)
+        proxy = self.closing(Proxy((LOCALHOST, a.port)))
+        source = link_to(a.share(self.path("tree")), proxy)
         self.hold_up("mkdirat", b.downloads)
-        got = {name: b.get_detached(link_to(share, proxy))["id"] for name, (share, proxy) in shared.items()}
-        # The manifests, and nothing of the files.
-        for _, proxy in shared.values():
-            proxy.allow(500)
+        late = b.get_detached(source)["id"]
         wait_for(lambda: self.faults.delayed, "one is being made")
-        wait_for(lambda: "out.part" in os.listdir(b.downloads), "the other one is made")
+        # The manifest, and nothing of the files.
+        proxy.hold()
+        proxy.allow(500)
+        early = other.get_detached(source)["id"]
+        wait_for(lambda: "tree.part" in os.listdir(b.downloads), "the other one is made")
         self.faults.disarm()
-        wait_for(lambda: "error" in [b.transfer(each)["state"] for each in got.values()], "one is refused")
-        refused = [b.transfer(each) for each in got.values() if b.transfer(each)["state"] == "error"]
-        self.assertEqual(len(refused), 1)
-        self.assertIn("already exists", refused[0]["error"])
+        b.wait_state(late, "error")
+        self.assertIn("already exists", b.transfer(late)["error"])
+        proxy.allow()
+        other.wait_state(early, "complete")
+        self.assertEqual(os.listdir(b.downloads), ["tree"])
 
     def test_E05_what_is_removed_while_its_part_is_made_leaves_none(self):
         make_tree(self.path("tree"), {"one": b"1", "two": b"2"})

@@ -99,6 +99,32 @@ TEST(PeerBook, V11_WhoFloodsGivesWayToWhatOthersTell) {
   EXPECT_NE(book.Find("192.0.2.1:9001"), nullptr);
 }
 
+TEST(PeerBook, V11_WhatIsNotTriedAgainGivesWay) {
+  Book book;
+  for (int network = 1; network <= 8; ++network) {
+    for (int i = 1; i <= 125; ++i) {
+      book.Add(Address(125 * network + i), PeerAt(absl::StrCat("203.0.", network, ".1")));
+    }
+  }
+  EXPECT_EQ(book.all().size(), 1'000u);
+  for (const auto& [address, candidate] : book.all()) {
+    PeerBook::Candidate* known = book.Find(address);
+    (candidate.endpoint.port() % 2 == 0 ? known->self : known->banned) = true;
+  }
+  for (int i = 1; i <= 200; ++i) {
+    EXPECT_TRUE(book.Add(absl::StrCat("192.0.2.", i, ":9001"), TrackerAt("192.0.2.200"))) << i;
+  }
+  EXPECT_EQ(book.all().size(), 1'000u);
+  // A peer's word does not bring one of them back.
+  int gone = 0;
+  for (int i = 126; i <= 1'125; ++i) {
+    if (book.Find(Address(i)) != nullptr) continue;
+    ++gone;
+    EXPECT_FALSE(book.Add(Address(i), PeerAt("203.0.9.1")));
+  }
+  EXPECT_EQ(gone, 200);
+}
+
 TEST(PeerBook, V11_JudgesAnAddressByWhoToldIt) {
   struct Case {
     const char* address;

@@ -129,7 +129,7 @@ TEST(Payload, V09_LargeManifestsOfAllSessionsHaveOneBudget) {
 
 TEST(Payload, V09_ARefusalInTheMiddleOfAManifestEndsTheConnectionAndHoldsNothing) {
   PeerSessionOptions options = Dialled();
-  options.manifests = std::make_shared<ByteBudget>(1'000'000);
+  options.manifests = std::make_shared<ByteBudget>(8'000'000);
   Harness h(options);
   h.OpenAsDialler(0);
   h.session.AskManifest(10);

@@ -261,7 +261,13 @@ TEST(SwarmFaults, C12_StormsOfOneOriginAreEndedHoweverOftenItConnects) {
   LinkTraits traits;
   traits.origin = 7;
   uint64_t changes = 0;
-  uint64_t link = 0;
+  uint64_t link = 1;
+  // Another behind the same host, which brings what it tells of.
+  traits.peer = link;
+  h.swarm.AddLink(LinkId(link), traits, h.now);
+  h.Have(link, 0, 8);
+  h.Decide();
+  h.Prove(link);
   const auto storm = [&] {
     traits.peer = ++link;
     h.swarm.AddLink(LinkId(link), traits, h.now);
@@ -279,6 +285,9 @@ TEST(SwarmFaults, C12_StormsOfOneOriginAreEndedHoweverOftenItConnects) {
   while (storm()) ASSERT_LE(changes, 2 * limits::kMaxChangesPerChunk * kChunks);
   EXPECT_EQ(h.dropped[link], "changes what it has again and again");
   EXPECT_FALSE(storm());
+  h.Have(1, 8);
+  h.Decide();
+  EXPECT_EQ(h.dropped.count(1), 0u) << "it brought something";
   traits.origin = 8;
   EXPECT_TRUE(storm()) << "another one's";
   traits.origin = 7;
