@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "core/base/buffers.h"
+#include "core/base/limits.h"
 #include "daemon/session/peer_session.h"
 
 namespace p2p::session {
@@ -24,6 +25,9 @@ class ChunkReceiver {
   bool waits_for_buffer() const { return active() && !buffer_; }
   // False when there is no buffer and the pool has none.
   bool Lease();
+  bool has_buffer() const { return static_cast<bool>(buffer_); }
+  // Whether the pool has none for another chunk, so that somebody may wait for this one's.
+  bool IsPoolEmpty() { return !pool_->TryLease(limits::kChunkBytes); }
 
   // Where the rest of the payload belongs.
   absl::Span<uint8_t> Rest() { return buffer_.span().subspan(received_); }

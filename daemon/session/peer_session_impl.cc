@@ -157,6 +157,7 @@ void PeerSession::Impl::OnChunkBytes(size_t size) {
   extension.OnChunkArrived(received.part);
   client.OnChunkArrived();
   recv_watch.Restart();
+  buffer_wait.Wait(absl::ZeroDuration());
   core.Emit(std::move(received));
 }
 
@@ -187,12 +188,15 @@ void PeerSession::Impl::Settle() {
   const bool awaits = Requested() > 0 || extension.AwaitsPayload();
   recv_watch.Run(!core.ended && awaits && !Blocked() && !receiver.waits_for_buffer());
   manifest_wait.Wait(core.ended ? absl::ZeroDuration() : extension.ManifestPatience());
+  buffer_wait.Wait(!core.ended && receiver.has_buffer() ? limits::kSlowReaderTimeout
+                                                        : absl::ZeroDuration());
   send_watch.Run(!core.ended && !core.outbox.Drained());
 }
 
 void PeerSession::Impl::TickWatches() {
   recv_watch.Tick(core.now);
   manifest_wait.Tick(core.now);
+  buffer_wait.Tick(core.now);
   send_watch.Tick(core.now);
 }
 
@@ -206,6 +210,11 @@ void PeerSession::Impl::CheckTimes() {
   }
   if (recv_watch.Expired(now)) return core.End("the other side sends too slowly", false);
   if (manifest_wait.Expired(now)) return core.End("the manifest did not come in time", false);
+  if (buffer_wait.Expired(now)) {
+    if (receiver.IsPoolEmpty())
+      return core.End("the other side sends too slowly while others wait for memory", false);
+    buffer_wait.Wait(absl::ZeroDuration());
+  }
   if (send_watch.Expired(now)) return core.End("the other side reads too slowly", false);
   if (!Listening()) last_received = last_active = now;
   if (MayIdle() && now >= last_active + limits::kIdleTimeout) return core.End("idle", false);
@@ -228,7 +237,7 @@ absl::Time PeerSession::Impl::WakeUpTime() {
 
 absl::Time PeerSession::Impl::NextDeadline() const {
   absl::Time wake = std::min(recv_watch.WakeUpTime(core.now), send_watch.WakeUpTime(core.now));
-  wake = std::min(wake, manifest_wait.WakeUpTime(core.now));
+  wake = std::min({wake, manifest_wait.WakeUpTime(core.now), buffer_wait.WakeUpTime(core.now)});
   if (mode == Mode::kAwaitsHello) wake = std::min(wake, start + limits::kHelloTimeout);
   if (AwaitsFirstRequest()) wake = std::min(wake, start + limits::kFirstRequestTimeout);
   if (MayIdle()) wake = std::min(wake, last_active + limits::kIdleTimeout);

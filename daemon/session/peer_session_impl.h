@@ -72,6 +72,7 @@ struct PeerSession::Impl {
   bool pinged = false;
   RateWatch recv_watch;    // while we wait for what we asked for
   Patience manifest_wait;  // the same for a manifest, however it trickles
+  Patience buffer_wait;    // for a chunk whose buffer others may want
   RateWatch send_watch;    // while the other side has something to read
   absl::Time told_wake_up = absl::InfinitePast();
 

@@ -168,5 +168,24 @@ TEST(Payload, WhatIsSkippedIsReadAndNotTold) {
   EXPECT_THAT(h.Said(), HasSubstr("PONG"));
 }
 
+TEST(Payload, C07_AChunkThatTakesLongGivesItsBufferBackWhereThereIsNone) {
+  for (const size_t buffers : {1, 2}) {
+    Harness h(Dialled(), buffers * limits::kChunkBytes);
+    h.OpenAsDialler(100);
+    h.session.RequestChunks(ChunkIndex(0), std::vector<uint32_t>{limits::kChunkBytes}, h.now);
+    h.Feed(absl::StrCat("CHUNK 0 +", limits::kChunkBytes, "\n"));
+    // Fast enough for any transfer, and slow.
+    const auto second = [&h] {
+      h.Feed(std::string(2'000, 'x'));
+      h.Advance(absl::Seconds(1));
+    };
+    for (int i = 0; i < 29; ++i) second();
+    EXPECT_FALSE(h.session.ended());
+    for (int i = 0; i < 31; ++i) second();
+    EXPECT_EQ(h.session.ended(), buffers == 1);
+    EXPECT_EQ(h.pool->leased_bytes(), buffers == 1 ? 0u : limits::kChunkBytes);
+  }
+}
+
 }  // namespace
 }  // namespace p2p::session
