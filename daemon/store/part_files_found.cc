@@ -14,7 +14,7 @@ namespace p2p::store {
 namespace {
 
 bool IsSame(const FileIdentity& a, const FileIdentity& b, bool times_tell) {
-  return times_tell ? a == b : a.device == b.device && a.inode == b.inode && a.size == b.size;
+  return times_tell ? a == b : IsSameFile(a, b) && a.size == b.size;
 }
 
 }  // namespace

@@ -27,10 +27,9 @@ class FinishTest : public testing::Test {
  protected:
   std::shared_ptr<FileChunkManager> Written(const LayoutPtr& layout,
                                             FileSystem* files = SystemFiles()) {
-    auto made = FileChunkManager::CreatePart(files, target_, layout, ByteCount(0));
-    EXPECT_TRUE(made.ok()) << made.status();
-    EXPECT_TRUE(WriteAllChunks(made->get()).ok());
-    return *made;
+    auto made = CreatePart(target_, layout, files);
+    EXPECT_TRUE(WriteAllChunks(made.get()).ok());
+    return made;
   }
   absl::StatusOr<std::shared_ptr<FileChunkManager>> Adopt(const LayoutPtr& layout) {
     return FileChunkManager::AdoptFinished(SystemFiles(), target_, layout);

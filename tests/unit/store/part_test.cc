@@ -30,9 +30,7 @@ class PartTest : public testing::Test {
  protected:
   std::shared_ptr<FileChunkManager> Create(const LayoutPtr& layout,
                                            FileSystem* files = SystemFiles()) {
-    auto made = FileChunkManager::CreatePart(files, target_, layout, ByteCount(0));
-    EXPECT_TRUE(made.ok()) << made.status();
-    return made.ok() ? *made : nullptr;
+    return CreatePart(target_, layout, files);
   }
   absl::StatusOr<std::shared_ptr<FileChunkManager>> Reopen(const LayoutPtr& layout,
                                                            ChunkSet* intact) {

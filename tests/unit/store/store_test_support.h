@@ -74,6 +74,15 @@ inline absl::Status WriteTestChunk(FileChunkManager* manager, ChunkIndex chunk) 
   return status;
 }
 
+// A download that begins at `target`; nullptr, and a failure, where that is not possible.
+inline std::shared_ptr<FileChunkManager> CreatePart(const std::string& target,
+                                                    const LayoutPtr& layout,
+                                                    FileSystem* files = SystemFiles()) {
+  auto made = FileChunkManager::CreatePart(files, target, layout, ByteCount(0));
+  EXPECT_TRUE(made.ok()) << made.status();
+  return made.ok() ? *made : nullptr;
+}
+
 // What a catalog has been given in an earlier life.
 inline DurableChunks Claim(const LayoutPtr& layout, const ChunkSet& chunks) {
   WriteLedger ledger(layout, DurableChunks::None(layout->chunk_count()), {});
